@@ -1,0 +1,20 @@
+#!/usr/bin/env python
+"""Django's command line, with the settings of this site and, where there is one, the file `.env`."""
+
+import os
+import sys
+from pathlib import Path
+
+import dotenv
+from django.core.management import execute_from_command_line
+
+
+def main() -> None:
+    # What is already in the environment wins over the file.
+    dotenv.load_dotenv(Path(__file__).with_name(".env"))
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "transcribe_site.settings")
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""The builder of every message that a viewer can get. `docs/protocol.md` describes them."""
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from streaming.models import Job, Segment
+from streaming.transcripts import Result
+
+Event = dict[str, Any]
+
+
+def encode(event: Event) -> str:
+    """Return the text of an event as it goes over the socket."""
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+
+
+def job_object(job: Job) -> dict[str, Any]:
+    return {
+        "id": str(job.pk),
+        "upload": str(job.upload_id),
+        "engine": job.engine,
+        "language_code": job.language_code,
+        "status": job.status,
+        "position": round(job.position, 3),
+        "duration": round(job.duration, 3),
+        "failure_reason": job.failure_reason,
+        "segments": job.segment_count,
+        "created_at": _moment(job.created_at),
+        "started_at": _moment(job.started_at),
+        "finished_at": _moment(job.finished_at),
+    }
+
+
+def segment_object(segment: Segment) -> dict[str, Any]:
+    return {
+        "seq": segment.seq,
+        "start_time": segment.start_time,
+        "end_time": segment.end_time,
+        "text": segment.text,
+        **_known(speaker=segment.speaker, channel=segment.channel, language_code=segment.language_code),
+        "words": segment.words,
+    }
+
+
+def snapshot(job: dict[str, Any], segments: Iterable[Segment], partials: Iterable[Event], seq: int) -> Event:
+    """The first message: `segments` after the number that the viewer named, `seq` that of the last of all."""
+    return {
+        "type": "snapshot",
+        "job": job,
+        "segments": [segment_object(segment) for segment in segments],
+        "partials": list(partials),
+        "seq": seq,
+    }
+
+
+def partial(result: Result) -> Event:
+    return {
+        "type": "partial",
+        "slot": result.slot,
+        "start_time": result.start_time,
+        "end_time": result.end_time,
+        "text": result.text,
+        **_known(speaker=result.speaker),
+    }
+
+
+def final(segment: Segment) -> Event:
+    return {"type": "final", "seq": segment.seq, "slot": segment.slot, "segment": segment_object(segment)}
+
+
+def status(job: Job) -> Event:
+    return {"type": "status", "job": job_object(job)}
+
+
+def error(code: str, message: str) -> Event:
+    return {"type": "error", "code": code, "message": message}
+
+
+def _known(**fields: str) -> dict[str, str]:
+    """Leave out what is empty: the protocol's optional fields are absent, not null."""
+    return {name: value for name, value in fields.items() if value}
+
+
+def _moment(value: datetime | None) -> str | None:
+    return value.isoformat() if value else None

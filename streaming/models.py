@@ -1,0 +1,177 @@
+"""Job and Segment: one attempt to transcribe one upload, and its transcript.
+
+The transitions of a job are methods of its query set, each one conditional UPDATE, so that of two that race
+one wins and the other is told. `attempt` is the fence: every transition that takes a job away from the worker
+that runs it counts it up, and every write of a worker names the attempt that it was given.
+"""
+
+import uuid
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.urls import reverse
+from django.utils import timezone
+
+from uploads.models import Upload
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser, User
+
+
+class Status(models.TextChoices):
+    QUEUED = "queued", "Queued"
+    RUNNING = "running", "Running"
+    COMPLETED = "completed", "Completed"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+ACTIVE = (Status.QUEUED, Status.RUNNING)
+RETRYABLE = (Status.FAILED, Status.CANCELLED)
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    def visible_to(self, user: "User | AnonymousUser") -> "JobQuerySet":
+        """Return what this person may see: their own, or all with the permission `streaming.view_job` as staff."""
+        if user.is_staff and user.has_perm("streaming.view_job"):
+            return self
+        return self.filter(owner_id=user.pk)
+
+    def claimable(self) -> "JobQuerySet":
+        """Return the jobs that a worker may take: queued, or running with a lease that ran out; oldest first."""
+        free = Q(status=Status.QUEUED) | Q(lease_expires_at__lt=timezone.now())
+        return self.filter(free, status__in=ACTIVE).order_by("created_at", "id")
+
+    def held(self, attempt: int) -> "JobQuerySet":
+        """Return the jobs among these that are still in the hands of the worker that was given `attempt`."""
+        return self.filter(status=Status.RUNNING, attempt=attempt)
+
+    def claim(self, worker: str, lease_seconds: float) -> int:
+        """queued, or running with an expired lease → running. Returns the number of jobs taken."""
+        now = timezone.now()
+        return self.claimable().update(
+            status=Status.RUNNING,
+            attempt=F("attempt") + 1,
+            worker=worker,
+            lease_expires_at=now + timedelta(seconds=lease_seconds),
+            started_at=now,
+            finished_at=None,
+            failure_reason="",
+        )
+
+    def cancel(self) -> int:
+        """queued, running → cancelled. The worker that runs it finds its attempt gone."""
+        return self.filter(status__in=ACTIVE).update(
+            status=Status.CANCELLED, attempt=F("attempt") + 1, worker="", lease_expires_at=None, finished_at=timezone.now()
+        )
+
+    def retry(self) -> int:
+        """failed, cancelled → queued. Finals stay: the next attempt goes on after the last of them."""
+        return self.filter(status__in=RETRYABLE).update(
+            status=Status.QUEUED, failure_reason="", finished_at=None, started_at=None
+        )
+
+    def hand_back(self, attempt: int) -> int:
+        """running → queued, by the worker that holds it and won't finish it."""
+        return self.held(attempt).update(status=Status.QUEUED, attempt=F("attempt") + 1, worker="", lease_expires_at=None)
+
+    def finish(self, attempt: int, status: Status, failure_reason: str = "", **changes: Any) -> int:
+        """running → completed or failed, by the worker that holds it."""
+        return self.held(attempt).update(
+            status=status,
+            failure_reason=failure_reason,
+            worker="",
+            lease_expires_at=None,
+            finished_at=timezone.now(),
+            **changes,
+        )
+
+    def extend_lease(self, attempt: int, lease_seconds: float, position: float) -> int:
+        """A sign of life of the worker that holds it, with how far it has come (seconds of audio)."""
+        return self.held(attempt).update(
+            lease_expires_at=timezone.now() + timedelta(seconds=lease_seconds), position=position
+        )
+
+
+class Job(models.Model):
+    """One attempt to transcribe one upload. `position` and `duration` are seconds of audio."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    upload = models.ForeignKey(Upload, on_delete=models.CASCADE, related_name="jobs")
+    # The same person as the upload's; here too, so that a person's history is one index and no join.
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="jobs")
+    request_id = models.CharField(max_length=100, null=True, blank=True, editable=False)  # noqa: DJ001 null is never equal to null
+    engine = models.CharField(max_length=32)
+    language_code = models.CharField(max_length=32, blank=True)
+    options = models.JSONField(default=dict, blank=True)
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
+    failure_reason = models.TextField(blank=True)
+    position = models.FloatField(default=0)
+    duration = models.FloatField(default=0)
+    segment_count = models.PositiveIntegerField("segments", default=0, help_text="The number of finals, and the seq of the last.")
+    word_count = models.PositiveIntegerField("words", default=0)
+    attempt = models.PositiveIntegerField(default=0, editable=False)
+    worker = models.CharField(max_length=200, blank=True, editable=False)
+    lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField("created", auto_now_add=True)
+    started_at = models.DateTimeField("started", null=True, blank=True)
+    finished_at = models.DateTimeField("finished", null=True, blank=True)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-created_at", "id")
+        indexes = (
+            models.Index("owner", "-created_at", name="job_of_owner"),
+            models.Index("-created_at", name="job_by_age"),
+            models.Index("created_at", condition=Q(status__in=("queued", "running")), name="job_active"),
+        )
+        constraints = (
+            models.UniqueConstraint("owner", "request_id", name="job_request_id_once_a_person"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.upload.name} ({self.engine})"
+
+    def get_absolute_url(self) -> str:
+        return reverse("job", args=[self.pk])
+
+    @property
+    def is_active(self) -> bool:
+        return self.status in ACTIVE
+
+    @property
+    def is_retryable(self) -> bool:
+        return self.status in RETRYABLE
+
+    @property
+    def took(self) -> timedelta | None:
+        """The time from the start of the last attempt to its end, or None."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return self.finished_at - self.started_at
+
+
+class Segment(models.Model):
+    """A stored final. `seq` counts from 1 in order of arrival; `words` are the objects of the protocol."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="segments")
+    seq = models.PositiveIntegerField()
+    slot = models.CharField(max_length=16, default="0")
+    start_time = models.FloatField()
+    end_time = models.FloatField()
+    text = models.TextField()
+    speaker = models.CharField(max_length=64, blank=True)
+    channel = models.CharField(max_length=16, blank=True)
+    language_code = models.CharField(max_length=32, blank=True)
+    words = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ("start_time", "seq")
+        constraints = (models.UniqueConstraint("job", "seq", name="segment_seq_once_a_job"),)
+
+    def __str__(self) -> str:
+        return self.text

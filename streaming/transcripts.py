@@ -1,0 +1,55 @@
+"""Pure values: what an engine yields. Times are seconds from the start of the recording."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word as it was said; `confidence` is 0 to 1, or None where the engine has none."""
+
+    text: str
+    start_time: float
+    end_time: float
+    confidence: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON object of the protocol, without what is not known."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an engine heard: a partial, still being revised, or a final.
+
+    A partial replaces the one before it in its `slot`; a final ends what stood there. There is one slot for
+    each channel or lane of an engine that hears several at once.
+    """
+
+    text: str
+    start_time: float
+    end_time: float
+    is_partial: bool
+    words: tuple[Word, ...] = ()
+    slot: str = "0"
+    speaker: str = ""
+    channel: str = ""
+    language_code: str = ""
+
+
+def spread_words(text: str, start_time: float, end_time: float) -> tuple[Word, ...]:
+    """Return the words of `text` with times spread over the line by their length in letters.
+
+    For engines that know when a line was said but not when each word was.
+    """
+    parts = text.split()
+    # Each word takes its letters and the gap after it.
+    weights = [len(part) + 1 for part in parts]
+    total = sum(weights)
+    words, before = [], 0
+    for part, weight in zip(parts, weights, strict=True):
+        begin = start_time + (end_time - start_time) * before / total
+        before += weight
+        end = start_time + (end_time - start_time) * before / total
+        words.append(Word(part, round(begin, 3), round(end, 3)))
+    return tuple(words)

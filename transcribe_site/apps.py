@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class TranscribeSiteConfig(AppConfig):
+    name = "transcribe_site"

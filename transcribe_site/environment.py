@@ -1,0 +1,117 @@
+"""The environment that the site is set up by: each variable, what it may be, and what it is when it is not set.
+
+`settings.py` reads it once at the start. A value that cannot be used stops the start with one sentence: the
+name, the value, and what is allowed. The table in the README and `.env.example` hold the same names and
+defaults, and a test compares them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+PREFIX = "TRANSCRIBE_"
+TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
+
+
+def text(value: str) -> str:
+    return value
+
+
+def flag(value: str) -> bool:
+    if value.lower() in TRUE:
+        return True
+    if value.lower() in FALSE:
+        return False
+    raise ValueError
+
+
+def names(value: str) -> list[str]:
+    return [name.strip() for name in value.split(",") if name.strip()]
+
+
+def origins(value: str) -> list[str]:
+    found = names(value)
+    if not all(origin.startswith(("http://", "https://")) for origin in found):
+        raise ValueError
+    return found
+
+
+def whole(lowest: int, highest: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        number = int(value)
+        if not lowest <= number <= highest:
+            raise ValueError
+        return number
+
+    return parse
+
+
+def one_of(*allowed: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in allowed:
+            raise ValueError
+        return value
+
+    return parse
+
+
+def url(*schemes: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value and value.split(":", 1)[0] not in schemes:
+            raise ValueError
+        return value
+
+    return parse
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable: its `default` as it would be written in the environment, and `allowed` in words."""
+
+    name: str
+    default: str
+    parse: Callable[[str], Any]
+    allowed: str
+    help: str
+
+
+VARIABLES = (
+    Variable("SECRET_KEY", "", text, "any long random text", "Signs sessions. Empty: made once and kept in the data folder."),
+    Variable("DEBUG", "0", flag, "0 or 1", "Django's debug pages. Never on a public address."),
+    Variable("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]", names, "host names, separated by commas", "The names that the site answers to."),
+    Variable("CSRF_TRUSTED_ORIGINS", "", origins, "origins with their scheme, as in https://example.org, separated by commas", "Where forms and sockets may come from, beside the site's own address."),
+    Variable("DATABASE_URL", "", url("sqlite", "postgres", "postgresql"), "sqlite:///… or postgres://…", "Empty: SQLite in the data folder."),
+    Variable("REDIS_URL", "", url("redis", "rediss", "unix"), "redis://…, rediss://… or unix://…", "The channel layer. Empty: in memory, for one process."),
+    Variable("HOST", "127.0.0.1", text, "an address of this machine", "Where `manage.py serve` listens."),
+    Variable("PORT", "8000", whole(0, 65535), "a number from 0 to 65535", "The port of `manage.py serve`; 0 takes a free one."),
+    Variable("TRANSCRIBE_ENGINE", "local", one_of("local"), "local", "The engine that is chosen when nobody says which."),
+    Variable("TRANSCRIBE_DATA_DIR", "var", text, "a folder that can be written", "Database, recordings, secret key and the spools of running jobs."),
+    Variable("TRANSCRIBE_RUN_JOBS", "1", flag, "0 or 1", "Whether `manage.py serve` runs jobs too."),
+    Variable("TRANSCRIBE_MAX_JOBS", "2", whole(1, 1000), "a number from 1 to 1000", "How many jobs one process runs at once."),
+    Variable("TRANSCRIBE_MAX_UPLOAD_BYTES", str(4 * 1024**3), whole(1, 1024**5), "a number of bytes", "The largest recording. A file sent in one request is limited to 100 MiB besides."),
+    Variable("TRANSCRIBE_ADMIN_PASSWORD", "", text, "any text", "The password of the first account. Empty: a random one, shown once."),
+    Variable("TRANSCRIBE_LEASE_SECONDS", "20", whole(1, 3600), "a number from 1 to 3600", "After this long without a sign of life, a job is taken from its worker."),
+)  # fmt: skip
+
+
+def read(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the value of every variable, parsed.
+
+    Raises `ImproperlyConfigured` for a value that is not allowed, and for an unknown name that begins with
+    `TRANSCRIBE_` (a spelling mistake there would otherwise go unnoticed).
+    """
+    known = {variable.name for variable in VARIABLES}
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in known:
+            ours = ", ".join(sorted(other for other in known if other.startswith(PREFIX)))
+            raise ImproperlyConfigured(f"{name}={environ[name]!r}: there is no such setting. There are: {ours}.")
+    values: dict[str, Any] = {}
+    for variable in VARIABLES:
+        given = environ.get(variable.name, variable.default)
+        try:
+            values[variable.name] = variable.parse(given)
+        except ValueError:
+            raise ImproperlyConfigured(f"{variable.name}={given!r}: allowed is {variable.allowed}.") from None
+    return values

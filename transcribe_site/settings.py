@@ -1,0 +1,168 @@
+"""Django's settings, from the environment alone (`environment.py` says which variables there are)."""
+
+import os
+import secrets
+from pathlib import Path
+
+import dj_database_url
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from transcribe_site import environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+ENV = environment.read(os.environ)
+
+# The site's own settings.
+DATA_DIR = BASE_DIR / ENV["TRANSCRIBE_DATA_DIR"]
+TRANSCRIBE_ENGINES = ["local"]
+TRANSCRIBE_DEFAULT_ENGINE = ENV["TRANSCRIBE_ENGINE"]
+TRANSCRIBE_RUN_JOBS = ENV["TRANSCRIBE_RUN_JOBS"]
+TRANSCRIBE_MAX_JOBS = ENV["TRANSCRIBE_MAX_JOBS"]
+TRANSCRIBE_LEASE_SECONDS = ENV["TRANSCRIBE_LEASE_SECONDS"]
+TRANSCRIBE_ADMIN_PASSWORD = ENV["TRANSCRIBE_ADMIN_PASSWORD"]
+MAX_REQUEST_BYTES = 100 * 1024**2  # a file in one request; larger ones will come in pieces
+MAX_UPLOAD_BYTES = min(ENV["TRANSCRIBE_MAX_UPLOAD_BYTES"], MAX_REQUEST_BYTES)
+MAX_AUDIO_SECONDS = 12 * 3600  # of decoded sound: a small file can hold days of silence
+HOST, PORT = ENV["HOST"], ENV["PORT"]
+
+
+def kept_secret_key(path: Path) -> str:
+    """Return the key in the file at `path`, made at the first start and readable by its owner only."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # O_EXCL: of two processes that start at once, one makes the key and the other reads it.
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(50))
+    except FileExistsError:
+        pass  # made at an earlier start
+    except OSError as error:
+        raise ImproperlyConfigured(f"TRANSCRIBE_DATA_DIR={str(path.parent)!r}: can't be written: {error}.") from error
+    key = path.read_text()
+    if not key:
+        raise ImproperlyConfigured(f"{path} is empty. Delete it, and a new key is made at the next start.")
+    return key
+
+
+# Django.
+SECRET_KEY = ENV["SECRET_KEY"] or kept_secret_key(DATA_DIR / "secret_key")
+DEBUG = ENV["DEBUG"]
+ALLOWED_HOSTS = ENV["ALLOWED_HOSTS"]
+CSRF_TRUSTED_ORIGINS = ENV["CSRF_TRUSTED_ORIGINS"]
+ROOT_URLCONF = "transcribe_site.urls"
+ASGI_APPLICATION = "transcribe_site.asgi.application"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "transcribe_site",
+    "streaming",
+    "uploads",
+    "csp",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "transcribe_site.static.StaticFilesMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# Database: SQLite, set up so that readers and one writer don't stand in each other's way, or PostgreSQL.
+DATABASES = {
+    "default": dj_database_url.parse(ENV["DATABASE_URL"] or f"sqlite:///{DATA_DIR / 'db.sqlite3'}", conn_health_checks=True)
+}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+
+# Channel layer: what is lost there is noticed and fetched from the database (see streaming/feed.py).
+if ENV["REDIS_URL"]:
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [{"address": ENV["REDIS_URL"], "socket_timeout": None}]},
+        }
+    }
+else:
+    CHANNEL_LAYERS = {
+        "default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 10_000}}
+    }
+
+# Files.
+MEDIA_ROOT = DATA_DIR / "media"
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "transcribe_site.static.HashedStaticFilesStorage"},
+}
+FILE_UPLOAD_TEMP_DIR = DATA_DIR / "incoming"
+FILE_UPLOAD_TEMP_DIR.mkdir(parents=True, exist_ok=True)
+FILE_UPLOAD_PERMISSIONS = 0o600
+
+# People.
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "library"
+LOGOUT_REDIRECT_URL = "login"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+# Secure cookies where the site is reached by https alone; plain http on one's own machine must work too.
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = bool(CSRF_TRUSTED_ORIGINS) and all(
+    origin.startswith("https://") for origin in CSRF_TRUSTED_ORIGINS
+)
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {"daphne": {"level": "WARNING"}, "django.channels.server": {"level": "WARNING"}},
+}
