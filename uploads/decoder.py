@@ -1,0 +1,185 @@
+"""The decoder: a program of its own that opens one file of a stranger, and nothing else.
+
+`decoding.py` runs it as `python -I decoder.py probe|peaks|pcm FILE …`, so that a hostile file can only kill its
+decoder. It limits itself before it looks at the file: memory, time, output, open files. What it has to say are
+JSON objects, one a line: on standard output, or for `pcm`, whose standard output is the sound, on standard error.
+"""
+
+import argparse
+import base64
+import contextlib
+import ctypes
+import errno
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from av.error import FFmpegError
+
+sys.path.append(str(Path(__file__).parent.parent))  # -I leaves it out; last, so that nothing there hides a library
+
+from uploads.sound import Recording, Refused
+
+MEMORY_BYTES = 3 * 1024**3 // 2
+CPU_SECONDS = 900  # twelve hours of sound take about a tenth of it
+MESSAGE_BYTES = 1024**2  # what `probe` and `peaks` may write to a file; they need a few kilobytes
+REPORT_SECONDS = 0.05
+BLOCK_BYTES = 64 * 1024
+WAVEFORM_BINS = 2**18  # at most, before they are joined by two
+QUIET = 64  # of 32768: a waveform that stays below is drawn as the silence that it is
+
+
+@dataclass
+class Report:
+    """What is told as the work goes on. `samples` counts frames: one for all channels together."""
+
+    channel: int
+    samples: int = 0
+    said_at: float = 0.0
+
+    def say(self, **message: object) -> None:
+        os.write(self.channel, json.dumps(message).encode() + b"\n")
+        self.said_at = time.monotonic()
+
+    @property
+    def is_due(self) -> bool:
+        return time.monotonic() - self.said_at >= REPORT_SECONDS
+
+
+def limit(output_bytes: int) -> None:
+    """Give up, for good, what decoding does not need."""
+    most = {"AS": MEMORY_BYTES, "CPU": CPU_SECONDS, "FSIZE": output_bytes, "NOFILE": 32, "CORE": 0}
+    for name, value in most.items():
+        # Not every system has every limit (macOS has no RLIMIT_AS), and one that is lower already stays.
+        with contextlib.suppress(AttributeError, ValueError, OSError):
+            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
+    os.nice(5)
+
+
+def die_with(parent: int) -> None:
+    """See to it that nothing goes on decoding for a process that is gone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if parent and os.getppid() != parent:
+        sys.exit(1)  # it ended before the line above
+
+
+def probe(path: str, report: Report) -> None:
+    """Say what is in the file. Its headers are not believed: a frame is decoded, and the packets are counted."""
+    first = Recording(path).first_frame()
+    recording = Recording(path)
+    report.say(
+        container=recording.container.format.name,
+        codec=recording.codec,
+        duration=round(recording.seconds(first.sample_rate), 3),
+        sample_rate=first.sample_rate,
+        channels=first.layout.nb_channels,
+    )
+
+
+def peaks(path: str, report: Report, count: int) -> None:
+    """Say the exact duration and `count` peaks, one byte each: the loudest sample of each equal part."""
+    import numpy as np  # takes a tenth of a second, which `pcm` has no time for
+
+    first = Recording(path).first_frame()
+    rate, channels = first.sample_rate, min(2, first.layout.nb_channels)
+    # The length is known at the end only: bins of a millisecond, joined by two when there are too many of them.
+    bins, width, rest = np.zeros(0, np.uint16), max(1, rate // 1000) * channels, bytearray()
+
+    def fill_bins(number: int) -> None:
+        nonlocal bins
+        samples = np.frombuffer(rest[: number * width * 2], "<i2").astype(np.int32)
+        bins = np.concatenate((bins, np.abs(samples).reshape(number, width).max(axis=1).astype(np.uint16)))
+        del rest[: number * width * 2]
+
+    for block in Recording(path).pcm(rate, channels):
+        report.samples += len(block) // (2 * channels)
+        rest += block
+        if len(rest) >= 16 * BLOCK_BYTES:
+            fill_bins(len(rest) // (4 * width) * 2)  # an even number each time, so that they can be joined
+            if len(bins) > WAVEFORM_BINS:
+                bins, width = bins.reshape(-1, 2).max(axis=1), 2 * width
+        if report.is_due:
+            report.say(samples=report.samples)
+    rest += bytes(-len(rest) % (2 * width))
+    fill_bins(len(rest) // (2 * width))
+    loudest = np.maximum.reduceat(bins, np.arange(count) * len(bins) // count)
+    # One click must not make everything else look silent: the loudest hundredth may be cut.
+    heights = np.minimum(loudest / max(QUIET, np.percentile(loudest, 99)) * 255, 255).astype(np.uint8)
+    report.say(done=True, duration=report.samples / rate, peaks=base64.b64encode(heights.tobytes()).decode())
+
+
+def pcm(path: str, report: Report, rate: int, channels: int, max_seconds: int) -> None:
+    """Write the sound to standard output, and say how far it is: at once for the first of it, then now and again."""
+    recording, waiting, frame_bytes = Recording(path), bytearray(), 2 * channels
+
+    def write_out() -> None:
+        frames = min(len(waiting) // frame_bytes, max_seconds * rate - report.samples)
+        is_too_long = frames * frame_bytes < len(waiting)
+        del waiting[frames * frame_bytes :]
+        while waiting:
+            del waiting[: os.write(1, waiting)]  # not all of it is taken when the disk is nearly full
+        report.samples += frames
+        if is_too_long:
+            raise Refused(f"The recording is longer than {max_seconds / 3600:g} hours.")
+
+    for block in recording.pcm(rate, channels):
+        waiting += block
+        if len(waiting) >= BLOCK_BYTES or report.is_due:
+            write_out()
+        if report.is_due:
+            report.say(samples=report.samples)
+    write_out()
+    if not report.samples:
+        raise Refused(f"There is a sound track in this file ({recording.codec}), but nothing in it can be decoded.")
+    report.say(done=True, samples=report.samples, skipped=recording.skipped)
+
+
+def sentence(error: Exception) -> str:
+    """Return what went wrong in words for a person who can't see the machine."""
+    if isinstance(error, Refused):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "Decoding this file takes more memory than a recording may."
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "The disk is full."
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        return "The recording is too long: its sound is larger than one file may be."
+    return f"The file can't be read: {error}."
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("mode", choices=("probe", "peaks", "pcm"))
+    parser.add_argument("path")
+    parser.add_argument("--parent", type=int, default=0, help="the process without which this one must not go on")
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--rate", type=int, default=16_000)
+    parser.add_argument("--channels", type=int, choices=(1, 2), default=1)
+    parser.add_argument("--max-seconds", type=int, default=12 * 3600)
+    given = parser.parse_args()
+    die_with(given.parent)
+    is_pcm = given.mode == "pcm"
+    limit((given.max_seconds + 1) * given.rate * given.channels * 2 if is_pcm else MESSAGE_BYTES)
+    report = Report(channel=2 if is_pcm else 1)
+    try:
+        if is_pcm:
+            pcm(given.path, report, given.rate, given.channels, given.max_seconds)
+        elif given.mode == "peaks":
+            peaks(given.path, report, given.count)
+        else:
+            probe(given.path, report)
+    except BrokenPipeError:
+        sys.exit(1)  # nobody listens any more
+    except (Refused, MemoryError, OSError, FFmpegError, ValueError) as error:
+        report.say(error=sentence(error), samples=report.samples)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
