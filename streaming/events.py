@@ -78,6 +78,11 @@ def error(code: str, message: str) -> Event:
     return {"type": "error", "code": code, "message": message}
 
 
+def gone() -> Event:
+    """What the viewers of a job are told when it is deleted."""
+    return error("not_found", "This job was deleted.")
+
+
 def _known(**fields: str) -> dict[str, str]:
     """Leave out what is empty: the protocol's optional fields are absent, not null."""
     return {name: value for name, value in fields.items() if value}

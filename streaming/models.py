@@ -65,7 +65,11 @@ class JobQuerySet(models.QuerySet["Job"]):
     def cancel(self) -> int:
         """queued, running → cancelled. The worker that runs it finds its attempt gone."""
         return self.filter(status__in=ACTIVE).update(
-            status=Status.CANCELLED, attempt=F("attempt") + 1, worker="", lease_expires_at=None, finished_at=timezone.now()
+            status=Status.CANCELLED,
+            attempt=F("attempt") + 1,
+            worker="",
+            lease_expires_at=None,
+            finished_at=timezone.now(),
         )
 
     def retry(self) -> int:
@@ -76,7 +80,9 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     def hand_back(self, attempt: int) -> int:
         """running → queued, by the worker that holds it and won't finish it."""
-        return self.held(attempt).update(status=Status.QUEUED, attempt=F("attempt") + 1, worker="", lease_expires_at=None)
+        return self.held(attempt).update(
+            status=Status.QUEUED, attempt=F("attempt") + 1, worker="", lease_expires_at=None
+        )
 
     def finish(self, attempt: int, status: Status, failure_reason: str = "", **changes: Any) -> int:
         """running → completed or failed, by the worker that holds it."""
@@ -111,7 +117,9 @@ class Job(models.Model):
     failure_reason = models.TextField(blank=True)
     position = models.FloatField(default=0)
     duration = models.FloatField(default=0)
-    segment_count = models.PositiveIntegerField("segments", default=0, help_text="The number of finals, and the seq of the last.")
+    segment_count = models.PositiveIntegerField(
+        "segments", default=0, help_text="The number of finals, and the seq of the last."
+    )
     word_count = models.PositiveIntegerField("words", default=0)
     attempt = models.PositiveIntegerField(default=0, editable=False)
     worker = models.CharField(max_length=200, blank=True, editable=False)
@@ -129,9 +137,7 @@ class Job(models.Model):
             models.Index("-created_at", name="job_by_age"),
             models.Index("created_at", condition=Q(status__in=("queued", "running")), name="job_active"),
         )
-        constraints = (
-            models.UniqueConstraint("owner", "request_id", name="job_request_id_once_a_person"),
-        )
+        constraints = (models.UniqueConstraint("owner", "request_id", name="job_request_id_once_a_person"),)
 
     def __str__(self) -> str:
         return f"{self.upload.name} ({self.engine})"

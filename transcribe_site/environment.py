@@ -78,22 +78,82 @@ class Variable:
 
 
 VARIABLES = (
-    Variable("SECRET_KEY", "", text, "any long random text", "Signs sessions. Empty: made once and kept in the data folder."),
+    Variable(
+        "SECRET_KEY", "", text, "any long random text", "Signs sessions. Empty: made once and kept in the data folder."
+    ),
     Variable("DEBUG", "0", flag, "0 or 1", "Django's debug pages. Never on a public address."),
-    Variable("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]", names, "host names, separated by commas", "The names that the site answers to."),
-    Variable("CSRF_TRUSTED_ORIGINS", "", origins, "origins with their scheme, as in https://example.org, separated by commas", "Where forms and sockets may come from, beside the site's own address."),
-    Variable("DATABASE_URL", "", url("sqlite", "postgres", "postgresql"), "sqlite:///… or postgres://…", "Empty: SQLite in the data folder."),
-    Variable("REDIS_URL", "", url("redis", "rediss", "unix"), "redis://…, rediss://… or unix://…", "The channel layer. Empty: in memory, for one process."),
+    Variable(
+        "ALLOWED_HOSTS",
+        "localhost,127.0.0.1,[::1]",
+        names,
+        "host names, separated by commas",
+        "The names that the site answers to.",
+    ),
+    Variable(
+        "CSRF_TRUSTED_ORIGINS",
+        "",
+        origins,
+        "origins with their scheme, as in https://example.org, separated by commas",
+        "Where forms and sockets may come from, beside the site's own address.",
+    ),
+    Variable(
+        "DATABASE_URL",
+        "",
+        url("sqlite", "postgres", "postgresql"),
+        "sqlite:///… or postgres://…",
+        "Empty: SQLite in the data folder.",
+    ),
+    Variable(
+        "REDIS_URL",
+        "",
+        url("redis", "rediss", "unix"),
+        "redis://…, rediss://… or unix://…",
+        "The channel layer. Empty: in memory, for one process.",
+    ),
     Variable("HOST", "127.0.0.1", text, "an address of this machine", "Where `manage.py serve` listens."),
-    Variable("PORT", "8000", whole(0, 65535), "a number from 0 to 65535", "The port of `manage.py serve`; 0 takes a free one."),
-    Variable("TRANSCRIBE_ENGINE", "local", one_of("local"), "local", "The engine that is chosen when nobody says which."),
-    Variable("TRANSCRIBE_DATA_DIR", "var", text, "a folder that can be written", "Database, recordings, secret key and the spools of running jobs."),
+    Variable(
+        "PORT",
+        "8000",
+        whole(0, 65535),
+        "a number from 0 to 65535",
+        "The port of `manage.py serve`; 0 takes a free one.",
+    ),
+    Variable(
+        "TRANSCRIBE_ENGINE", "local", one_of("local"), "local", "The engine that is chosen when nobody says which."
+    ),
+    Variable(
+        "TRANSCRIBE_DATA_DIR",
+        "var",
+        text,
+        "a folder that can be written",
+        "Database, recordings, secret key and the spools of running jobs.",
+    ),
     Variable("TRANSCRIBE_RUN_JOBS", "1", flag, "0 or 1", "Whether `manage.py serve` runs jobs too."),
-    Variable("TRANSCRIBE_MAX_JOBS", "2", whole(1, 1000), "a number from 1 to 1000", "How many jobs one process runs at once."),
-    Variable("TRANSCRIBE_MAX_UPLOAD_BYTES", str(4 * 1024**3), whole(1, 1024**5), "a number of bytes", "The largest recording. A file sent in one request is limited to 100 MiB besides."),
-    Variable("TRANSCRIBE_ADMIN_PASSWORD", "", text, "any text", "The password of the first account. Empty: a random one, shown once."),
-    Variable("TRANSCRIBE_LEASE_SECONDS", "20", whole(1, 3600), "a number from 1 to 3600", "After this long without a sign of life, a job is taken from its worker."),
-)  # fmt: skip
+    Variable(
+        "TRANSCRIBE_MAX_JOBS", "2", whole(1, 1000), "a number from 1 to 1000", "How many jobs one process runs at once."
+    ),
+    Variable(
+        "TRANSCRIBE_MAX_UPLOAD_BYTES",
+        str(4 * 1024**3),
+        whole(1, 1024**5),
+        "a number of bytes",
+        "The largest recording. A file sent in one request is limited to 100 MiB besides.",
+    ),
+    Variable(
+        "TRANSCRIBE_ADMIN_PASSWORD",
+        "",
+        text,
+        "any text",
+        "The password of the first account. Empty: a random one, shown once.",
+    ),
+    Variable(
+        "TRANSCRIBE_LEASE_SECONDS",
+        "20",
+        whole(1, 3600),
+        "a number from 1 to 3600",
+        "After this long without a sign of life, a job is taken from its worker.",
+    ),
+)
 
 
 def read(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -98,7 +98,9 @@ TEMPLATES = [
 
 # Database: SQLite, set up so that readers and one writer don't stand in each other's way, or PostgreSQL.
 DATABASES = {
-    "default": dj_database_url.parse(ENV["DATABASE_URL"] or f"sqlite:///{DATA_DIR / 'db.sqlite3'}", conn_health_checks=True)
+    "default": dj_database_url.parse(
+        ENV["DATABASE_URL"] or f"sqlite:///{DATA_DIR / 'db.sqlite3'}", conn_health_checks=True
+    )
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
@@ -116,9 +118,7 @@ if ENV["REDIS_URL"]:
         }
     }
 else:
-    CHANNEL_LAYERS = {
-        "default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 10_000}}
-    }
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 10_000}}}
 
 # Files.
 MEDIA_ROOT = DATA_DIR / "media"

@@ -1,0 +1,26 @@
+"""The engines by name. Each is imported when it is asked for: its libraries are large."""
+
+from importlib import import_module
+
+from django.conf import settings
+
+from streaming.engines.base import Engine, EngineError
+
+ENGINES = {
+    "local": "streaming.engines.local.LocalEngine",
+    "scripted": "streaming.engines.scripted.ScriptedEngine",
+}
+
+
+def engine_class(name: str) -> type[Engine]:
+    """Return the engine of that name. Raises `EngineError` if this site has none."""
+    if name not in settings.TRANSCRIBE_ENGINES:
+        known = ", ".join(settings.TRANSCRIBE_ENGINES)
+        raise EngineError(f"There is no engine “{name}” here. There are: {known}.", permanent=True)
+    module, attribute = ENGINES[name].rsplit(".", 1)
+    found: type[Engine] = getattr(import_module(module), attribute)
+    return found
+
+
+def engine_classes() -> list[type[Engine]]:
+    return [engine_class(name) for name in settings.TRANSCRIBE_ENGINES]

@@ -1,0 +1,43 @@
+# Short verbs. Each does its own set-up; what is needed beforehand is Python 3.11 or newer, and make.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$python; break; fi; done)
+
+.PHONY: run test check format bench clean
+
+run: $(VENV)/installed  ## Serve the site on http://127.0.0.1:8000 (HOST, PORT)
+	@$(BIN)/python manage.py migrate --verbosity 0
+	@$(BIN)/python manage.py collectstatic --noinput --verbosity 0
+	@$(BIN)/python manage.py ensure_admin
+	@exec $(BIN)/python manage.py serve
+
+test: $(VENV)/installed-dev  ## Run the whole suite, browser tests included
+	@sh tests/need_chromium.sh
+	$(BIN)/pytest -n logical --dist worksteal
+
+check: $(VENV)/installed-dev  ## Lint, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/installed-dev  ## Run the benchmarks; ratios, printed as a table
+	$(BIN)/python -m benchmarks
+
+clean:  ## Remove what was installed; recordings and transcripts in var/ stay
+	rm -rf $(VENV)
+
+$(VENV)/installed: requirements.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found. Set PYTHON to where it is."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing (on Debian: apt install python3-venv)."; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@touch $@
+
+$(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@

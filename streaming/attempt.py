@@ -1,0 +1,164 @@
+"""One attempt at a job, from the claim to its end: spool, engine, finals into the database, events to the viewers.
+
+Two tasks: one transcribes, the other gives signs of life. Either ends both when the job turns out to be somebody
+else's. Nothing here needs to be undone when the process dies: what is final is stored, the lease runs out, and
+the next attempt goes on after the last final.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError
+from django.utils import timezone
+from uploads.decoding import DecodingError
+
+from streaming import broadcast, events, jobs
+from streaming.audio import Spool, open_spool
+from streaming.database import in_thread
+from streaming.engines.base import Engine, EngineError, Request
+from streaming.models import Job, Status
+from streaming.transcripts import Result
+
+logger = logging.getLogger(__name__)
+
+BEAT_SECONDS = 1.0  # between two status events of a running job
+# A failure that may pass is tried again this often in a row without a new final, with a pause before each.
+PAUSES_SECONDS = (0.5, 2.0, 5.0)
+
+Publish = Callable[[str, dict[str, Any]], None]
+
+
+class Attempt:
+    """Runs one claimed job. `publish` takes a message for the channel layer and returns at once."""
+
+    def __init__(self, job: Job, engine: Engine, folder: Path, publish: Publish) -> None:
+        self.job = job
+        self._engine = engine
+        self._folder = folder
+        self._publish = publish
+        self._partials: dict[str, events.Event] = {}
+        self._spool: Spool | None = None
+        self._look = asyncio.Event()
+
+    async def run(self) -> None:
+        """Transcribe to the end. Returns when the job has ended or is lost; is cancelled to give it back."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                beating = group.create_task(self._beat())
+                await self._transcribe()
+                beating.cancel()
+        except* jobs.LostClaim:
+            logger.info("Job %s is no longer ours (attempt %d)", self.job.pk, self.job.attempt)
+
+    def look(self) -> None:
+        """Look at once whether the job is still ours, instead of at the next sign of life."""
+        self._look.set()
+
+    def repeat(self) -> None:
+        """Send again what is not in the database, for a feed that has just begun to watch."""
+        for partial in self._partials.values():
+            self._send(partial)
+        self._send_status()
+
+    async def _transcribe(self) -> None:
+        """Steps: 1. decode, 2. let the engine hear, 3. store and send what it says, 4. end the job."""
+        try:
+            async with open_spool(self.job.upload, self._folder) as spool:
+                self._spool = spool
+                await self._hear(spool)
+                if abs(spool.seconds - self.job.duration) > 0.01:
+                    self.job.duration = spool.seconds
+                    await in_thread(jobs.set_duration)(self.job, spool.seconds)
+        except (EngineError, DecodingError) as error:
+            logger.warning("Job %s failed: %s", self.job.pk, error)
+            await self._finish(Status.FAILED, str(error), position=self.job.position)
+        except OSError as error:
+            # The spool could not be written or read: the disk is full or gone.
+            logger.exception("Job %s failed on the disk", self.job.pk)
+            reason = f"The server could not keep the decoded sound on its disk: {error.strerror or error}."
+            await self._finish(Status.FAILED, reason, position=self.job.position)
+        except (jobs.LostClaim, asyncio.CancelledError):
+            raise
+        except Exception:
+            # A fault of ours. The person learns that it is one; the log has the rest.
+            logger.exception("Job %s failed on an error of the program", self.job.pk)
+            reason = (
+                "Something in the program went wrong. What was recognised is kept; trying again goes on from there."
+            )
+            await self._finish(Status.FAILED, reason, position=self.job.position)
+        else:
+            await self._finish(Status.COMPLETED, position=self.job.duration)
+
+    async def _hear(self, spool: Spool) -> None:
+        """Take the engine's results to the end, going on after failures that may pass."""
+        failures = 0
+        while True:
+            stored = self.job.segment_count
+            try:
+                start_time = await in_thread(jobs.resume_time)(self.job)
+                request = Request(self.job.language_code, self.job.options, start_time)
+                async with aclosing(self._engine.transcribe(spool, request)) as results:
+                    async for result in results:
+                        await self._take(result)
+                return
+            except EngineError as error:
+                failures = 1 if self.job.segment_count > stored else failures + 1
+                if error.permanent or failures > len(PAUSES_SECONDS):
+                    raise
+                logger.warning("Job %s goes on after a failure: %s", self.job.pk, error)
+                await asyncio.sleep(PAUSES_SECONDS[failures - 1])
+
+    async def _take(self, result: Result) -> None:
+        self._advance()
+        if result.is_partial:
+            event = events.partial(result)
+            self._partials[result.slot] = event
+            self._send(event)
+            return
+        # The database first: what a viewer sees as final is stored.
+        seq = self.job.segment_count + 1
+        segment = await in_thread(jobs.store_final)(self.job.pk, self.job.attempt, seq, result, self.job.position)
+        self.job.segment_count = seq
+        self._partials.pop(result.slot, None)
+        self._send(events.final(segment))
+
+    async def _beat(self) -> None:
+        """Send the state every second, extend the lease several times in its length. Raises `LostClaim`."""
+        lease_beat_seconds = settings.TRANSCRIBE_LEASE_SECONDS / 4
+        extended_at = timezone.now()
+        while True:
+            try:
+                async with asyncio.timeout(min(BEAT_SECONDS, lease_beat_seconds)):
+                    await self._look.wait()
+            except TimeoutError:
+                pass  # the ordinary beat
+            self._advance()
+            since = (timezone.now() - extended_at).total_seconds()
+            if self._look.is_set() or since >= lease_beat_seconds:
+                self._look.clear()
+                extended_at = timezone.now()
+                try:
+                    await in_thread(jobs.extend_lease)(self.job.pk, self.job.attempt, self.job.position)
+                except DatabaseError:
+                    # It may be restarting. If it takes longer than the lease, the fence decides who goes on.
+                    logger.exception("Job %s: no sign of life could be given", self.job.pk)
+            self._send_status()
+
+    async def _finish(self, status: Status, reason: str = "", **changes: Any) -> None:
+        await in_thread(jobs.finish)(self.job.pk, self.job.attempt, status, reason, **changes)
+
+    def _advance(self) -> None:
+        if self._spool is not None:
+            self.job.position = max(self.job.position, self._spool.position)
+
+    def _send_status(self) -> None:
+        self._send(events.status(self.job))
+
+    def _send(self, event: events.Event) -> None:
+        job = self.job
+        self._publish(broadcast.feed_group(job.pk), broadcast.envelope(job.pk, job.attempt, job.segment_count, event))

@@ -1,0 +1,107 @@
+"""The spool: an upload decoded once into raw PCM on disk, read from any sample while it is still growing.
+
+The runner opens one for each attempt; engines read it. It is deleted when the attempt ends.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import ExitStack, aclosing, asynccontextmanager
+from pathlib import Path
+
+from aiofile import AIOFile
+
+from uploads import decoding
+from uploads.models import Upload
+
+CHUNK_SECONDS = 0.1
+BLOCK_CHUNKS = 10  # read at a time, so that a chunk costs no system call of its own
+SAMPLE_BYTES = 2  # 16-bit little-endian
+
+
+class Spool:
+    """16-bit PCM of one upload: `sample_rate` in Hz, `channels` interleaved.
+
+    `samples` are those decoded so far (a channel), `position` the seconds that readers have reached.
+    """
+
+    def __init__(self, path: Path, sample_rate: int, channels: int) -> None:
+        self.path = path
+        self.sample_rate = sample_rate
+        self.channels = channels
+        self.samples = 0
+        self.is_complete = False
+        self.position = 0.0
+        self._error: decoding.DecodingError | None = None
+        self._grown = asyncio.Condition()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds decoded so far; the true length of the recording once `is_complete`."""
+        return self.samples / self.sample_rate
+
+    async def fill(self, source: Path) -> None:
+        """Decode `source` into the spool. A failure is kept for the readers: what came before it is good."""
+        try:
+            decoded = decoding.decode(source, self.path, sample_rate=self.sample_rate, channels=self.channels)
+            async with aclosing(decoded):
+                async for samples in decoded:
+                    await self._grow(samples, is_complete=False)
+        except decoding.DecodingError as error:
+            self._error = error
+        await self._grow(self.samples, is_complete=True)
+
+    async def _grow(self, samples: int, *, is_complete: bool) -> None:
+        async with self._grown:
+            self.samples, self.is_complete = samples, is_complete
+            self._grown.notify_all()
+
+    async def chunks(self, start_time: float = 0.0) -> AsyncGenerator[bytes, None]:
+        """Yield chunks of `CHUNK_SECONDS` from `start_time` (seconds) on; the last one may be shorter.
+
+        Waits where the decoder has not come yet. Raises `DecodingError` where it failed, after all that it
+        had decoded.
+        """
+        frame = SAMPLE_BYTES * self.channels
+        size = round(self.sample_rate * CHUNK_SECONDS)
+        sample = round(start_time * self.sample_rate)
+        async with AIOFile(self.path, "rb") as file:
+            while True:
+                async with self._grown:
+                    while not self.is_complete and self.samples < sample + size:
+                        await self._grown.wait()
+                count = min(self.samples - sample, size * BLOCK_CHUNKS)
+                if not self.is_complete:
+                    count -= count % size  # a chunk that is not whole yet can wait
+                if count <= 0:
+                    if self._error is not None:
+                        raise self._error
+                    return
+                block = await file.read(count * frame, offset=sample * frame)
+                for offset in range(0, len(block), size * frame):
+                    chunk = block[offset : offset + size * frame]
+                    sample += len(chunk) // frame
+                    self.position = max(self.position, sample / self.sample_rate)
+                    yield chunk
+
+
+def spool_rate(upload: Upload) -> int:
+    """Return the rate that an upload is spooled at: a telephone's 8 kHz gain nothing from being 16."""
+    return 8_000 if upload.sample_rate == 8_000 else 16_000
+
+
+@asynccontextmanager
+async def open_spool(upload: Upload, folder: Path, channels: int = 1) -> AsyncIterator[Spool]:
+    """Start decoding `upload` into a file in `folder`; stop and delete it at the end."""
+    spool = Spool(folder / f"{uuid.uuid4()}.pcm", spool_rate(upload), channels)
+    spool.path.touch()  # a reader may come before the decoder
+    with ExitStack() as stack:
+        stack.callback(spool.path.unlink, missing_ok=True)
+        # Storage that is not a disk is copied first, which takes its time.
+        source = await asyncio.to_thread(stack.enter_context, decoding.local_path(upload))
+        filling = asyncio.create_task(spool.fill(source))
+        try:
+            yield spool
+        finally:
+            filling.cancel()
+            await asyncio.gather(filling, return_exceptions=True)  # its own end kills the decoder

@@ -1,0 +1,72 @@
+"""What leaves this process over the channel layer: events of a job to the feeds, and rings to the runners.
+
+Both may be lost: finals and states are in the database before they are sent, feeds notice what is missing, and
+runners look for work by themselves. So nothing here fails or holds up its caller for long.
+"""
+
+import asyncio
+import logging
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.db import transaction
+
+from streaming import events
+from streaming.models import Job
+
+logger = logging.getLogger(__name__)
+
+RUNNERS = "runners"
+SEND_TIMEOUT_SECONDS = 2.0  # a channel layer that is not there must not hold up a request or a job
+
+
+def feed_group(job_id: UUID) -> str:
+    return f"job.{job_id.hex}"
+
+
+def envelope(job_id: UUID, attempt: int, seq: int, event: events.Event) -> dict[str, Any]:
+    """Return the message that carries an event to the feeds.
+
+    `seq` is the number of finals that its sender has stored: a feed that has fewer has lost one. `attempt` is
+    the fence: what a worker sends that lost the job is older than what the feed knows.
+    """
+    return {
+        "type": "feed.event",
+        "job": job_id.hex,
+        "attempt": attempt,
+        "seq": seq,
+        "kind": event["type"],
+        "slot": event.get("slot", ""),
+        "text": events.encode(event),
+    }
+
+
+async def send(group: str, message: dict[str, Any]) -> bool:
+    """Send to a group; say whether it went out. Never raises."""
+    try:
+        async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
+            await get_channel_layer().group_send(group, message)
+    except Exception as error:  # whatever the layer's client raises: the message is not worth a job
+        logger.warning("The channel layer did not take a message for %s: %r", group, error)
+        return False
+    return True
+
+
+def ring(about: str, job_id: UUID) -> dict[str, Any]:
+    """Return the message that tells runners something: `work`, `stop` (look whether the job is still yours), `join`."""
+    return {"type": "runner.ring", "about": about, "job": job_id.hex}
+
+
+def send_after_commit(group: str, message: dict[str, Any]) -> None:
+    """Send from synchronous code, once what it speaks of is in the database."""
+    transaction.on_commit(lambda: async_to_sync(send)(group, message))
+
+
+def job_changed(job: Job, about: str = "") -> None:
+    """Tell the viewers of a job its state, and the runners what it means for them."""
+    message = envelope(job.pk, job.attempt, job.segment_count, events.status(job))
+    send_after_commit(feed_group(job.pk), message)
+    if about:
+        send_after_commit(RUNNERS, ring(about, job.pk))

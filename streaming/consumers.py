@@ -1,0 +1,237 @@
+"""The sockets: join a job's feed, relay it, and pass on what the viewer asks for.
+
+A consumer never runs a job and never fails on bad input: whatever a viewer sends is answered, at worst with an
+`error` event, and the socket stays open.
+"""
+
+import asyncio
+import json
+from contextlib import suppress
+from typing import Any
+from urllib.parse import parse_qs
+from uuid import UUID
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import DatabaseError
+
+from streaming import events, jobs, origins
+from streaming.database import in_thread
+from streaming.feed import Cursor
+from streaming.feeds import feeds
+from streaming.jobs import JobRefused
+from streaming.models import Job
+from streaming.people import User, current_user
+from uploads.models import Upload
+
+BAD_ORIGIN, NOT_SIGNED_IN, NOT_FOUND = 1008, 4401, 4404
+MESSAGE_CHARACTERS = 64 * 1024
+AUTHORISE_SECONDS = 60.0  # between two looks whether a viewer may still watch
+
+Message = dict[str, Any]
+
+
+class ViewerConsumer(AsyncWebsocketConsumer):
+    """What both addresses share: who it is, what it watches, and the answer to each message."""
+
+    # No channel of its own: a feed has one for the whole process. (Channels takes an unknown alias for "none".)
+    channel_layer_alias = "no layer"
+
+    async def connect(self) -> None:
+        self._cursor: Cursor | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self.job_id: UUID | None = None
+        # A close code reaches the browser only on a socket that was accepted.
+        await self.accept()
+        if not origins.is_allowed(self.scope):
+            await self.close(BAD_ORIGIN)
+        elif await self.user() is None:
+            await self.close(NOT_SIGNED_IN)
+        else:
+            await self.open()
+
+    async def open(self) -> None:
+        """Begin, for somebody who is signed in."""
+
+    async def disconnect(self, code: int) -> None:
+        await self.unwatch()
+
+    async def user(self) -> User | None:
+        """Return who is at the other end as the database knows them now, not as they were when they connected."""
+        return await in_thread(current_user)(self.scope["session"].session_key)
+
+    # Watching
+
+    async def watch(self, job_id: UUID, after: int = 0) -> None:
+        await self.unwatch()
+        self.job_id = job_id
+        self._watching = asyncio.create_task(self._watch(job_id, after))
+
+    async def unwatch(self) -> None:
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+
+    async def _watch(self, job_id: UUID, after: int) -> None:
+        """Send the snapshot, then what is new whenever something is, until cancelled."""
+        try:
+            async with feeds().watch(job_id, after) as (feed, cursor, snapshot):
+                self._cursor = cursor
+                await self.send(text_data=snapshot)
+                loop = asyncio.get_running_loop()
+                authorise_at = loop.time() + AUTHORISE_SECONDS
+                while True:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout_at(authorise_at):
+                            await cursor.changed.wait()
+                    cursor.changed.clear()
+                    if loop.time() >= authorise_at:
+                        authorise_at = loop.time() + AUTHORISE_SECONDS
+                        if not feed.is_gone and not await self._may_still_watch(job_id):
+                            return
+                    if cursor.sync_after is not None:
+                        wanted, cursor.sync_after = cursor.sync_after, None
+                        await self.send(text_data=await feed.resync(cursor, wanted))
+                    for text in await feed.pending(cursor):
+                        await self.send(text_data=text)
+        except DatabaseError:
+            # The browser comes again by itself, to this process or another.
+            await self.close(1013)
+
+    async def _may_still_watch(self, job_id: UUID) -> bool:
+        user = await self.user()
+        if user is None:
+            await self.close(NOT_SIGNED_IN)
+        elif await in_thread(visible_job)(user, job_id) is None:
+            await self.close(NOT_FOUND)
+        else:
+            return True
+        return False
+
+    # What viewers send
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        try:
+            if text_data is None:
+                raise JobRefused("bad_message", "Messages are text: a JSON object with a type.")
+            if len(text_data) > MESSAGE_CHARACTERS:
+                raise JobRefused("bad_message", "A message has at most 64 KB.")
+            user = await self.user()
+            if user is None:
+                await self.close(NOT_SIGNED_IN)
+                return
+            await self.answer(user, text_data)
+        except JobRefused as refusal:
+            await self.send(text_data=events.encode(events.error(refusal.code, str(refusal))))
+        except DatabaseError:
+            message = "The server can't reach its database. Try again in a moment."
+            await self.send(text_data=events.encode(events.error("unavailable", message)))
+
+    async def answer(self, user: User, text: str) -> None:
+        """Answer one message of a viewer. Raises `JobRefused` with what is wrong with it."""
+        message = parse(text)
+        match message.get("type"):
+            case "cancel":
+                await in_thread(jobs.cancel)(await self._own_job(user))
+            case "retry":
+                await in_thread(jobs.retry)(await self._own_job(user))
+            case "sync":
+                after = message.get("after", 0)
+                if not isinstance(after, int) or isinstance(after, bool) or after < 0:
+                    raise JobRefused("bad_message", "`after` is the number of a final: 0, 1, 2 …")
+                await self._own_job(user, to_change=False)
+                if self._cursor is not None:
+                    self._cursor.sync_after = after
+                    self._cursor.changed.set()
+            case _:
+                raise JobRefused(
+                    "bad_message", f"There is no message of the type {json.dumps(message.get('type'))[:100]}."
+                )
+
+    async def _own_job(self, user: User, *, to_change: bool = True) -> Job:
+        """Return the watched job, for somebody who may do this to it. Raises `JobRefused`."""
+        if self.job_id is None:
+            raise JobRefused("bad_message", "There is no job here yet: start one first.")
+        job = await in_thread(visible_job)(user, self.job_id)
+        if job is None:
+            raise JobRefused("not_found", "This job was deleted.")
+        if to_change and not await in_thread(jobs.may_change)(user, job):
+            raise JobRefused("forbidden", "You may watch this job, but not change it.")
+        return job
+
+
+class JobConsumer(ViewerConsumer):
+    """`/ws/jobs/<uuid>/[?after=<seq>]`: watches one job."""
+
+    async def open(self) -> None:
+        job_id: UUID = self.scope["url_route"]["kwargs"]["job_id"]
+        user = await self.user()
+        if user is None or await in_thread(visible_job)(user, job_id) is None:
+            await self.close(NOT_FOUND)
+            return
+        given = parse_qs(self.scope["query_string"].decode("latin-1")).get("after", ["0"])[0]
+        # What is not a number asks for everything.
+        await self.watch(job_id, int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0)
+
+
+class StreamConsumer(ViewerConsumer):
+    """`/ws/stream/`: starts jobs for uploads and relays each, as often as wanted."""
+
+    async def answer(self, user: User, text: str) -> None:
+        if not text.strip():
+            await self.close()  # an empty line is how a person at a terminal says goodbye
+        elif not is_json(text):
+            upload = await in_thread(newest_upload_named)(user, text.strip())
+            await self._start(user, upload, {})
+        elif (message := parse(text)).get("type") == "start":
+            await self._start(user, await in_thread(visible_upload)(user, message.get("upload")), message)
+        else:
+            await super().answer(user, text)
+
+    async def _start(self, user: User, upload: Upload | None, message: Message) -> None:
+        if upload is None:
+            raise JobRefused("not_found", "You have no recording of that name or id.")
+        if not await in_thread(jobs.may_start)(user, upload):
+            raise JobRefused("forbidden", "You may hear this recording, but not start jobs for it.")
+        engine, language_code = message.get("engine", ""), message.get("language_code", "")
+        options = message.get("options", {})
+        if not isinstance(engine, str) or not isinstance(language_code, str) or not isinstance(options, dict):
+            raise JobRefused("bad_message", "`engine` and `language_code` are text, `options` is an object.")
+        job, _ = await in_thread(jobs.start)(upload, engine=engine, language_code=language_code, options=options)
+        await self.watch(job.pk)
+
+
+def is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def parse(text: str) -> Message:
+    """Return a message of the protocol. Raises `JobRefused`."""
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError):
+        raise JobRefused("bad_message", "That is not JSON.") from None
+    if not isinstance(message, dict):
+        raise JobRefused("bad_message", "A message is a JSON object with a type.")
+    return message
+
+
+def visible_job(user: User, job_id: UUID) -> Job | None:
+    return Job.objects.visible_to(user).filter(pk=job_id).first()
+
+
+def visible_upload(user: User, given: object) -> Upload | None:
+    try:
+        pk = UUID(str(given))
+    except ValueError:
+        raise JobRefused("bad_message", "`upload` is the id of a recording: a UUID.") from None
+    return Upload.objects.visible_to(user).filter(pk=pk).first()
+
+
+def newest_upload_named(user: User, name: str) -> Upload | None:
+    return Upload.objects.filter(owner_id=user.pk, name=name).order_by("-created_at").first()

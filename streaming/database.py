@@ -1,0 +1,25 @@
+"""Database work from the event loop, in threads of its own.
+
+Django's `sync_to_async` has one thread for a whole process outside of requests: one slow query would hold up every
+consumer and every running job.
+"""
+
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from channels.db import DatabaseSyncToAsync
+
+Parameters = ParamSpec("Parameters")
+Value = TypeVar("Value")
+
+THREADS = 4
+_executor = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
+
+
+def in_thread(function: Callable[Parameters, Value]) -> Callable[Parameters, Awaitable[Value]]:
+    """Return `function` to be awaited; a connection that has died or is too old is replaced before and after."""
+    wrapped: Callable[Parameters, Awaitable[Value]] = DatabaseSyncToAsync(
+        function, thread_sensitive=False, executor=_executor
+    )
+    return wrapped

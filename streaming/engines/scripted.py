@@ -1,0 +1,90 @@
+"""The engine of the tests: reads words that a test wrote into a recording's samples.
+
+Every half second of such a recording says one number: sixteen bits of 20 ms, each high or low. So a transcript
+shows which samples were heard, in which order, and whether any was heard twice. Half seconds of silence say
+nothing. The options steer what a test needs: `pace` (seconds of audio a second; 0: as fast as it goes),
+`words_per_final`, `fail_at` (seconds) with `fail_message` and `permanent`.
+"""
+
+import array
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from streaming.audio import CHUNK_SECONDS, Spool
+from streaming.engines.base import Engine, EngineError, Request
+from streaming.transcripts import Result, spread_words
+
+WORD_SECONDS = 0.5
+BIT_SECONDS = 0.02
+BITS = 16
+LEVEL = 8_000
+CHUNKS_PER_WORD = round(WORD_SECONDS / CHUNK_SECONDS)
+
+
+def say(number: int, sample_rate: int = 16_000) -> array.array[int]:
+    """Return the half second of samples that says `number` (0 to 65535)."""
+    bit = round(sample_rate * BIT_SECONDS)
+    samples = array.array("h")
+    for place in range(BITS):
+        samples.extend([LEVEL if number >> place & 1 else -LEVEL] * bit)
+    samples.extend([0] * (round(sample_rate * WORD_SECONDS) - len(samples)))
+    return samples
+
+
+def hear(samples: array.array[int], sample_rate: int) -> int | None:
+    """Return the number that half a second of samples says, or None for silence."""
+    bit = round(sample_rate * BIT_SECONDS)
+    middles = samples[bit // 2 : bit * BITS : bit]
+    if len(middles) < BITS or any(abs(middle) < LEVEL // 2 for middle in middles):
+        return None
+    return sum(1 << place for place, middle in enumerate(middles) if middle > 0)
+
+
+class ScriptedEngine(Engine):
+    name = "scripted"
+    label = "Scripted"
+    languages: Mapping[str, str] = {"en-US": "English, US", "de-DE": "German"}
+
+    @classmethod
+    def check(cls, language_code: str, options: Mapping[str, Any]) -> None:
+        super().check(language_code, {})
+
+    async def transcribe(self, audio: Spool, request: Request) -> AsyncGenerator[Result, None]:
+        options = request.options
+        pace, fail_at = options.get("pace", 0), options.get("fail_at")
+        words_per_final = options.get("words_per_final", 4)
+        heard: list[str] = []
+        begin = time = request.start_time
+        samples = array.array("h")
+        async with aclosing(audio.chunks(request.start_time)) as chunks:
+            async for chunk in chunks:
+                if pace:
+                    await asyncio.sleep(CHUNK_SECONDS / pace)
+                samples.frombytes(chunk)
+                if len(samples) < CHUNKS_PER_WORD * round(audio.sample_rate * CHUNK_SECONDS):
+                    continue
+                time += WORD_SECONDS
+                number = hear(samples, audio.sample_rate)
+                del samples[:]
+                if fail_at is not None and time > fail_at:
+                    raise EngineError(
+                        options.get("fail_message", "The script says so."), permanent=options.get("permanent", True)
+                    )
+                if number is None:
+                    continue
+                if not heard:
+                    begin = time - WORD_SECONDS
+                heard.append(f"w{number}")
+                is_partial = len(heard) < words_per_final
+                yield self._result(heard, begin, time, is_partial=is_partial)
+                if not is_partial:
+                    heard = []
+        if heard:
+            yield self._result(heard, begin, time, is_partial=False)
+
+    @staticmethod
+    def _result(heard: list[str], begin: float, end: float, *, is_partial: bool) -> Result:
+        text = " ".join(heard)
+        return Result(text, begin, end, is_partial, words=() if is_partial else spread_words(text, begin, end))

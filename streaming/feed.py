@@ -1,0 +1,195 @@
+"""A feed: one process's view of one job that somebody here watches. `feeds.py` keeps them up to date.
+
+It keeps what its viewers need: finals as a log, partials as a register of the newest in each slot, and the
+newest state, each as the text that goes over the socket. It never sends: every viewer reads from it at a cursor
+of its own, so one who is slow skips partials that are out of date and slows nobody.
+
+What the channel layer loses is noticed by its number (every message says how many finals its sender had stored)
+and fetched from the database.
+"""
+
+import asyncio
+import json
+from collections import deque
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from streaming import events
+from streaming.database import in_thread
+from streaming.models import ACTIVE, Job, Segment
+
+LOG_LENGTH = 500  # finals kept in memory; a viewer who is further behind gets them from the database
+PAGE = 500  # finals fetched at a time
+
+
+class Cursor:
+    """How far one viewer has come in a feed: the last final and the version of the register that it was sent."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.version = 0
+        self.sync_after: int | None = None  # the viewer asked for a new snapshot, of what comes after this
+        self.changed = asyncio.Event()
+
+
+class Partial(NamedTuple):
+    """The newest partial of a slot: made after final number `seq`."""
+
+    seq: int
+    version: int
+    text: str
+
+
+class Feed:
+    """One watched job. Made and kept up to date by `Feeds`."""
+
+    def __init__(self, job_id: UUID) -> None:
+        self.job_id = job_id
+        self.seq = 0  # the number of the last final that is known here
+        self.is_loaded = False
+        self.is_gone = False
+        self.is_subscribed = False
+        self._attempt = 0
+        self._job: dict[str, Any] = {}
+        self._log: deque[tuple[int, str]] = deque(maxlen=LOG_LENGTH)
+        self._partials: dict[str, Partial] = {}
+        self._status: tuple[int, str] = (0, "")  # version and text
+        self._version = 0
+        self._cursors: set[Cursor] = set()
+        self._catching_up = asyncio.Lock()
+
+    # For viewers
+
+    def enter(self) -> Cursor:
+        """Return the cursor of a new viewer; `resync` gives it its snapshot."""
+        cursor = Cursor()
+        self._cursors.add(cursor)
+        return cursor
+
+    async def resync(self, cursor: Cursor, after: int) -> str:
+        """Move a cursor behind all that is known, and return the snapshot that shows what comes after `after`.
+
+        The finals are read first, and nothing is awaited between the look at the register and the move of the
+        cursor: what comes later is sent by `pending`.
+        """
+        segments = await in_thread(finals_after)(self.job_id, after)
+        cursor.seq = max([min(after, self.seq), *(segment.seq for segment in segments)])
+        cursor.version = self._version
+        stored = {segment.slot: segment.seq for segment in sorted(segments, key=lambda segment: segment.seq)}
+        # The database may be ahead of the messages: a partial that has become one of these finals is over.
+        partials = [
+            json.loads(partial.text) for slot, partial in self._partials.items() if partial.seq >= stored.get(slot, 0)
+        ]
+        return events.encode(events.snapshot(self._job, segments, partials, cursor.seq))
+
+    def leave(self, cursor: Cursor) -> None:
+        self._cursors.discard(cursor)
+
+    @property
+    def has_viewers(self) -> bool:
+        return bool(self._cursors)
+
+    async def pending(self, cursor: Cursor) -> list[str]:
+        """Return what a viewer has not been sent yet: finals in order, then the newest partials, then the state."""
+        texts: list[str] = []
+        while cursor.seq < self.seq:
+            if self._log and self._log[0][0] <= cursor.seq + 1:
+                texts += [text for seq, text in self._log if seq > cursor.seq]
+                cursor.seq = self._log[-1][0]
+            else:
+                segments = await in_thread(finals_after)(self.job_id, cursor.seq, PAGE)
+                if not segments:
+                    break  # deleted in the meantime
+                texts += [events.encode(events.final(segment)) for segment in segments]
+                cursor.seq = segments[-1].seq
+        newest = sorted((partial.version, partial.text) for partial in self._partials.values())
+        texts += [text for version, text in [*newest, self._status] if version > cursor.version]
+        cursor.version = self._version
+        return texts
+
+    # For the hub
+
+    def apply(self, message: dict[str, Any]) -> bool:
+        """Take a message of the channel layer. Returns False, and takes nothing, if a final before it is missing."""
+        kind, seq, text = message["kind"], message["seq"], message["text"]
+        if message["attempt"] < self._attempt:
+            return True  # of a worker that has lost the job
+        if kind == "error":
+            self.end()
+            return True
+        if seq > self.seq + (kind == "final"):
+            return False
+        self._set_attempt(message["attempt"])
+        if kind == "final" and seq > self.seq:
+            self._partials.pop(message["slot"], None)
+            self._append(seq, text)
+        elif kind == "partial" and seq == self.seq:  # an older one was overtaken by a final
+            self._partials[message["slot"]] = Partial(seq, self._next_version(), text)
+        elif kind == "status":
+            self._set_status(json.loads(text))
+        return True
+
+    async def catch_up(self) -> None:
+        """Read the job, and the finals that are missing, from the database."""
+        async with self._catching_up:
+            job = await in_thread(Job.objects.filter(pk=self.job_id).first)()
+            if job is None:
+                self.end()
+                return
+            if not self.is_loaded:
+                self.seq = job.segment_count  # who joins reads the finals before it by himself
+                self.is_loaded = True
+            while segments := await in_thread(finals_after)(self.job_id, self.seq, PAGE):
+                for segment in segments:
+                    self._partials.pop(segment.slot, None)
+                    self._append(segment.seq, events.encode(events.final(segment)))
+            if job.attempt >= self._attempt:
+                self._set_attempt(job.attempt)
+                self._set_status(events.status(job))
+
+    def is_behind(self, row: dict[str, Any]) -> bool:
+        """Whether the job's row in the database (some of its values) has something that no message told."""
+        return (
+            row["segment_count"] > self.seq
+            or row["attempt"] > self._attempt
+            or (row["attempt"] == self._attempt and row["status"] != self._job["status"])
+        )
+
+    def end(self) -> None:
+        """Tell the viewers that the job was deleted."""
+        if not self.is_gone:
+            self.is_gone = True
+            self._partials.clear()
+            self._status = (self._next_version(), events.encode(events.gone()))
+
+    # Inside
+
+    def _append(self, seq: int, text: str) -> None:
+        if seq == self.seq + 1:  # else a message and the database met, and it is here already
+            self.seq = seq
+            self._log.append((seq, text))
+            self._wake()
+
+    def _set_attempt(self, attempt: int) -> None:
+        if attempt > self._attempt:
+            self._attempt = attempt
+            self._partials.clear()  # of a worker that has lost the job
+
+    def _set_status(self, event: events.Event) -> None:
+        self._job = event["job"]
+        if self._job["status"] not in ACTIVE:
+            self._partials.clear()
+        self._status = (self._next_version(), events.encode(event))
+
+    def _next_version(self) -> int:
+        self._version += 1
+        self._wake()
+        return self._version
+
+    def _wake(self) -> None:
+        for cursor in self._cursors:
+            cursor.changed.set()
+
+
+def finals_after(job_id: UUID, seq: int, limit: int | None = None) -> list[Segment]:
+    return list(Segment.objects.filter(job_id=job_id, seq__gt=seq).order_by("seq")[:limit])

@@ -1,0 +1,160 @@
+"""The feeds of this process: one subscription for all of them, and a look into the database for what it lost.
+
+Consumers join and leave here. Without a channel layer viewers still get everything, at the pace of the looks.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+from channels.layers import get_channel_layer
+from django.db import DatabaseError
+
+from streaming import broadcast
+from streaming.database import in_thread
+from streaming.feed import Cursor, Feed
+from streaming.models import Job
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 2.0
+LAYER_TIMEOUT_SECONDS = 2.0  # a channel layer that is not there must not keep a viewer from joining
+
+
+class Feeds:
+    def __init__(self) -> None:
+        self._feeds: dict[UUID, Feed] = {}
+        # Each lives as long as somebody joins, watches or leaves that job.
+        self._locks: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+        self._channel = ""
+        self._tasks: list[asyncio.Task[None]] = []
+        self._catching_up: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def watch(self, job_id: UUID, after: int) -> AsyncIterator[tuple[Feed, Cursor, str]]:
+        """Join the feed of a job for as long as the context lasts: feed, cursor and the text of the snapshot."""
+        lock = self._locks.setdefault(job_id, asyncio.Lock())
+        async with lock:  # of two who join first, one makes the feed
+            feed = self._feeds.get(job_id) or await self._open(job_id)
+            cursor = feed.enter()
+        try:
+            yield feed, cursor, await feed.resync(cursor, after)
+        finally:
+            feed.leave(cursor)
+            async with lock:
+                if not feed.has_viewers and self._feeds.get(job_id) is feed:
+                    await self._close(job_id)
+
+    async def _open(self, job_id: UUID) -> Feed:
+        """Subscribe first, then read: what is stored between the two is not lost, and what comes is a message."""
+        feed = Feed(job_id)
+        self._feeds[job_id] = feed
+        if not self._tasks:
+            self._channel = ""
+            ready = asyncio.Event()
+            self._tasks = [asyncio.create_task(self._receive(ready)), asyncio.create_task(self._look())]
+            try:
+                async with asyncio.timeout(LAYER_TIMEOUT_SECONDS):
+                    await ready.wait()
+            except TimeoutError:
+                pass  # subscribed later, by _look
+        await self._subscribe(feed)
+        try:
+            await feed.catch_up()
+        except BaseException:
+            await self._close(job_id)
+            raise
+        # Partials are nowhere but with the worker that runs the job.
+        await broadcast.send(broadcast.RUNNERS, broadcast.ring("join", job_id))
+        return feed
+
+    async def _close(self, job_id: UUID) -> None:
+        feed = self._feeds.pop(job_id)
+        if feed.is_subscribed:
+            try:
+                async with asyncio.timeout(LAYER_TIMEOUT_SECONDS):
+                    await get_channel_layer().group_discard(broadcast.feed_group(job_id), self._channel)
+            except Exception:  # whatever the layer's client raises: messages that still come are ignored
+                logger.warning("The channel layer did not end a subscription", exc_info=True)
+        if not self._feeds:
+            for task in [*self._tasks, *self._catching_up]:
+                task.cancel()
+            self._tasks = []
+
+    async def _subscribe(self, feed: Feed) -> None:
+        if not self._channel:
+            return
+        try:
+            async with asyncio.timeout(LAYER_TIMEOUT_SECONDS):
+                await get_channel_layer().group_add(broadcast.feed_group(feed.job_id), self._channel)
+            feed.is_subscribed = True
+        except Exception as error:  # whatever the layer's client raises: _look tries again
+            logger.warning("The channel layer took no subscription: %r", error)
+
+    async def _receive(self, ready: asyncio.Event) -> None:
+        """Give messages to their feeds, for ever; the channel layer may come and go."""
+        layer = get_channel_layer()
+        while True:
+            try:
+                self._channel = await layer.new_channel()
+                ready.set()
+                while True:
+                    self._dispatch(await layer.receive(self._channel))
+            except Exception:  # whatever the layer's client raises: viewers are served from the database
+                logger.exception("The channel layer did not answer; trying again")
+                self._channel = ""
+                for feed in self._feeds.values():
+                    feed.is_subscribed = False
+                await asyncio.sleep(LOOK_SECONDS)
+
+    def _dispatch(self, message: dict[str, Any]) -> None:
+        feed = self._feeds.get(UUID(message["job"]))
+        if feed is not None and feed.is_loaded and not feed.apply(message):
+            self._catch_up(feed)
+
+    def _catch_up(self, feed: Feed) -> None:
+        async def catch_up() -> None:
+            try:
+                await feed.catch_up()
+            except DatabaseError:
+                logger.exception("A feed could not be read; the next look does")
+
+        task = asyncio.create_task(catch_up())
+        self._catching_up.add(task)
+        task.add_done_callback(self._catching_up.discard)
+
+    async def _look(self) -> None:
+        """Compare all feeds with the database in one query, for ever."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            feeds = [feed for feed in self._feeds.values() if feed.is_loaded and not feed.is_gone]
+            try:
+                rows = await in_thread(rows_of)([feed.job_id for feed in feeds])
+            except DatabaseError:
+                logger.exception("The feeds could not be compared with the database; trying again")
+                continue
+            for feed in feeds:
+                row = rows.get(feed.job_id)
+                if row is None:
+                    feed.end()
+                elif feed.is_behind(row):
+                    self._catch_up(feed)
+                if not feed.is_subscribed:
+                    await self._subscribe(feed)
+
+
+def rows_of(job_ids: list[UUID]) -> dict[UUID, dict[str, Any]]:
+    rows = Job.objects.filter(pk__in=job_ids).values("pk", "attempt", "status", "segment_count")
+    return {row["pk"]: row for row in rows}
+
+
+# A process has one event loop, and so one of these; tests have many.
+_of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Feeds] = WeakKeyDictionary()
+
+
+def feeds() -> Feeds:
+    return _of_loop.setdefault(asyncio.get_running_loop(), Feeds())

@@ -1,0 +1,202 @@
+"""The life of a job: start, cancel, retry, delete for people; claim, store, finish for workers.
+
+All of it is synchronous database work, each step one short transaction; what it means for viewers and runners
+is sent after the commit.
+"""
+
+import uuid
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import IntegrityError, connection, transaction
+from django.db.models import F
+
+from streaming import broadcast, events
+from streaming.engines import engine_class
+from streaming.engines.base import EngineError
+from streaming.models import Job, Segment, Status
+from streaming.transcripts import Result
+from uploads.models import Upload
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser, User
+
+
+class JobRefused(Exception):
+    """What was asked for cannot be done; the text says why and what to do, `code` is for programs."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class LostClaim(Exception):
+    """The job is no longer this worker's: it was cancelled, deleted, or taken over after its lease ran out."""
+
+
+def may_change(user: "User | AnonymousUser", job: Job) -> bool:
+    """Whether this person may cancel, retry and delete a job that they may see."""
+    return job.owner_id == user.pk or (user.is_staff and user.has_perm("streaming.change_job"))
+
+
+def may_start(user: "User | AnonymousUser", upload: Upload) -> bool:
+    """Whether this person may start jobs for an upload that they may see."""
+    return upload.owner_id == user.pk or (user.is_staff and user.has_perm("streaming.add_job"))
+
+
+def start(
+    upload: Upload,
+    *,
+    engine: str = "",
+    language_code: str = "",
+    options: Mapping[str, Any] | None = None,
+    request_id: str | None = None,
+) -> tuple[Job, bool]:
+    """Return a new job for an upload and True; or, where its owner has used `request_id` before, that job and False.
+
+    Raises `JobRefused` for an unknown engine or language and for options that the engine does not take.
+    """
+    engine = engine or settings.TRANSCRIBE_DEFAULT_ENGINE
+    try:
+        chosen = engine_class(engine)
+        language_code = language_code or next(iter(chosen.languages))
+        chosen.check(language_code, options or {})
+    except EngineError as error:
+        raise JobRefused("bad_request", str(error)) from error
+    if request_id is not None and not 0 < len(request_id) <= 100:
+        raise JobRefused("bad_request", "A request_id has 1 to 100 characters.")
+    try:
+        with transaction.atomic():
+            job = Job.objects.create(
+                upload=upload,
+                owner_id=upload.owner_id,
+                request_id=request_id,
+                engine=engine,
+                language_code=language_code,
+                options=dict(options or {}),
+                duration=upload.duration,
+            )
+    except IntegrityError:
+        same = Job.objects.filter(owner_id=upload.owner_id, request_id=request_id).first()
+        if same is None:  # not the same request: the upload was deleted in this moment
+            raise JobRefused("not_found", "This recording is no longer there.") from None
+        if same.upload_id != upload.pk:
+            raise JobRefused("bad_request", "This request_id was used for another recording.") from None
+        return same, False
+    broadcast.job_changed(job, "work")
+    return job, True
+
+
+def cancel(job: Job) -> Job:
+    """Cancel a job that waits or runs; what was final stays. Raises `JobRefused` if it has ended."""
+    if not Job.objects.filter(pk=job.pk).cancel():
+        raise _refused(job, "cancelled", "There is nothing left to cancel.")
+    return _told(job, "stop")
+
+
+def retry(job: Job) -> Job:
+    """Queue a failed or cancelled job again: it goes on after its last final. Raises `JobRefused` otherwise."""
+    if not Job.objects.filter(pk=job.pk).retry():
+        raise _refused(job, "tried again", "Only a failed or cancelled job can go on.")
+    return _told(job, "work")
+
+
+def delete(job: Job) -> None:
+    """Delete a job and its transcript, whatever it is doing."""
+    attempt, seq = job.attempt + 1, job.segment_count
+    Job.objects.filter(pk=job.pk).delete()
+    gone = broadcast.envelope(job.pk, attempt, seq, events.gone())
+    broadcast.send_after_commit(broadcast.feed_group(job.pk), gone)
+    broadcast.send_after_commit(broadcast.RUNNERS, broadcast.ring("stop", job.pk))
+
+
+def _told(job: Job, about: str) -> Job:
+    """Read a job again after a transition, and tell who must know."""
+    try:
+        job.refresh_from_db()
+    except Job.DoesNotExist:
+        raise _refused(job, "changed", "") from None
+    broadcast.job_changed(job, about)
+    return job
+
+
+def _refused(job: Job, what: str, why: str) -> JobRefused:
+    current = Job.objects.filter(pk=job.pk).first()
+    if current is None:
+        return JobRefused("not_found", "This job was deleted.")
+    return JobRefused("conflict", f"This job is {current.status} and can't be {what}. {why}".strip())
+
+
+def claim_next(worker: str) -> Job | None:
+    """Take the oldest job that is free for a worker (its `upload` comes along), or return None."""
+    if not Job.objects.claimable().exists():
+        return None  # without opening a write transaction
+    with transaction.atomic():
+        free = Job.objects.claimable()
+        if connection.features.has_select_for_update_skip_locked:
+            free = free.select_for_update(skip_locked=True)
+        pk = free.values_list("pk", flat=True).first()
+        if pk is None or not Job.objects.filter(pk=pk).claim(worker, settings.TRANSCRIBE_LEASE_SECONDS):
+            return None
+        job = Job.objects.select_related("upload").get(pk=pk)
+    broadcast.job_changed(job)
+    return job
+
+
+def free_jobs_of(workers: list[str]) -> int:
+    """Let go of the jobs of workers that are known to be dead; return how many there were."""
+    held = Job.objects.filter(status=Status.RUNNING, worker__in=workers)
+    return held.update(lease_expires_at=None, status=Status.QUEUED, worker="", attempt=F("attempt") + 1)
+
+
+def extend_lease(job_id: uuid.UUID, attempt: int, position: float) -> None:
+    """Give a sign of life. Raises `LostClaim`."""
+    if not Job.objects.filter(pk=job_id).extend_lease(attempt, settings.TRANSCRIBE_LEASE_SECONDS, position):
+        raise LostClaim
+
+
+def store_final(job_id: uuid.UUID, attempt: int, seq: int, result: Result, position: float) -> Segment:
+    """Commit a final as number `seq` of its job. Raises `LostClaim`, and then nothing is stored."""
+    with transaction.atomic():
+        # The update is fence, counter and row lock in one.
+        held = Job.objects.filter(pk=job_id, segment_count=seq - 1).held(attempt)
+        if not held.update(segment_count=seq, word_count=F("word_count") + len(result.text.split()), position=position):
+            raise LostClaim
+        return Segment.objects.create(
+            job_id=job_id,
+            seq=seq,
+            slot=result.slot,
+            start_time=result.start_time,
+            end_time=result.end_time,
+            text=result.text,
+            speaker=result.speaker,
+            channel=result.channel,
+            language_code=result.language_code,
+            words=[word.as_dict() for word in result.words],
+        )
+
+
+def resume_time(job: Job) -> float:
+    """Return where in the recording (seconds) the next attempt goes on: the end of the last final."""
+    last = job.segments.order_by("-end_time").first()
+    return last.end_time if last else 0.0
+
+
+def set_duration(job: Job, duration: float) -> None:
+    """Correct the length of a recording, now that all of it was decoded."""
+    Job.objects.filter(pk=job.pk).update(duration=duration)
+    Upload.objects.filter(pk=job.upload_id).update(duration=duration)
+
+
+def finish(job_id: uuid.UUID, attempt: int, status: Status, failure_reason: str = "", **changes: Any) -> None:
+    """End a job. Raises `LostClaim`."""
+    if not Job.objects.filter(pk=job_id).finish(attempt, status, failure_reason, **changes):
+        raise LostClaim
+    broadcast.job_changed(Job.objects.get(pk=job_id))
+
+
+def hand_back(job_id: uuid.UUID, attempt: int) -> None:
+    """Let another worker have a job that this one won't finish. Nothing happens where it is already lost."""
+    if Job.objects.filter(pk=job_id).hand_back(attempt):
+        broadcast.job_changed(Job.objects.get(pk=job_id), "work")

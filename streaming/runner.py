@@ -1,0 +1,142 @@
+"""The loop that runs claimed jobs: in the web process, beside the server on its event loop, or in `run_jobs`.
+
+A ring over the channel layer says that there is work; a ring that was lost costs a second.
+"""
+
+import asyncio
+import logging
+import time
+from uuid import UUID
+
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.db import DatabaseError
+
+from streaming import broadcast, jobs, workers
+from streaming.attempt import Attempt
+from streaming.database import in_thread
+from streaming.engines import engine_class
+from streaming.engines.base import Engine, EngineError
+from streaming.models import Job, Status
+from streaming.outbox import Outbox
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0  # between two looks for work that nobody rang for
+DEAD_SECONDS = 5.0  # between two looks for workers that died on this machine
+
+
+class Runner:
+    """Claims jobs, at most `max_jobs` at once, and runs them. `run()` until it is cancelled."""
+
+    def __init__(self, max_jobs: int | None = None) -> None:
+        self._max_jobs = max_jobs or settings.TRANSCRIBE_MAX_JOBS
+        self._worker = workers.Worker()
+        self._engines: dict[str, Engine] = {}
+        self._attempts: dict[UUID, Attempt] = {}
+        self._tasks: dict[asyncio.Task[None], Attempt] = {}
+        self._outbox = Outbox()
+        self._rung = asyncio.Event()
+        self._looked_for_dead_at = -DEAD_SECONDS
+
+    async def run(self) -> None:
+        """Run jobs until cancelled; then stop what runs and hand it back, for another worker or the next start."""
+        with self._worker:
+            helpers = [asyncio.create_task(self._listen()), asyncio.create_task(self._outbox.run())]
+            try:
+                await self._warm_up()
+                while True:
+                    self._rung.clear()
+                    try:
+                        await self.look_for_work()
+                    except DatabaseError:
+                        # It may be restarting; the jobs are safe in it.
+                        logger.exception("The database did not answer; trying again")
+                    try:
+                        async with asyncio.timeout(LOOK_SECONDS):
+                            await self._rung.wait()
+                    except TimeoutError:
+                        pass  # look anyway: a ring may be lost
+            finally:
+                await self._stop()
+                for helper in helpers:
+                    helper.cancel()
+                await asyncio.gather(*helpers, return_exceptions=True)
+
+    async def look_for_work(self) -> None:
+        """One cycle: free the jobs of workers that died here, then claim as many as there is room for."""
+        if time.monotonic() - self._looked_for_dead_at >= DEAD_SECONDS:
+            self._looked_for_dead_at = time.monotonic()
+            if dead := workers.dead_workers():
+                freed = await in_thread(jobs.free_jobs_of)(dead)
+                workers.forget(dead)
+                logger.info("Took over %d jobs of %d workers that died here", freed, len(dead))
+        while len(self._tasks) < self._max_jobs:
+            job = await in_thread(jobs.claim_next)(self._worker.name)
+            if job is None:
+                return
+            await self._begin(job)
+
+    async def _warm_up(self) -> None:
+        engine = settings.TRANSCRIBE_DEFAULT_ENGINE
+        self._engines[engine] = engine_class(engine)()
+        await self._engines[engine].warm_up()
+
+    async def _begin(self, job: Job) -> None:
+        try:
+            engine = self._engines.get(job.engine) or engine_class(job.engine)()
+        except EngineError as error:
+            # The site has lost an engine since the job was started.
+            await in_thread(jobs.finish)(job.pk, job.attempt, Status.FAILED, str(error))
+            return
+        self._engines[job.engine] = engine
+        attempt = Attempt(job, engine, self._worker.folder, self._outbox.put)
+        logger.info("Job %s: attempt %d, engine %s", job.pk, job.attempt, job.engine)
+        task = asyncio.create_task(attempt.run(), name=f"job {job.pk}")
+        self._tasks[task] = attempt
+        self._attempts[job.pk] = attempt
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        attempt = self._tasks.pop(task)
+        if self._attempts.get(attempt.job.pk) is attempt:  # a retry may already run here
+            del self._attempts[attempt.job.pk]
+        if not task.cancelled() and (error := task.exception()):
+            # The database was not there to take the end of the job: its lease runs out, and it goes on.
+            logger.error("Job %s: the attempt broke off", attempt.job.pk, exc_info=error)
+        self._rung.set()
+
+    async def _stop(self) -> None:
+        running = dict(self._tasks)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        for attempt in running.values():
+            try:
+                await in_thread(jobs.hand_back)(attempt.job.pk, attempt.job.attempt)
+            except DatabaseError:
+                logger.exception("Job %s could not be handed back; its lease will run out", attempt.job.pk)
+        for engine in self._engines.values():
+            await engine.aclose()
+
+    async def _listen(self) -> None:
+        """Take rings, for ever; the channel layer may come and go."""
+        while True:
+            layer = get_channel_layer()
+            try:
+                channel = await layer.new_channel()
+                await layer.group_add(broadcast.RUNNERS, channel)
+                while True:
+                    self._hear_ring(await layer.receive(channel))
+            except Exception:  # whatever the layer's client raises: without rings work is found by looking
+                logger.exception("The channel layer did not answer; trying again")
+                await asyncio.sleep(LOOK_SECONDS)
+
+    def _hear_ring(self, message: dict[str, str]) -> None:
+        about, attempt = message["about"], self._attempts.get(UUID(message["job"]))
+        if about == "work":
+            self._rung.set()
+        elif attempt is not None and about == "stop":
+            attempt.look()
+        elif attempt is not None and about == "join":
+            attempt.repeat()

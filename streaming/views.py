@@ -1,0 +1,184 @@
+"""The pages of recordings with their jobs, the history, and a job's own page; and what can be done there.
+
+What changes something is a POST; a program that asks for JSON gets it, with the reason where it is refused.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.core.files import File
+from django.core.paginator import Paginator
+from django.db.models import OuterRef, Subquery
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST, require_safe
+
+from streaming import events, exports, jobs
+from streaming.forms import HistoryForm, StartForm
+from streaming.models import Job
+from streaming.samples import SAMPLE_NAME, sample_path
+from uploads import recordings
+from uploads.models import Upload
+
+PAGE_LENGTH = 30
+STATUS_OF_REFUSAL = {"not_found": 404, "conflict": 409}
+
+
+@require_safe
+def library(request: HttpRequest) -> HttpResponse:
+    """This person's recordings, newest first, each with its last job."""
+    mine = Upload.objects.filter(owner_id=request.user.pk).defer("peaks")
+    newest = Job.objects.filter(upload=OuterRef("pk")).order_by("-created_at").values("pk")[:1]
+    page = Paginator(mine.annotate(last_job_id=Subquery(newest)), PAGE_LENGTH).get_page(request.GET.get("page"))
+    last_jobs = Job.objects.in_bulk([upload.last_job_id for upload in page])
+    for upload in page:
+        upload.last_job = last_jobs.get(upload.last_job_id)
+    context = {"page": page, "max_upload_bytes": settings.MAX_UPLOAD_BYTES, "has_sample": sample_path() is not None}
+    return render(request, "uploads/library.html", context)
+
+
+@require_POST
+def add_sample(request: HttpRequest) -> HttpResponse:
+    """Put the recogniser's sample among this person's recordings."""
+    path = sample_path()
+    if path is None:
+        raise Http404
+    with open(path, "rb") as file:
+        return redirect(recordings.store(request.user, File(file), SAMPLE_NAME))
+
+
+@require_safe
+def upload(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """One recording: player, facts, its jobs, and the form that starts one."""
+    return _upload_page(request, get_object_or_404(Upload.objects.visible_to(request.user), pk=pk), StartForm())
+
+
+def _upload_page(request: HttpRequest, found: Upload, form: StartForm, status: int = 200) -> HttpResponse:
+    context = {
+        "upload": found,
+        "jobs": found.jobs.all(),
+        "form": form,
+        "can_start": jobs.may_start(request.user, found),
+        "can_change": found.owner_id == request.user.pk or request.user.has_perm("uploads.change_upload"),
+    }
+    return render(request, "uploads/upload.html", context, status=status)
+
+
+@require_POST
+def create_job(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Start a job for a recording; the same `request_id` answers with the same job."""
+    found = get_object_or_404(Upload.objects.visible_to(request.user), pk=pk)
+    if not jobs.may_start(request.user, found):
+        raise PermissionDenied
+    form = StartForm(request.POST)
+    reason = ""
+    if form.is_valid():
+        wanted = {name: form.cleaned_data[name] for name in ("engine", "language_code")}
+        try:
+            job, is_new = jobs.start(found, **wanted, request_id=form.cleaned_data["request_id"] or None)
+        except jobs.JobRefused as refusal:
+            reason = str(refusal)
+            form.add_error(None, reason)
+        else:
+            if _wants_json(request):
+                answer = {"id": str(job.pk), "url": job.get_absolute_url(), "status": job.status}
+                return JsonResponse(answer, status=201 if is_new else 200)
+            return redirect(job)
+    if _wants_json(request):
+        reason = reason or " ".join(str(error) for errors in form.errors.values() for error in errors)
+        return JsonResponse({"error": reason}, status=400)
+    return _upload_page(request, found, form, status=400)
+
+
+@require_safe
+def history(request: HttpRequest) -> HttpResponse:
+    """This person's jobs, newest first, narrowed by state and engine."""
+    form = HistoryForm(request.GET)
+    mine = Job.objects.filter(owner_id=request.user.pk).select_related("upload").defer("upload__peaks")
+    form.is_valid()  # what is not valid is not in cleaned_data, and narrows nothing
+    wanted = {name: value for name, value in form.cleaned_data.items() if value}
+    page = Paginator(mine.filter(**wanted), PAGE_LENGTH).get_page(request.GET.get("page"))
+    return render(request, "streaming/history.html", {"page": page, "form": form, "is_narrowed": bool(wanted)})
+
+
+@require_safe
+def job(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """One job: its transcript as far as it is, and all that the page needs to go on live."""
+    found = _job(request, pk)
+    # The transcript last: the socket goes on after the last final that is on the page.
+    segments = list(found.segments.only("job_id", "seq", "start_time", "end_time", "text", "speaker"))
+    context = {
+        "job": found,
+        "upload": found.upload,
+        "segments": segments,
+        "seq": max((segment.seq for segment in segments), default=0),
+        "job_data": events.job_object(found),
+        "socket_path": f"/ws/jobs/{found.pk}/",
+        "formats": [(name, exporter.label) for name, exporter in exports.FORMATS.items()],
+        "can_change": jobs.may_change(request.user, found),
+    }
+    return render(request, "streaming/job.html", context)
+
+
+@require_POST
+def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
+    return _change(request, pk, jobs.cancel)
+
+
+@require_POST
+def retry(request: HttpRequest, pk: UUID) -> HttpResponse:
+    return _change(request, pk, jobs.retry)
+
+
+@require_POST
+def delete(request: HttpRequest, pk: UUID) -> HttpResponse:
+    found = _changeable_job(request, pk)
+    jobs.delete(found)
+    if _wants_json(request):
+        return HttpResponse(status=204)
+    messages.success(request, f"The transcript of “{found.upload.name}” was deleted. The recording is still there.")
+    return redirect(found.upload)
+
+
+@require_GET
+def transcript(request: HttpRequest, pk: UUID, format: str) -> HttpResponse:
+    """The transcript as a file; of a running job, as far as it is."""
+    found = _job(request, pk)
+    if format not in exports.FORMATS:
+        raise Http404
+    return exports.response(found, format)
+
+
+def _job(request: HttpRequest, pk: UUID) -> Job:
+    visible = Job.objects.visible_to(request.user).select_related("upload").defer("upload__peaks")
+    return get_object_or_404(visible, pk=pk)
+
+
+def _changeable_job(request: HttpRequest, pk: UUID) -> Job:
+    found = _job(request, pk)
+    if not jobs.may_change(request.user, found):
+        raise PermissionDenied
+    return found
+
+
+def _change(request: HttpRequest, pk: UUID, change: Any) -> HttpResponse:
+    found = _changeable_job(request, pk)
+    try:
+        change(found)
+    except jobs.JobRefused as refusal:
+        if refusal.code == "not_found":
+            raise Http404 from refusal
+        if _wants_json(request):
+            return JsonResponse({"error": str(refusal)}, status=STATUS_OF_REFUSAL.get(refusal.code, 400))
+        messages.error(request, str(refusal))
+    if _wants_json(request):
+        return JsonResponse(events.job_object(found))
+    return redirect(reverse("job", args=[pk]))
+
+
+def _wants_json(request: HttpRequest) -> bool:
+    return request.get_preferred_type(["text/html", "application/json"]) == "application/json"

@@ -1,0 +1,184 @@
+"""What the tests of jobs and viewers share: recordings that say numbers, a runner, and viewers."""
+
+import asyncio
+import wave
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from channels.layers import channel_layers
+from channels.testing import WebsocketCommunicator
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.files import File
+from django.test import Client
+
+from streaming.engines.scripted import say
+from streaming.models import Job
+from streaming.runner import Runner
+from transcribe_site.asgi import application
+from uploads import recordings
+from uploads.models import Upload
+
+PATIENCE_SECONDS = 20.0  # for what ought to happen at once, on a machine that is busy
+
+
+def numbers(path: Path, count: int, first: int = 0, sample_rate: int = 16_000) -> Path:
+    """Write a recording that says `count` numbers, one each half second, and return its path."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(sample_rate)
+        for number in range(first, first + count):
+            file.writeframes(say(number, sample_rate).tobytes())
+    return path
+
+
+def words(count: int, first: int = 0) -> list[str]:
+    """Return the words that a recording of `numbers` is heard as."""
+    return [f"w{number}" for number in range(first, first + count)]
+
+
+def transcript_of(job: Job) -> list[str]:
+    """Return the words of a job's transcript as the database has it, in order of time."""
+    return " ".join(job.segments.values_list("text", flat=True)).split()
+
+
+@pytest.fixture
+def upload_of() -> Callable[..., Upload]:
+    def upload_of(owner: User, path: Path, name: str = "") -> Upload:
+        with open(path, "rb") as file:
+            return recordings.store(owner, File(file), name or path.name)
+
+    return upload_of
+
+
+@pytest.fixture
+def spoken(upload_of: Callable[..., Upload], alice: User, tmp_path: Path) -> Callable[..., Upload]:
+    """Makes uploads of Alice's that say as many numbers as wanted."""
+
+    def spoken(count: int, **options: Any) -> Upload:
+        return upload_of(alice, numbers(tmp_path / f"{count}.wav", count, **options))
+
+    return spoken
+
+
+@pytest.fixture(autouse=True)
+def fresh_channel_layer() -> None:
+    """The in-memory layer keeps groups and queues of event loops that are over."""
+    channel_layers.backends.clear()
+
+
+Running = Callable[..., AbstractAsyncContextManager[Runner]]
+
+
+@pytest.fixture
+def running(transactional_db: None) -> Running:
+    @asynccontextmanager
+    async def running(max_jobs: int = 2) -> AsyncIterator[Runner]:
+        runner = Runner(max_jobs)
+        task = asyncio.create_task(runner.run())
+        try:
+            yield runner
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    return running
+
+
+class Viewer:
+    """Somebody who watches, and the page that they would see: kept as the protocol says."""
+
+    def __init__(self, communicator: WebsocketCommunicator) -> None:
+        self.communicator = communicator
+        self.job: dict[str, Any] = {}
+        self.finals: dict[int, dict[str, Any]] = {}
+        self.partials: dict[str, dict[str, Any]] = {}
+        self.errors: list[dict[str, Any]] = []
+        self.seq = 0
+        self.events: list[dict[str, Any]] = []
+
+    async def send(self, **message: Any) -> None:
+        await self.communicator.send_json_to(message)
+
+    async def next(self) -> dict[str, Any]:
+        """Take the next event into the page, and return it."""
+        event = await self.communicator.receive_json_from(timeout=PATIENCE_SECONDS)
+        self.events.append(event)
+        match event["type"]:
+            case "snapshot":
+                self._state(event["job"])
+                self.partials = {partial["slot"]: partial for partial in event["partials"]}
+                for segment in event["segments"]:
+                    self._final(segment["seq"], segment)
+                self.seq = event["seq"]
+            case "partial":
+                self.partials[event["slot"]] = event
+            case "final":
+                assert event["seq"] == self.seq + 1, "a final is missing or came twice"
+                self.seq = event["seq"]
+                self.partials.pop(event["slot"], None)
+                self._final(event["seq"], event["segment"])
+            case "status":
+                self._state(event["job"])
+            case "error":
+                self.errors.append(event)
+        return event
+
+    def _final(self, seq: int, segment: dict[str, Any]) -> None:
+        assert self.finals.get(seq, segment) == segment
+        self.finals[seq] = segment
+
+    def _state(self, job: dict[str, Any]) -> None:
+        # A job that stands, or has begun anew, has nothing that is being revised.
+        if job["status"] != "running" or job["started_at"] != self.job.get("started_at"):
+            self.partials = {}
+        self.job = job
+
+    async def until(self, is_so: Callable[["Viewer"], object]) -> "Viewer":
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not is_so(self):
+                await self.next()
+        return self
+
+    async def until_status(self, status: str) -> "Viewer":
+        return await self.until(lambda viewer: viewer.job.get("status") == status)
+
+    @property
+    def words(self) -> list[str]:
+        in_order = sorted(self.finals.values(), key=lambda segment: (segment["start_time"], segment["seq"]))
+        return " ".join(segment["text"] for segment in in_order).split()
+
+
+Watching = Callable[..., AbstractAsyncContextManager[Viewer]]
+
+
+def cookie_of(user: User) -> bytes:
+    client = Client()
+    client.force_login(user)
+    return f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}".encode()
+
+
+@pytest.fixture
+def watching(transactional_db: None) -> Watching:
+    """Opens sockets as the user given: `async with watching(alice, job) as viewer`."""
+
+    @asynccontextmanager
+    async def watching(user: User | None, job: Job | None = None, path: str = "", **headers: str) -> AsyncIterator[Viewer]:
+        sent = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        if user is not None:
+            sent.append((b"cookie", await asyncio.to_thread(cookie_of, user)))
+        path = path or (f"/ws/jobs/{job.pk}/" if job else "/ws/stream/")
+        communicator = WebsocketCommunicator(application, path, headers=[*sent, (b"host", b"testserver")])
+        connected, _ = await communicator.connect(timeout=PATIENCE_SECONDS)
+        assert connected
+        try:
+            yield Viewer(communicator)
+        finally:
+            await communicator.disconnect(timeout=PATIENCE_SECONDS)
+
+    return watching

@@ -1,0 +1,192 @@
+"""The life of a job in the database: every transition, who may lose it, and what stays."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from streaming import jobs
+from streaming.models import Job, Segment, Status
+from streaming.transcripts import Result, spread_words
+from tests.streaming.factories import make_job, make_upload
+
+pytestmark = pytest.mark.django_db
+
+
+def final(text: str, start: float = 0.0, end: float = 1.0) -> Result:
+    return Result(text, start, end, is_partial=False, words=spread_words(text, start, end))
+
+
+def claimed(job: Job) -> Job:
+    taken = jobs.claim_next("worker-1")
+    assert taken is not None
+    assert taken.pk == job.pk
+    return taken
+
+
+def test_starts_with_the_default_engine_in_its_first_language(alice: User) -> None:
+    upload = make_upload(alice, duration=12.5)
+    job, is_new = jobs.start(upload)
+    assert is_new
+    assert (job.engine, job.language_code, job.status, job.owner, job.duration) == (
+        "scripted",
+        "en-US",
+        Status.QUEUED,
+        alice,
+        12.5,
+    )
+
+
+def test_the_same_request_from_the_same_person_is_the_same_job(alice: User, charlie: User) -> None:
+    upload = make_upload(alice)
+    first, _ = jobs.start(upload, request_id="r1")
+    again, is_new = jobs.start(upload, request_id="r1")
+    assert (again.pk, is_new) == (first.pk, False)
+    other, is_new = jobs.start(make_upload(charlie), request_id="r1")
+    assert is_new
+    assert other.pk != first.pk
+
+
+def test_a_request_id_of_another_recording_is_refused(alice: User) -> None:
+    jobs.start(make_upload(alice), request_id="r1")
+    with pytest.raises(jobs.JobRefused, match="another recording"):
+        jobs.start(make_upload(alice), request_id="r1")
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"engine": "psychic"}, "There is no engine “psychic” here. There are: local, scripted."),
+        ({"language_code": "tlh"}, "does not know the language “tlh”. It knows: en-US, de-DE."),
+        ({"engine": "local", "options": {"magic": True}}, "has no option “magic”"),
+        ({"request_id": "x" * 101}, "1 to 100 characters"),
+    ],
+)
+def test_refuses_what_cannot_be_started(alice: User, asked: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(jobs.JobRefused, match=sentence):
+        jobs.start(make_upload(alice), **asked)
+    assert not Job.objects.exists()
+
+
+def test_claims_the_oldest_first_and_none_twice(alice: User) -> None:
+    upload = make_upload(alice)
+    made = [make_job(upload) for _ in range(3)]
+    claims = [jobs.claim_next("worker-1") for _ in range(4)]
+    assert [job and job.pk for job in claims] == [*[job.pk for job in made], None]
+
+
+def test_a_lease_that_ran_out_lets_another_worker_in_and_keeps_the_first_out(alice: User) -> None:
+    make_job(make_upload(alice))
+    frozen = jobs.claim_next("worker-1")
+    assert frozen is not None
+    assert jobs.claim_next("worker-2") is None
+    Job.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    taken = jobs.claim_next("worker-2")
+    assert taken is not None
+    assert (taken.attempt, taken.worker) == (frozen.attempt + 1, "worker-2")
+
+    for write in (
+        lambda: jobs.store_final(frozen.pk, frozen.attempt, 1, final("stale"), 1.0),
+        lambda: jobs.extend_lease(frozen.pk, frozen.attempt, 1.0),
+        lambda: jobs.finish(frozen.pk, frozen.attempt, Status.COMPLETED),
+    ):
+        with pytest.raises(jobs.LostClaim):
+            write()
+    jobs.hand_back(frozen.pk, frozen.attempt)
+    taken.refresh_from_db()
+    assert (taken.status, taken.worker, taken.segment_count) == (Status.RUNNING, "worker-2", 0)
+    assert not Segment.objects.exists()
+
+
+def test_a_final_is_stored_with_its_words_and_counted(alice: User) -> None:
+    job = claimed(make_job(make_upload(alice)))
+    segment = jobs.store_final(job.pk, job.attempt, 1, final("to be", 1.0, 2.0), 2.5)
+    job.refresh_from_db()
+    assert (job.segment_count, job.word_count, job.position) == (1, 2, 2.5)
+    assert (segment.seq, segment.text, segment.start_time, segment.end_time) == (1, "to be", 1.0, 2.0)
+    assert segment.words == [
+        {"text": "to", "start_time": 1.0, "end_time": 1.5},
+        {"text": "be", "start_time": 1.5, "end_time": 2.0},
+    ]
+
+
+def test_a_final_with_a_number_that_is_taken_is_not_stored(alice: User) -> None:
+    job = claimed(make_job(make_upload(alice)))
+    jobs.store_final(job.pk, job.attempt, 1, final("one"), 1.0)
+    with pytest.raises(jobs.LostClaim):
+        jobs.store_final(job.pk, job.attempt, 1, final("one again"), 1.0)
+    assert [segment.text for segment in job.segments.all()] == ["one"]
+
+
+def test_cancelling_takes_the_job_from_its_worker_and_keeps_what_was_final(alice: User) -> None:
+    job = claimed(make_job(make_upload(alice)))
+    jobs.store_final(job.pk, job.attempt, 1, final("kept"), 1.0)
+    cancelled = jobs.cancel(Job.objects.get(pk=job.pk))
+    assert (cancelled.status, cancelled.segment_count) == (Status.CANCELLED, 1)
+    with pytest.raises(jobs.LostClaim):
+        jobs.store_final(job.pk, job.attempt, 2, final("late"), 2.0)
+
+
+def test_trying_again_goes_on_after_the_last_final(alice: User) -> None:
+    job = claimed(make_job(make_upload(alice)))
+    jobs.store_final(job.pk, job.attempt, 1, final("one", 0.0, 3.5), 4.0)
+    jobs.finish(job.pk, job.attempt, Status.FAILED, "It broke.")
+    again = claimed(jobs.retry(Job.objects.get(pk=job.pk)))
+    assert (again.failure_reason, again.segment_count, jobs.resume_time(again)) == ("", 1, 3.5)
+    assert jobs.store_final(again.pk, again.attempt, 2, final("two", 3.5, 4.0), 4.0).seq == 2
+
+
+@pytest.mark.parametrize("status", [Status.COMPLETED, Status.FAILED, Status.CANCELLED])
+def test_what_has_ended_cannot_be_cancelled(alice: User, status: Status) -> None:
+    job = make_job(make_upload(alice), status=status)
+    with pytest.raises(jobs.JobRefused, match=f"This job is {status} and can't be cancelled"):
+        jobs.cancel(job)
+
+
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.RUNNING, Status.COMPLETED])
+def test_only_what_failed_or_was_cancelled_can_be_tried_again(alice: User, status: Status) -> None:
+    job = make_job(make_upload(alice), status=status)
+    with pytest.raises(jobs.JobRefused, match=f"This job is {status} and can't be tried again"):
+        jobs.retry(job)
+
+
+def test_a_deleted_job_is_gone_for_everybody(alice: User) -> None:
+    job = claimed(make_job(make_upload(alice)))
+    jobs.store_final(job.pk, job.attempt, 1, final("one"), 1.0)
+    jobs.delete(job)
+    assert not Segment.objects.exists()
+    for change in (jobs.cancel, jobs.retry):
+        with pytest.raises(jobs.JobRefused) as refusal:
+            change(job)
+        assert refusal.value.code == "not_found"
+    with pytest.raises(jobs.LostClaim):
+        jobs.extend_lease(job.pk, job.attempt, 1.0)
+
+
+def test_the_jobs_of_a_dead_worker_are_free_at_once_and_no_others(alice: User) -> None:
+    upload = make_upload(alice)
+    of_the_dead, of_the_living = make_job(upload), make_job(upload)
+    assert jobs.claim_next("dead") is not None
+    assert jobs.claim_next("living") is not None
+    assert jobs.free_jobs_of(["dead"]) == 1
+    freed = jobs.claim_next("new")
+    assert freed is not None
+    assert freed.pk == of_the_dead.pk
+    of_the_living.refresh_from_db()
+    assert (of_the_living.worker, of_the_living.attempt) == ("living", 1)
+
+
+def test_a_person_sees_their_own_and_staff_with_the_permission_all(alice: User, bob: User, charlie: User) -> None:
+    job = make_job(make_upload(alice))
+    charlie.is_staff = True  # staff without the permission
+    seen = {user.username: list(Job.objects.visible_to(user)) for user in (alice, bob, charlie)}
+    assert seen == {"alice": [job], "bob": [job], "charlie": []}
+    assert [jobs.may_change(user, job) for user in (alice, bob, charlie)] == [True, True, False]
+
+
+def test_a_job_that_is_not_there_cannot_be_claimed() -> None:
+    with pytest.raises(jobs.LostClaim):
+        jobs.extend_lease(uuid4(), 1, 0.0)

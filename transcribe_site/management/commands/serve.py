@@ -1,0 +1,53 @@
+"""`manage.py serve`: the site on daphne and, unless TRANSCRIBE_RUN_JOBS=0, the runner on the same event loop."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from streaming.runner import Runner
+
+FORM_BYTES = 1024 * 1024  # what a request may have beside the file
+MESSAGE_BYTES = 256 * 1024  # a longer WebSocket message ends its socket; from 64 KB on it gets an error
+
+
+class Command(BaseCommand):
+    help = "Serves the site and, unless TRANSCRIBE_RUN_JOBS=0, runs jobs."
+    requires_migrations_checks = True
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        # Imported here: daphne installs Twisted's reactor, which no other command shall have.
+        from transcribe_site.asgi import application
+        from transcribe_site.server import Server
+
+        self.running: asyncio.Task[None] | None = None
+        Server(
+            application,
+            endpoints=[f"tcp:port={settings.PORT}:interface={settings.HOST.replace(':', chr(92) + ':')}"],
+            max_body_bytes=settings.MAX_REQUEST_BYTES + FORM_BYTES,
+            websocket_max_message_size=MESSAGE_BYTES,
+            websocket_max_frame_size=MESSAGE_BYTES,
+            websocket_timeout=-1,  # pings find out who is gone; who is there may watch as long as he likes
+            http_timeout=3600,
+            server_name="",
+            ready_callable=self.start_runner,
+            on_listening=self.announce,
+            on_stop=self.stop_runner,
+        ).run()
+
+    def start_runner(self) -> None:
+        if settings.TRANSCRIBE_RUN_JOBS:
+            self.running = asyncio.get_event_loop().create_task(Runner().run())
+
+    async def stop_runner(self) -> None:
+        if self.running is not None:
+            self.running.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.running
+
+    def announce(self, host: str, port: int) -> None:
+        jobs = "" if settings.TRANSCRIBE_RUN_JOBS else " Jobs are left to `manage.py run_jobs`."
+        self.stdout.write(f"Serving on http://{f'[{host}]' if ':' in host else host}:{port}/ (end with Ctrl-C).{jobs}")
+        self.stdout.flush()

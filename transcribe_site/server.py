@@ -1,0 +1,198 @@
+"""daphne, mended where it would hurt. `manage.py serve` runs this.
+
+As it comes, daphne takes a body of any length, then puts the whole of it on the application's queue in one go on
+the event loop, and takes from the application whatever it sends without regard to how fast the client reads. A
+hundred megabytes either way are seconds in which no viewer gets a word, and many times their size in memory. Here
+a body that is too long is refused before it is read, the others reach the application a piece at a time, and an
+application that sends waits for the client.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import daphne.server
+from daphne.http_protocol import HTTPFactory, WebRequest
+from daphne.ws_protocol import WebSocketProtocol
+from twisted.internet import defer, reactor
+
+logger = logging.getLogger(__name__)
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+PIECE_BYTES = 64 * 1024
+LINGER_SECONDS = 5.0  # a browser sees the refusal only if it may go on sending for a while
+RESTARTING = 1012
+BODY = "transcribe_site.body"  # in a scope: the content that the application shall read
+
+
+class SetAside:
+    """What daphne is shown instead of a body, so that it puts nothing of it on its queue."""
+
+    closed = False
+
+    def __init__(self, content: Any) -> None:
+        self._content = content
+
+    def seek(self, *_: int) -> None:
+        pass
+
+    def read(self, *_: int) -> bytes:
+        return b""
+
+    def close(self) -> None:
+        self._content.close()
+
+
+class Request(WebRequest):
+    """A request that knows the longest body it may have, and when its client has read enough to get more."""
+
+    set_aside: Any = None
+
+    def gotLength(self, length: int | None) -> None:
+        self._left = self.channel.factory.server.max_body_bytes
+        self._is_refused = False
+        self._has_producer = False
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        super().gotLength(length)
+        if length is not None and length > self._left:
+            self._refuse()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        self._left -= len(data)
+        if self._is_refused:
+            return  # read, to be polite, but not kept
+        if self._left < 0:
+            self._refuse()  # a chunked body does not say its length before
+            return
+        super().handleContentChunk(data)
+
+    def _refuse(self) -> None:
+        self._is_refused = True
+        text = b"The request is longer than this server takes."
+        lines = (b"HTTP/1.1 413 Content Too Large", b"Content-Type: text/plain", b"Connection: close")
+        head = b"\r\n".join([*lines, b"Content-Length: %d" % len(text), b"", b""])
+        self.channel.transport.write(head + text)
+        reactor.callLater(LINGER_SECONDS, self.channel.transport.abortConnection)
+
+    def process(self) -> Any:
+        if self._is_refused:
+            self.channel.transport.loseConnection()
+            return None
+        if not self.requestHeaders.hasHeader(b"Upgrade"):
+            self.set_aside, self.content = self.content, SetAside(self.content)
+            self.set_aside.seek(0)
+        return super().process()
+
+    # What the client has not read yet is in the transport's buffer, and the transport says when that is full.
+
+    async def drained(self) -> None:
+        """Wait until the client has read enough. Returns at once if it is gone."""
+        if not self._has_producer and self.channel is not None:
+            self._has_producer = True
+            self.registerProducer(self, True)
+        await self._flowing.wait()
+
+    def pauseProducing(self) -> None:
+        self._flowing.clear()
+
+    def resumeProducing(self) -> None:
+        self._flowing.set()
+
+    def stopProducing(self) -> None:
+        self._flowing.set()
+
+    def finish(self) -> None:
+        if self._has_producer:
+            self._has_producer = False
+            self.unregisterProducer()
+        super().finish()
+
+    def connectionLost(self, reason: Any) -> None:
+        self._flowing.set()
+        super().connectionLost(reason)
+
+
+class Factory(HTTPFactory):
+    def buildProtocol(self, addr: Any) -> Any:
+        protocol = super().buildProtocol(addr)
+        protocol.requestFactory = Request
+        return protocol
+
+
+def in_pieces(application: Application) -> Application:
+    """Return an application that reads the bodies that were set aside."""
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        content = scope.pop(BODY, None)
+        await application(scope, receive if content is None else reader(content, receive), send)
+
+    return call
+
+
+def reader(content: Any, receive: Receive) -> Receive:
+    """Return a `receive` that gives `content` in pieces, and then what daphne has to say."""
+    is_read = False
+
+    async def read() -> dict[str, Any]:
+        nonlocal is_read
+        if not is_read and not content.closed:
+            piece = content.read(PIECE_BYTES)
+            is_read = len(piece) < PIECE_BYTES
+            await asyncio.sleep(0)  # others have their turn between two pieces
+            return {"type": "http.request", "body": piece, "more_body": not is_read}
+        while (message := await receive())["type"] == "http.request":
+            pass  # daphne's own, of the body that it was not shown
+        return message
+
+    return read
+
+
+class Server(daphne.server.Server):
+    """`max_body_bytes` is the longest body of any request. `on_listening` gets the address; `on_stop` is awaited."""
+
+    def __init__(
+        self,
+        application: Application,
+        *,
+        max_body_bytes: int,
+        on_listening: Callable[[str, int], None],
+        on_stop: Callable[[], Awaitable[None]],
+        **options: Any,
+    ) -> None:
+        super().__init__(in_pieces(application), **options)
+        self.max_body_bytes = max_body_bytes
+        self._on_listening = on_listening
+        self._on_stop = on_stop
+
+    def run(self) -> None:
+        daphne.server.HTTPFactory = Factory  # there is no other way to choose it
+        reactor.addSystemEventTrigger("before", "shutdown", self._stop)
+        super().run()
+
+    def listen_success(self, port: Any) -> None:
+        super().listen_success(port)
+        self._on_listening(port.getHost().host, port.getHost().port)
+
+    def create_application(self, protocol: Any, scope: Scope) -> Any:
+        content = getattr(protocol, "set_aside", None)
+        if content is not None:
+            scope[BODY] = content
+        return super().create_application(protocol, scope)
+
+    async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
+        await super().handle_reply(protocol, message)
+        if message.get("more_body") and isinstance(protocol, Request):
+            await protocol.drained()
+
+    def _stop(self) -> defer.Deferred:
+        """Tell the viewers that they may come again, then let the jobs go."""
+        for protocol in self.connections:
+            if isinstance(protocol, WebSocketProtocol) and protocol.state == protocol.STATE_OPEN:
+                protocol.sendClose(code=RESTARTING)
+        return defer.Deferred.fromFuture(asyncio.ensure_future(self._on_stop()))
