@@ -1,0 +1,142 @@
+/* The page of one job. The entry module that joins the socket, the transcript, the state line and the player. */
+
+import { copy } from "./copy.js";
+import { Follow } from "./follow.js";
+import { Player, watchKeys } from "./player.js";
+import { Progress } from "./progress.js";
+import { Socket } from "./socket.js";
+import { State } from "./state.js";
+import { Transcript } from "./transcript.js";
+
+const SECOND_MS = 1000;
+const QUIET_WHILE_ACTIVE_MS = 25_000;
+const QUIET_AT_REST_MS = 300_000; // nothing is expected but somebody's retry
+const COPIED_MS = 2_000; // long enough to read "Copied"
+
+const page = document.querySelector(".job");
+const log = page.querySelector(".transcript");
+let job = JSON.parse(document.getElementById("job-data").textContent);
+
+const progress = new Progress();
+const state = new State(page);
+const follow = new Follow(page, document.querySelector(".to-live"));
+const transcript = new Transcript(log, { seq: Number(page.dataset.seq), onGap: () => socket.sync() });
+const player = new Player(document.querySelector(".player"), { onHear: hear });
+const socket = new Socket(page.dataset.socket, { after: () => transcript.seq, onEvent: receive, onState: showConnection });
+
+function receive(event) {
+  switch (event.type) {
+    case "snapshot":
+      transcript.snapshot(event);
+      showJob(event.job);
+      break;
+    case "partial":
+      transcript.partial(event);
+      progress.see(event.end_time);
+      show();
+      break;
+    case "final":
+      transcript.final(event);
+      progress.see(event.segment.end_time);
+      show();
+      break;
+    case "status":
+      showJob(event.job);
+      break;
+    case "error":
+      showError(event);
+      break;
+    default: // a newer server may say more than this page understands
+  }
+}
+
+function showJob(newer) {
+  if (newer.status !== job.status) {
+    state.trouble("");
+    ready();
+  }
+  job = newer;
+  progress.seeJob(job);
+  const isActive = job.status === "queued" || job.status === "running";
+  if (!isActive) transcript.clearPartials();
+  follow.isLive = isActive;
+  socket.quietMs = isActive ? QUIET_WHILE_ACTIVE_MS : QUIET_AT_REST_MS;
+  show();
+}
+
+function show() {
+  state.show(job, progress, { segments: transcript.size, isEmpty: transcript.isEmpty });
+  player.recognised = job.status === "completed" ? job.duration : progress.position;
+}
+
+function showError({ code, message }) {
+  ready();
+  if (code === "not_found" || code === "deleted") {
+    gone();
+    return;
+  }
+  state.trouble(message);
+}
+
+function gone() {
+  socket.end();
+  follow.isLive = false;
+  clearInterval(ticking);
+  state.gone();
+  showConnection("ended", 4404);
+}
+
+/* The hint for each way in which the connection can be missing stands in the template. */
+function showConnection(connection, code) {
+  const hint = connection === "waiting" ? "waiting" : connection === "ended" ? String(code) : "";
+  // While it tries, the hint stays: it is not connected yet.
+  if (connection === "connecting") return;
+  for (const node of page.querySelectorAll("[data-connection]")) node.hidden = node.dataset.connection !== hint;
+  if (hint) ready();
+}
+
+function hear(seconds, isPlaying) {
+  const { node, before } = transcript.hear(isPlaying || seconds ? seconds : null);
+  if (!isPlaying || node === before) return;
+  follow.stop(); // who listens to one place doesn't read at another
+  follow.reveal(node, before);
+}
+
+/* Actions go over the socket; without one the form is sent as it is. */
+function ready() {
+  for (const button of page.querySelectorAll("form[data-sends] button")) button.disabled = false;
+}
+
+for (const form of page.querySelectorAll("form[data-sends]")) {
+  form.addEventListener("submit", (event) => {
+    if (!socket.send({ type: form.dataset.sends })) return;
+    event.preventDefault();
+    form.querySelector("button").disabled = true; // until the answer comes
+  });
+}
+
+log.addEventListener("click", (event) => {
+  const segment = event.target.closest(".segment");
+  const opensElsewhere = event.ctrlKey || event.metaKey || event.shiftKey || event.altKey;
+  // Whoever selects words ends with a click too.
+  if (!segment || opensElsewhere || !getSelection().isCollapsed) return;
+  event.preventDefault();
+  player.playFrom(transcript.startOf(segment));
+});
+
+for (const button of page.querySelectorAll("[data-copies]")) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const label = button.textContent;
+    button.textContent = (await copy(transcript.text())) ? "Copied" : "Could not copy";
+    setTimeout(() => (button.textContent = label), COPIED_MS);
+  });
+}
+
+// The remaining time goes on counting when nothing comes.
+const ticking = setInterval(() => job.status === "running" && show(), SECOND_MS);
+
+watchKeys(player);
+showJob(job);
+if (job.status === "running" && !location.hash) follow.start();
+socket.open();

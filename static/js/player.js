@@ -1,0 +1,201 @@
+/* The player: a bar whose scrubber is the waveform, with the part that has been recognised inked. Without this
+   script the browser's own controls stand in its place. */
+
+import { clock } from "./words.js";
+
+const STEP_SECONDS = 5;
+const FAR_SECONDS = 30;
+const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 2];
+
+export class Player {
+  #root;
+  #audio;
+  #slider;
+  #speed;
+  #duration;
+  #onHear;
+  #frame = 0;
+
+  /* `onHear(seconds, isPlaying)` is called whenever the place changes. */
+  constructor(root, { onHear = () => {} } = {}) {
+    this.#root = root;
+    this.#audio = root.querySelector("audio");
+    this.#slider = root.querySelector("[role='slider']");
+    this.#speed = root.querySelector("select");
+    this.#duration = Number(root.dataset.duration) || 0;
+    this.#onHear = onHear;
+    this.#audio.controls = false;
+    root.querySelector(".controls").hidden = false;
+    this.#drawWaveform();
+    this.#listen();
+    this.#show();
+  }
+
+  get isPlaying() {
+    return !this.#audio.paused;
+  }
+
+  /* The waveform up to `seconds` is inked. */
+  set recognised(seconds) {
+    const part = this.#duration ? Math.min(1, seconds / this.#duration) : 0;
+    this.#root.style.setProperty("--recognised", `${(part * 100).toFixed(2)}%`);
+  }
+
+  playFrom(seconds) {
+    this.#seek(seconds);
+    this.#play();
+  }
+
+  /* A key that was pressed outside every field. Returns whether it meant the player. */
+  press(key) {
+    switch (key) {
+      case " ":
+      case "k":
+        this.#toggle();
+        return true;
+      case "j":
+      case "ArrowLeft":
+        this.#move(-STEP_SECONDS);
+        return true;
+      case "l":
+      case "ArrowRight":
+        this.#move(STEP_SECONDS);
+        return true;
+      case "<":
+        this.#changeSpeed(-1);
+        return true;
+      case ">":
+        this.#changeSpeed(1);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #listen() {
+    const audio = this.#audio;
+    const press = (name, action) => this.#root.querySelector(`[data-does='${name}']`).addEventListener("click", action);
+    press("toggle", () => this.#toggle());
+    press("back", () => this.#move(-STEP_SECONDS));
+    press("forward", () => this.#move(STEP_SECONDS));
+    this.#speed.addEventListener("change", () => (audio.playbackRate = Number(this.#speed.value)));
+    audio.addEventListener("play", () => this.#run());
+    for (const name of ["pause", "ended", "seeked", "timeupdate"]) audio.addEventListener(name, () => this.#show());
+    audio.addEventListener("error", () => this.#fail());
+    this.#slider.addEventListener("keydown", (event) => this.#slide(event));
+    this.#slider.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
+      this.#slider.setPointerCapture(event.pointerId);
+      this.#point(event);
+    });
+    this.#slider.addEventListener("pointermove", (event) => {
+      if (this.#slider.hasPointerCapture(event.pointerId)) this.#point(event);
+    });
+  }
+
+  /* Keys on the scrubber itself, as a slider's keys are expected to be. */
+  #slide(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const to = {
+      ArrowUp: () => this.#move(STEP_SECONDS),
+      ArrowDown: () => this.#move(-STEP_SECONDS),
+      PageUp: () => this.#move(FAR_SECONDS),
+      PageDown: () => this.#move(-FAR_SECONDS),
+      Home: () => this.#seek(0),
+      End: () => this.#seek(this.#duration),
+    }[event.key];
+    if (!to) return;
+    event.preventDefault();
+    to();
+  }
+
+  #point(event) {
+    const { left, width } = this.#slider.getBoundingClientRect();
+    this.#seek(((event.clientX - left) / width) * this.#duration);
+  }
+
+  #move(seconds) {
+    this.#seek(this.#audio.currentTime + seconds);
+  }
+
+  #seek(seconds) {
+    this.#audio.currentTime = Math.min(Math.max(0, seconds), this.#duration);
+    this.#show();
+  }
+
+  #toggle() {
+    if (this.isPlaying) this.#audio.pause();
+    else this.#play();
+  }
+
+  #play() {
+    // Refused where the file can't be played (#fail says so) or by a pause() that came at once.
+    this.#audio.play().catch(() => this.#show());
+  }
+
+  #changeSpeed(by) {
+    const at = SPEEDS.indexOf(this.#audio.playbackRate);
+    const speed = SPEEDS[Math.min(SPEEDS.length - 1, Math.max(0, at + by))];
+    this.#audio.playbackRate = speed;
+    this.#speed.value = String(speed);
+  }
+
+  /* Move with the sound, frame by frame: `timeupdate` comes only four times a second. */
+  #run() {
+    cancelAnimationFrame(this.#frame);
+    const step = () => {
+      this.#show();
+      if (this.isPlaying) this.#frame = requestAnimationFrame(step);
+    };
+    step();
+  }
+
+  #show() {
+    const now = this.#audio.currentTime;
+    const toggle = this.#root.querySelector("[data-does='toggle']");
+    const label = this.isPlaying ? "Pause" : "Play";
+    if (toggle.ariaLabel !== label) {
+      toggle.ariaLabel = label;
+      toggle.querySelector(".is-play").toggleAttribute("hidden", this.isPlaying);
+      toggle.querySelector(".is-pause").toggleAttribute("hidden", !this.isPlaying);
+    }
+    const text = clock(now);
+    const place = this.#root.querySelector(".now");
+    if (place.textContent !== text) {
+      place.textContent = text;
+      this.#slider.setAttribute("aria-valuenow", String(Math.floor(now)));
+      this.#slider.setAttribute("aria-valuetext", `${text} of ${clock(this.#duration)}`);
+    }
+    const part = this.#duration ? Math.min(1, now / this.#duration) : 0;
+    this.#root.style.setProperty("--played", `${(part * 100).toFixed(2)}%`);
+    this.#onHear(now, this.isPlaying);
+  }
+
+  #fail() {
+    this.#root.querySelector(".controls").hidden = true;
+    this.#root.querySelector(".fault").hidden = false;
+  }
+
+  /* The picture is a mask: the two layers under it take the colours of the page, light or dark. */
+  #drawWaveform() {
+    const picture = new Image();
+    picture.addEventListener("load", () => {
+      const mask = `url("${picture.src}")`;
+      for (const layer of this.#slider.querySelectorAll(".wave")) layer.style.maskImage = mask;
+      this.#slider.classList.add("is-drawn");
+    });
+    // Without it (an old upload, no network) the scrubber stays a plain line.
+    picture.src = this.#root.dataset.waveform;
+  }
+}
+
+/* Give the player the keys, wherever the focus is, as long as they mean nothing there. */
+export function watchKeys(player) {
+  document.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    const inField = event.target.closest?.("input, textarea, select, dialog, [contenteditable]");
+    const pressesIt = event.key === " " && event.target.closest?.("button, summary");
+    if (inField || pressesIt) return;
+    if (player.press(event.key)) event.preventDefault();
+  });
+}

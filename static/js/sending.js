@@ -1,0 +1,130 @@
+/* The rows of files on their way: at most two are sent at once, the others wait. The markup of a row is the
+   template #sending of the library. */
+
+import { send, SendError } from "./send.js";
+import { bytes } from "./words.js";
+
+const AT_ONCE = 2; // more would only share the same line, and each would take longer
+
+const template = document.getElementById("sending");
+const waiting = [];
+let busy = 0;
+
+/* Whether anything would be lost by leaving the page. */
+export function isSending() {
+  return busy > 0 || waiting.length > 0;
+}
+
+function next() {
+  while (busy < AT_ONCE && waiting.length) waiting.shift().start();
+}
+
+export class Sending {
+  #file;
+  #where; // {address, token, maxBytes, news}
+  #row;
+  #request = null;
+
+  constructor(file, list, where) {
+    this.#file = file;
+    this.#where = where;
+    this.#row = template.content.firstElementChild.cloneNode(true);
+    this.#part("name").textContent = file.name;
+    this.#does("cancel").addEventListener("click", () => this.#cancel());
+    this.#does("retry").addEventListener("click", () => this.wait());
+    this.#does("dismiss").addEventListener("click", () => this.#row.remove());
+    list.append(this.#row);
+  }
+
+  /* Take a place in the line, unless there is no use in sending it. */
+  wait() {
+    const refusal = this.#refusal();
+    if (refusal) {
+      this.#show("failed", refusal);
+      this.#does("retry").hidden = true;
+      return;
+    }
+    this.#part("progress").value = 0;
+    this.#show("waiting", "waiting");
+    waiting.push(this);
+    next();
+  }
+
+  async start() {
+    busy += 1;
+    this.#show("sending", `0% of ${bytes(this.#file.size)}`);
+    this.#request = send(this.#file, { ...this.#where, onProgress: (part) => this.#sent(part) });
+    try {
+      this.#done(await this.#request.answer);
+    } catch (error) {
+      if (!(error instanceof SendError)) throw error;
+      this.#show("failed", error.message);
+      this.#tell(`${this.#file.name} was not uploaded: ${error.message}`);
+    } finally {
+      this.#leave();
+    }
+  }
+
+  #refusal() {
+    const { size } = this.#file;
+    if (size === 0) return "This file is empty, or a folder. Choose the recordings themselves.";
+    if (size > this.#where.maxBytes) {
+      return `This file has ${bytes(size)}; at most ${bytes(this.#where.maxBytes)} can be sent. A compressed copy (M4A, MP3, OGG) is often small enough.`;
+    }
+    return "";
+  }
+
+  #sent(part) {
+    this.#part("progress").value = part;
+    const share = `${Math.floor(part * 100)}% of ${bytes(this.#file.size)}`;
+    this.#part("said").textContent = part < 1 ? share : "Looking for the sound in it…";
+  }
+
+  #done({ url }) {
+    const link = document.createElement("a");
+    link.className = "name";
+    link.href = url;
+    link.textContent = this.#file.name;
+    this.#part("name").replaceWith(link);
+    this.#does("transcribe").action = `${url}jobs/`;
+    this.#show("done", `Uploaded, ${bytes(this.#file.size)}`);
+    this.#tell(`${this.#file.name} is uploaded.`);
+  }
+
+  #cancel() {
+    const place = waiting.indexOf(this);
+    if (place >= 0) waiting.splice(place, 1);
+    this.#request?.cancel();
+    this.#leave();
+    this.#row.remove();
+  }
+
+  /* Make room for the next one. A request that was cancelled neither answers nor fails, so this is called for it
+     too, and once only. */
+  #leave() {
+    if (this.#request) busy -= 1;
+    this.#request = null;
+    next();
+  }
+
+  #show(state, said) {
+    this.#row.dataset.state = state;
+    this.#part("said").textContent = said;
+    this.#does("cancel").hidden = state === "failed" || state === "done";
+    this.#does("retry").hidden = state !== "failed";
+    this.#does("dismiss").hidden = state !== "failed";
+    this.#does("transcribe").hidden = state !== "done";
+  }
+
+  #tell(news) {
+    this.#where.news.textContent = news;
+  }
+
+  #part(name) {
+    return this.#row.querySelector(`.${name}, ${name}`);
+  }
+
+  #does(name) {
+    return this.#row.querySelector(`[data-does='${name}']`);
+  }
+}
