@@ -77,7 +77,7 @@ class Spool:
                     if self._error is not None:
                         raise self._error
                     return
-                block = await file.read(count * frame, offset=sample * frame)
+                block = await file.read_bytes(count * frame, offset=sample * frame)
                 for offset in range(0, len(block), size * frame):
                     chunk = block[offset : offset + size * frame]
                     sample += len(chunk) // frame

@@ -69,7 +69,7 @@ def clock(seconds: float, decimal_mark: str) -> str:
 
 
 def text(job: Job, segments: list[Segment]) -> str:
-    lines = []
+    lines: list[str] = []
     speaker = ""
     for segment in segments:
         if segment.speaker != speaker:

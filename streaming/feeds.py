@@ -149,7 +149,7 @@ class Feeds:
 
 def rows_of(job_ids: list[UUID]) -> dict[UUID, dict[str, Any]]:
     rows = Job.objects.filter(pk__in=job_ids).values("pk", "attempt", "status", "segment_count")
-    return {row["pk"]: row for row in rows}
+    return {row["pk"]: dict(row) for row in rows}
 
 
 # A process has one event loop, and so one of these; tests have many.

@@ -133,11 +133,11 @@ class Job(models.Model):
     class Meta:
         ordering = ("-created_at", "id")
         indexes = (
-            models.Index("owner", "-created_at", name="job_of_owner"),
-            models.Index("-created_at", name="job_by_age"),
-            models.Index("created_at", condition=Q(status__in=("queued", "running")), name="job_active"),
+            models.Index(fields=["owner", "-created_at"], name="job_of_owner"),
+            models.Index(fields=["-created_at"], name="job_by_age"),
+            models.Index(fields=["created_at"], condition=Q(status__in=("queued", "running")), name="job_active"),
         )
-        constraints = (models.UniqueConstraint("owner", "request_id", name="job_request_id_once_a_person"),)
+        constraints = (models.UniqueConstraint(fields=["owner", "request_id"], name="job_request_id_once_a_person"),)
 
     def __str__(self) -> str:
         return f"{self.upload.name} ({self.engine})"
@@ -177,7 +177,7 @@ class Segment(models.Model):
 
     class Meta:
         ordering = ("start_time", "seq")
-        constraints = (models.UniqueConstraint("job", "seq", name="segment_seq_once_a_job"),)
+        constraints = (models.UniqueConstraint(fields=["job", "seq"], name="segment_seq_once_a_job"),)
 
     def __str__(self) -> str:
         return self.text

@@ -32,11 +32,11 @@ STATUS_OF_REFUSAL = {"not_found": 404, "conflict": 409}
 def library(request: HttpRequest) -> HttpResponse:
     """This person's recordings, newest first, each with its last job."""
     mine = Upload.objects.filter(owner_id=request.user.pk).defer("peaks")
-    newest = Job.objects.filter(upload=OuterRef("pk")).order_by("-created_at").values("pk")[:1]
-    page = Paginator(mine.annotate(last_job_id=Subquery(newest)), PAGE_LENGTH).get_page(request.GET.get("page"))
-    last_jobs = Job.objects.in_bulk([upload.last_job_id for upload in page])
+    page = Paginator(mine, PAGE_LENGTH).get_page(request.GET.get("page"))
+    newest = Job.objects.filter(upload=OuterRef("upload")).order_by("-created_at").values("pk")[:1]
+    last_jobs = {job.upload_id: job for job in Job.objects.filter(upload__in=page.object_list, pk=Subquery(newest))}
     for upload in page:
-        upload.last_job = last_jobs.get(upload.last_job_id)
+        setattr(upload, "last_job", last_jobs.get(upload.pk))  # noqa: B010 uploads knows nothing of jobs
     context = {"page": page, "max_upload_bytes": settings.MAX_UPLOAD_BYTES, "has_sample": sample_path() is not None}
     return render(request, "uploads/library.html", context)
 

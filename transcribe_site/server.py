@@ -15,9 +15,11 @@ from typing import Any
 import daphne.server
 from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketProtocol
-from twisted.internet import defer, reactor
+from twisted.internet import defer
+from twisted.internet import reactor as installed_reactor
 
 logger = logging.getLogger(__name__)
+reactor: Any = installed_reactor  # Twisted types it as each of its interfaces at a time
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -51,6 +53,7 @@ class SetAside:
 class Request(WebRequest):
     """A request that knows the longest body it may have, and when its client has read enough to get more."""
 
+    content: Any
     set_aside: Any = None
 
     def gotLength(self, length: int | None) -> None:

@@ -130,7 +130,8 @@ STORAGES = {
     "staticfiles": {"BACKEND": "transcribe_site.static.HashedStaticFilesStorage"},
 }
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "incoming"
-FILE_UPLOAD_TEMP_DIR.mkdir(parents=True, exist_ok=True)
+for folder in (STATIC_ROOT, FILE_UPLOAD_TEMP_DIR):
+    folder.mkdir(parents=True, exist_ok=True)
 FILE_UPLOAD_PERMISSIONS = 0o600
 
 # People.

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from streaming.audio import SAMPLE_BYTES, Spool
 from streaming.engines.base import Engine, EngineError, Request
@@ -107,7 +107,7 @@ class Recogniser:
 class LocalEngine(Engine):
     name = "local"
     label = "This computer"
-    languages: Mapping[str, str] = {
+    languages: ClassVar[Mapping[str, str]] = {
         "en-US": "English, US",
         "en-GB": "English, British",
         "en-AU": "English, Australian",

@@ -10,7 +10,7 @@ import array
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import Any, ClassVar
 
 from streaming.audio import CHUNK_SECONDS, Spool
 from streaming.engines.base import Engine, EngineError, Request
@@ -23,7 +23,7 @@ LEVEL = 8_000
 CHUNKS_PER_WORD = round(WORD_SECONDS / CHUNK_SECONDS)
 
 
-def say(number: int, sample_rate: int = 16_000) -> array.array[int]:
+def say(number: int, sample_rate: int = 16_000) -> "array.array[int]":
     """Return the half second of samples that says `number` (0 to 65535)."""
     bit = round(sample_rate * BIT_SECONDS)
     samples = array.array("h")
@@ -33,7 +33,7 @@ def say(number: int, sample_rate: int = 16_000) -> array.array[int]:
     return samples
 
 
-def hear(samples: array.array[int], sample_rate: int) -> int | None:
+def hear(samples: "array.array[int]", sample_rate: int) -> int | None:
     """Return the number that half a second of samples says, or None for silence."""
     bit = round(sample_rate * BIT_SECONDS)
     middles = samples[bit // 2 : bit * BITS : bit]
@@ -45,7 +45,7 @@ def hear(samples: array.array[int], sample_rate: int) -> int | None:
 class ScriptedEngine(Engine):
     name = "scripted"
     label = "Scripted"
-    languages: Mapping[str, str] = {"en-US": "English, US", "de-DE": "German"}
+    languages: ClassVar[Mapping[str, str]] = {"en-US": "English, US", "de-DE": "German"}
 
     @classmethod
     def check(cls, language_code: str, options: Mapping[str, Any]) -> None:

@@ -95,6 +95,10 @@ class Viewer:
 
     def __init__(self, communicator: WebsocketCommunicator) -> None:
         self.communicator = communicator
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin with an empty page."""
         self.job: dict[str, Any] = {}
         self.finals: dict[int, dict[str, Any]] = {}
         self.partials: dict[str, dict[str, Any]] = {}
@@ -168,7 +172,9 @@ def watching(transactional_db: None) -> Watching:
     """Opens sockets as the user given: `async with watching(alice, job) as viewer`."""
 
     @asynccontextmanager
-    async def watching(user: User | None, job: Job | None = None, path: str = "", **headers: str) -> AsyncIterator[Viewer]:
+    async def watching(
+        user: User | None, job: Job | None = None, path: str = "", **headers: str
+    ) -> AsyncIterator[Viewer]:
         sent = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         if user is not None:
             sent.append((b"cookie", await asyncio.to_thread(cookie_of, user)))

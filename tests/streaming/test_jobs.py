@@ -12,12 +12,17 @@ from streaming import jobs
 from streaming.models import Job, Segment, Status
 from streaming.transcripts import Result, spread_words
 from tests.streaming.factories import make_job, make_upload
+from uploads.models import Upload
 
 pytestmark = pytest.mark.django_db
 
 
 def final(text: str, start: float = 0.0, end: float = 1.0) -> Result:
     return Result(text, start, end, is_partial=False, words=spread_words(text, start, end))
+
+
+def queued(upload: Upload) -> Job:
+    return make_job(upload, status=Status.QUEUED)
 
 
 def claimed(job: Job) -> Job:
@@ -73,13 +78,13 @@ def test_refuses_what_cannot_be_started(alice: User, asked: dict[str, Any], sent
 
 def test_claims_the_oldest_first_and_none_twice(alice: User) -> None:
     upload = make_upload(alice)
-    made = [make_job(upload) for _ in range(3)]
+    made = [queued(upload) for _ in range(3)]
     claims = [jobs.claim_next("worker-1") for _ in range(4)]
     assert [job and job.pk for job in claims] == [*[job.pk for job in made], None]
 
 
 def test_a_lease_that_ran_out_lets_another_worker_in_and_keeps_the_first_out(alice: User) -> None:
-    make_job(make_upload(alice))
+    queued(make_upload(alice))
     frozen = jobs.claim_next("worker-1")
     assert frozen is not None
     assert jobs.claim_next("worker-2") is None
@@ -102,7 +107,7 @@ def test_a_lease_that_ran_out_lets_another_worker_in_and_keeps_the_first_out(ali
 
 
 def test_a_final_is_stored_with_its_words_and_counted(alice: User) -> None:
-    job = claimed(make_job(make_upload(alice)))
+    job = claimed(queued(make_upload(alice)))
     segment = jobs.store_final(job.pk, job.attempt, 1, final("to be", 1.0, 2.0), 2.5)
     job.refresh_from_db()
     assert (job.segment_count, job.word_count, job.position) == (1, 2, 2.5)
@@ -114,7 +119,7 @@ def test_a_final_is_stored_with_its_words_and_counted(alice: User) -> None:
 
 
 def test_a_final_with_a_number_that_is_taken_is_not_stored(alice: User) -> None:
-    job = claimed(make_job(make_upload(alice)))
+    job = claimed(queued(make_upload(alice)))
     jobs.store_final(job.pk, job.attempt, 1, final("one"), 1.0)
     with pytest.raises(jobs.LostClaim):
         jobs.store_final(job.pk, job.attempt, 1, final("one again"), 1.0)
@@ -122,7 +127,7 @@ def test_a_final_with_a_number_that_is_taken_is_not_stored(alice: User) -> None:
 
 
 def test_cancelling_takes_the_job_from_its_worker_and_keeps_what_was_final(alice: User) -> None:
-    job = claimed(make_job(make_upload(alice)))
+    job = claimed(queued(make_upload(alice)))
     jobs.store_final(job.pk, job.attempt, 1, final("kept"), 1.0)
     cancelled = jobs.cancel(Job.objects.get(pk=job.pk))
     assert (cancelled.status, cancelled.segment_count) == (Status.CANCELLED, 1)
@@ -131,7 +136,7 @@ def test_cancelling_takes_the_job_from_its_worker_and_keeps_what_was_final(alice
 
 
 def test_trying_again_goes_on_after_the_last_final(alice: User) -> None:
-    job = claimed(make_job(make_upload(alice)))
+    job = claimed(queued(make_upload(alice)))
     jobs.store_final(job.pk, job.attempt, 1, final("one", 0.0, 3.5), 4.0)
     jobs.finish(job.pk, job.attempt, Status.FAILED, "It broke.")
     again = claimed(jobs.retry(Job.objects.get(pk=job.pk)))
@@ -154,7 +159,7 @@ def test_only_what_failed_or_was_cancelled_can_be_tried_again(alice: User, statu
 
 
 def test_a_deleted_job_is_gone_for_everybody(alice: User) -> None:
-    job = claimed(make_job(make_upload(alice)))
+    job = claimed(queued(make_upload(alice)))
     jobs.store_final(job.pk, job.attempt, 1, final("one"), 1.0)
     jobs.delete(job)
     assert not Segment.objects.exists()
@@ -168,7 +173,7 @@ def test_a_deleted_job_is_gone_for_everybody(alice: User) -> None:
 
 def test_the_jobs_of_a_dead_worker_are_free_at_once_and_no_others(alice: User) -> None:
     upload = make_upload(alice)
-    of_the_dead, of_the_living = make_job(upload), make_job(upload)
+    of_the_dead, of_the_living = queued(upload), queued(upload)
     assert jobs.claim_next("dead") is not None
     assert jobs.claim_next("living") is not None
     assert jobs.free_jobs_of(["dead"]) == 1
@@ -180,7 +185,7 @@ def test_the_jobs_of_a_dead_worker_are_free_at_once_and_no_others(alice: User) -
 
 
 def test_a_person_sees_their_own_and_staff_with_the_permission_all(alice: User, bob: User, charlie: User) -> None:
-    job = make_job(make_upload(alice))
+    job = queued(make_upload(alice))
     charlie.is_staff = True  # staff without the permission
     seen = {user.username: list(Job.objects.visible_to(user)) for user in (alice, bob, charlie)}
     assert seen == {"alice": [job], "bob": [job], "charlie": []}

@@ -102,7 +102,9 @@ async def test_a_cancelled_job_goes_on_where_it_stopped(running: Running, spoken
     assert await heard(job) == words(30)
 
 
-async def test_a_runner_that_ends_hands_its_job_back_and_the_next_completes_it(running: Running, spoken: Spoken) -> None:
+async def test_a_runner_that_ends_hands_its_job_back_and_the_next_completes_it(
+    running: Running, spoken: Spoken
+) -> None:
     job = await start(await in_thread(spoken)(30), **SLOW)
     async with running():
         await until(job, lambda now: now.segment_count >= 1)
@@ -206,9 +208,7 @@ async def test_the_work_of_a_job_that_was_deleted_ends(running: Running, spoken:
     assert not await Job.objects.filter(pk=job.pk).aexists()
 
 
-async def test_a_job_is_found_without_a_ring(
-    running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_job_is_found_without_a_ring(running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch) -> None:
     upload = await in_thread(spoken)(8)
     async with running() as worker:
         await asyncio.sleep(0)

@@ -1,0 +1,317 @@
+"""The sockets: who may watch, what they see, and what they get for what they send."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from channels.layers import channel_layers
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+
+from streaming import consumers, jobs
+from streaming.database import in_thread
+from streaming.models import Job, Status
+from tests.streaming.conftest import Running, Viewer, Watching, transcript_of, words
+from tests.streaming.factories import make_job, make_segments, make_upload
+from tests.streaming.test_runner import SLOW, Spoken, start, until_status
+from uploads.models import Upload
+
+
+async def some_job(owner: User, texts: list[str], **fields: Any) -> Job:
+    def make() -> Job:
+        job = make_job(make_upload(owner), **fields)
+        make_segments(job, texts)
+        return job
+
+    return await in_thread(make)()
+
+
+async def closed_with(viewer: Viewer) -> int:
+    while (message := await viewer.communicator.receive_output(timeout=5))["type"] != "websocket.close":
+        pass
+    code: int = message["code"]
+    return code
+
+
+async def test_the_first_message_is_the_whole_job(watching: Watching, alice: User) -> None:
+    job = await some_job(alice, ["one two", "three"], status=Status.COMPLETED)
+    async with watching(alice, job) as viewer:
+        snapshot = await viewer.next()
+    assert (snapshot["type"], snapshot["seq"], snapshot["partials"]) == ("snapshot", 2, [])
+    assert [segment["text"] for segment in snapshot["segments"]] == ["one two", "three"]
+    assert snapshot["job"]["id"] == str(job.pk)
+    assert sorted(snapshot["job"]) == [
+        "created_at", "duration", "engine", "failure_reason", "finished_at", "id", "language_code",
+        "position", "segments", "started_at", "status", "upload",
+    ]  # fmt: skip
+
+
+async def test_who_comes_back_gets_what_came_after(watching: Watching, alice: User) -> None:
+    job = await some_job(alice, ["one", "two", "three"])
+    async with watching(alice, path=f"/ws/jobs/{job.pk}/?after=2") as viewer:
+        snapshot = await viewer.next()
+    assert [segment["seq"] for segment in snapshot["segments"]] == [3]
+    assert snapshot["seq"] == 3
+
+
+@pytest.mark.parametrize("after", ["x", "-1", "99999999999999999999", "1e3", ""])
+async def test_an_after_that_makes_no_sense_asks_for_everything(watching: Watching, alice: User, after: str) -> None:
+    job = await some_job(alice, ["one", "two"])
+    async with watching(alice, path=f"/ws/jobs/{job.pk}/?after={after}") as viewer:
+        assert [segment["seq"] for segment in (await viewer.next())["segments"]] == [1, 2]
+
+
+async def test_two_viewers_of_a_running_job_see_the_same_as_the_database(
+    running: Running, watching: Watching, spoken: Spoken, alice: User, bob: User
+) -> None:
+    job = await start(await in_thread(spoken)(40), **SLOW)
+    async with watching(alice, job) as early, running():
+        await early.until(lambda viewer: viewer.partials)
+        await early.until(lambda viewer: viewer.seq >= 3)
+        async with watching(bob, job) as late:
+            await asyncio.gather(early.until_status("completed"), late.until_status("completed"))
+            stored = await in_thread(transcript_of)(job)
+            assert early.words == late.words == stored == words(40)
+            assert early.finals == late.finals
+            assert early.partials == late.partials == {}
+    assert any(event["type"] == "partial" for event in late.events), "who joins late sees partials too"
+
+
+async def test_who_joins_late_sees_the_partial_that_stands(
+    running: Running, watching: Watching, spoken: Spoken, alice: User
+) -> None:
+    """The recording says two words and is then silent for long: no partial comes again by itself."""
+    upload = await in_thread(spoken)(2)
+    job = await start(upload, pace=1.2, words_per_final=100)
+    async with running(), watching(alice, job) as early:
+        await early.until(lambda viewer: viewer.partials)
+        async with watching(alice, job) as late:
+            await late.until(lambda viewer: viewer.partials)
+            assert late.partials == early.partials
+
+
+async def test_nobody_sees_what_is_not_theirs(watching: Watching, alice: User, charlie: User) -> None:
+    job = await some_job(alice, ["a secret"], status=Status.COMPLETED)
+    for user, code in ((charlie, 4404), (None, 4401)):
+        async with watching(user, job) as viewer:
+            assert await closed_with(viewer) == code
+            assert "secret" not in json.dumps(viewer.events)
+
+
+async def test_a_job_that_is_not_there_is_the_same_as_one_of_somebody_else(watching: Watching, alice: User) -> None:
+    async with watching(alice, path=f"/ws/jobs/{uuid4()}/") as viewer:
+        assert await closed_with(viewer) == 4404
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "https://testserver", "http://testserver:81", "null"])
+async def test_a_page_of_another_site_is_refused(watching: Watching, alice: User, origin: str) -> None:
+    job = await some_job(alice, ["a secret"])
+    async with watching(alice, job, origin=origin) as viewer:
+        assert await closed_with(viewer) == 1008
+
+
+async def test_our_own_page_is_not(watching: Watching, alice: User) -> None:
+    job = await some_job(alice, ["mine"])
+    async with watching(alice, job, origin="http://testserver") as viewer:
+        assert (await viewer.next())["type"] == "snapshot"
+
+
+async def test_a_trusted_origin_is_not_either(watching: Watching, alice: User, settings: Any) -> None:
+    settings.CSRF_TRUSTED_ORIGINS = ["https://words.example"]
+    job = await some_job(alice, ["mine"])
+    async with watching(alice, job, origin="https://words.example") as viewer:
+        assert (await viewer.next())["type"] == "snapshot"
+
+
+BAD_MESSAGES = [
+    "{",
+    "hello",
+    "[]",
+    "1",
+    "null",
+    '"text"',
+    "{}",
+    '{"type": 5}',
+    '{"type": "dance"}',
+    '{"type": ["cancel"]}',
+    '{"type": "sync", "after": "1"}',
+    '{"type": "sync", "after": true}',
+    '{"type": "sync", "after": -1}',
+    "[" * 20_000,
+    '{"type": "cancel", "x": "' + "x" * 65_536 + '"}',
+]
+
+
+@pytest.mark.parametrize("message", BAD_MESSAGES, ids=lambda message: message[:30])
+async def test_bad_messages_get_an_error_and_the_socket_stays_open(
+    watching: Watching, alice: User, message: str
+) -> None:
+    job = await some_job(alice, ["one"], status=Status.COMPLETED)
+    async with watching(alice, job) as viewer:
+        await viewer.next()
+        await viewer.communicator.send_to(text_data=message)
+        error = await viewer.next()
+        assert (error["type"], error["code"]) == ("error", "bad_message")
+        await viewer.communicator.send_to(bytes_data=b"\x00\x01")
+        assert (await viewer.next())["code"] == "bad_message"
+        await viewer.send(type="sync", after=0)
+        assert (await viewer.next())["type"] == "snapshot"
+
+
+async def test_cancel_and_retry_over_the_socket(
+    running: Running, watching: Watching, spoken: Spoken, alice: User
+) -> None:
+    job = await start(await in_thread(spoken)(30), **SLOW)
+    async with running(), watching(alice, job) as viewer:
+        await viewer.until(lambda viewer: viewer.seq >= 1)
+        await viewer.send(type="cancel")
+        async with asyncio.timeout(1.0):
+            await viewer.until_status("cancelled")
+        await viewer.send(type="cancel")
+        await viewer.until(lambda viewer: viewer.errors)
+        assert viewer.errors[-1]["code"] == "conflict"
+        await viewer.send(type="retry")
+        await viewer.until_status("completed")
+        assert viewer.words == words(30)
+
+
+async def test_staff_who_may_only_look_cannot_cancel(watching: Watching, alice: User, bob: User) -> None:
+    await bob.user_permissions.through.objects.filter(permission__codename="change_job").adelete()
+    job = await some_job(alice, [], status=Status.QUEUED)
+    async with watching(bob, job) as viewer:
+        await viewer.next()
+        await viewer.send(type="cancel")
+        await viewer.until(lambda viewer: viewer.errors)
+        assert viewer.errors[-1]["code"] == "forbidden"
+    assert (await Job.objects.aget(pk=job.pk)).status == Status.QUEUED
+
+
+async def test_a_job_that_is_deleted_while_it_is_watched(watching: Watching, alice: User) -> None:
+    job = await some_job(alice, ["one"], status=Status.COMPLETED)
+    async with watching(alice, job) as viewer:
+        await viewer.next()
+        await in_thread(jobs.delete)(job)
+        await viewer.until(lambda viewer: viewer.errors)
+        assert viewer.errors == [{"type": "error", "code": "not_found", "message": "This job was deleted."}]
+        await viewer.send(type="retry")
+        assert (await viewer.next())["code"] == "not_found"
+
+
+async def test_a_job_that_goes_with_its_upload_is_noticed_too(watching: Watching, alice: User) -> None:
+    job = await some_job(alice, ["one"], status=Status.COMPLETED)
+    async with watching(alice, job) as viewer:
+        await viewer.next()
+        await Upload.objects.filter(pk=job.upload_id).adelete()
+        await viewer.until(lambda viewer: viewer.errors)
+        assert viewer.errors[-1]["code"] == "not_found"
+
+
+async def test_who_has_signed_out_gets_no_more(
+    watching: Watching, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "AUTHORISE_SECONDS", 0.05)
+    job = await some_job(alice, ["one"])
+    async with watching(alice, job) as viewer:
+        await viewer.next()
+        await Session.objects.all().adelete()
+        assert await closed_with(viewer) == 4401
+
+
+async def test_whose_right_is_taken_away_gets_no_more(
+    watching: Watching, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "AUTHORISE_SECONDS", 0.05)
+    job = await some_job(alice, ["one"])
+    async with watching(bob, job) as viewer:
+        await viewer.next()
+        await User.objects.filter(pk=bob.pk).aupdate(is_staff=False)
+        assert await closed_with(viewer) == 4404
+
+
+# /ws/stream/
+
+
+async def test_start_starts_the_stream_for_an_upload_and_relays_it(
+    running: Running, watching: Watching, spoken: Spoken, alice: User
+) -> None:
+    upload = await in_thread(spoken)(12)
+    async with running(), watching(alice) as viewer:
+        for _ in range(2):  # as often as wanted
+            viewer.forget()
+            await viewer.send(type="start", upload=str(upload.pk), engine="scripted", language_code="de-DE")
+            await viewer.until_status("completed")
+            assert viewer.words == words(12)
+            assert viewer.job["language_code"] == "de-DE"
+    assert await Job.objects.acount() == 2
+
+
+async def test_a_bare_line_is_the_name_of_the_newest_recording_of_that_name(
+    running: Running, watching: Watching, upload_of: Callable[..., Upload], spoken: Spoken, alice: User, charlie: User
+) -> None:
+    first = await in_thread(spoken)(8)
+    path = Path(first.file.path)
+    newest = await in_thread(upload_of)(alice, path, "8.wav")
+    await in_thread(upload_of)(charlie, path, "8.wav")
+    async with running(), watching(alice) as viewer:
+        await viewer.communicator.send_to(text_data="8.wav\n")
+        await viewer.until_status("completed")
+        assert viewer.job["upload"] == str(newest.pk)
+        await viewer.communicator.send_to(text_data=" \n")
+        assert await closed_with(viewer) == 1000
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ({"type": "start"}, "bad_message"),
+        ({"type": "start", "upload": "no uuid"}, "bad_message"),
+        ({"type": "start", "upload": str(uuid4())}, "not_found"),
+        ({"type": "start", "upload": "OF-ALICE", "engine": "psychic"}, "bad_request"),
+        ({"type": "start", "upload": "OF-ALICE", "language_code": "tlh"}, "bad_request"),
+        ({"type": "start", "upload": "OF-ALICE", "engine": 5}, "bad_message"),
+        ({"type": "start", "upload": "OF-ALICE", "options": []}, "bad_message"),
+        ({"type": "start", "upload": "OF-CHARLIE"}, "not_found"),
+        ({"type": "cancel"}, "bad_message"),
+    ],
+    ids=str,
+)
+async def test_what_cannot_be_started_gets_an_error(
+    watching: Watching, alice: User, charlie: User, message: dict[str, Any], code: str
+) -> None:
+    ids = {
+        "OF-ALICE": (await in_thread(make_upload)(alice)).pk,
+        "OF-CHARLIE": (await in_thread(make_upload)(charlie)).pk,
+    }
+    if message.get("upload") in ids:
+        message = message | {"upload": str(ids[message["upload"]])}
+    async with watching(alice) as viewer:
+        await viewer.send(**message)
+        assert (await viewer.next())["code"] == code
+        await viewer.communicator.send_to(text_data="no such recording.wav")
+        assert (await viewer.next())["code"] == "not_found"
+    assert not await Job.objects.aexists()
+
+
+async def test_the_same_over_redis(
+    running: Running, watching: Watching, spoken: Spoken, alice: User, redis_url: str, settings: Any
+) -> None:
+    settings.CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [{"address": redis_url, "socket_timeout": None}]},
+        }
+    }
+    channel_layers.backends.clear()
+    job = await start(await in_thread(spoken)(40), **SLOW)
+    async with running(), watching(alice, job) as early:
+        await early.until(lambda viewer: viewer.seq >= 3)
+        async with watching(alice, job) as late:
+            await asyncio.gather(early.until_status("completed"), late.until_status("completed"))
+            assert early.words == late.words == words(40)
+            assert early.finals == late.finals
+    await until_status(job, Status.COMPLETED)
+    await channel_layers["default"].flush()
