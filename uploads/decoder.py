@@ -16,7 +16,7 @@ import resource
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from av.error import FFmpegError
@@ -40,7 +40,7 @@ class Report:
 
     channel: int
     samples: int = 0
-    said_at: float = 0.0
+    said_at: float = field(default_factory=time.monotonic)
 
     def say(self, **message: object) -> None:
         os.write(self.channel, json.dumps(message).encode() + b"\n")
@@ -74,6 +74,7 @@ def probe(path: str, report: Report) -> None:
     first = Recording(path).first_frame()
     recording = Recording(path)
     report.say(
+        done=True,
         container=recording.container.format.name,
         codec=recording.codec,
         duration=round(recording.seconds(first.sample_rate), 3),
@@ -130,9 +131,10 @@ def pcm(path: str, report: Report, rate: int, channels: int, max_seconds: int) -
 
     for block in recording.pcm(rate, channels):
         waiting += block
-        if len(waiting) >= BLOCK_BYTES or report.is_due:
+        is_time = report.is_due or (waiting and not report.samples)  # the first words are waited for
+        if is_time or len(waiting) >= BLOCK_BYTES:
             write_out()
-        if report.is_due:
+        if is_time:
             report.say(samples=report.samples)
     write_out()
     if not report.samples:
@@ -150,7 +152,9 @@ def sentence(error: Exception) -> str:
         return "The disk is full."
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
         return "The recording is too long: its sound is larger than one file may be."
-    return f"The file can't be read: {error}."
+    if isinstance(error, FileNotFoundError):
+        return "The file of this recording is missing."
+    return f"The file can't be read: {getattr(error, 'strerror', None) or error}."
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """A person's recordings. What is stored under which name, and who may see it."""
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import models
@@ -24,6 +24,11 @@ class UploadQuerySet(models.QuerySet["Upload"]):
         return self.filter(owner_id=user.pk)
 
 
+def may(user: "User | AnonymousUser", action: str, upload: "Upload") -> bool:
+    """Tell whether this person may `change` or `delete` a recording that they can see. Seeing alone is not enough."""
+    return upload.owner_id == user.pk or user.has_perm(f"uploads.{action}_upload")
+
+
 class Upload(models.Model):
     """A stored recording. `container` to `channels` is what decoding found, `duration` is in seconds."""
 
@@ -38,18 +43,19 @@ class Upload(models.Model):
     duration = models.FloatField(help_text="Seconds.")
     sample_rate = models.PositiveIntegerField(help_text="Hz.")
     channels = models.PositiveSmallIntegerField()
-    peaks = models.BinaryField(null=True, help_text="The waveform: the loudest sample of each of equal parts, 0 to 255.")
+    peaks = models.BinaryField(
+        null=True, help_text="The waveform: the loudest sample of each of equal parts, 0 to 255."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = UploadQuerySet.as_manager()
 
     class Meta:
         ordering = ("-created_at", "id")
-        indexes = (models.Index("owner", "-created_at", name="upload_of_owner"),)
+        indexes = (models.Index(fields=("owner", "-created_at"), name="upload_of_owner"),)
 
     def __str__(self) -> str:
         return self.name
 
     def get_absolute_url(self) -> str:
         return reverse("upload", args=[self.pk])
-

@@ -1,0 +1,194 @@
+"""Decoding from the side of the site: starts a decoder (`decoder.py`), listens to it, and always ends it.
+
+A decoder that is killed, crashes or hangs is the same to the caller as one that complains: a `DecodingError`
+with a sentence. `probe` is for synchronous callers; the rest runs on the event loop.
+"""
+
+import asyncio
+import base64
+import contextlib
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.conf import settings
+
+from uploads import kinds
+from uploads.models import Upload
+
+logger = logging.getLogger(__name__)
+
+DECODER = Path(__file__).with_name("decoder.py")
+STALL_SECONDS = 60.0  # without a word from the decoder. Not a limit of the whole: a long file takes its time
+EXIT_SECONDS = 5.0  # between closing its output and being gone
+PEAKS = 1000
+# What a hostile file could take over gets none of our secrets: these variables and no others.
+ENVIRONMENT = ("PATH", "LANG", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+
+
+class DecodingError(Exception):
+    """Decoding failed. The text is a sentence for a person."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What decoding found: short names, seconds, Hz."""
+
+    container: str
+    codec: str
+    duration: float
+    sample_rate: int
+    channels: int
+
+
+def probe(path: Path) -> Probe:
+    """Return what is in a file whose sound can be decoded. Raises DecodingError for any other."""
+    return async_to_sync(_probe)(path)
+
+
+async def _probe(path: Path) -> Probe:
+    found = await _last_message("probe", path)
+    return Probe(
+        container=kinds.container_name(str(found["container"]))[:64],
+        codec=str(found["codec"])[:64],
+        duration=float(found["duration"]),
+        sample_rate=int(found["sample_rate"]),
+        channels=int(found["channels"]),
+    )
+
+
+async def find_peaks(path: Path) -> tuple[bytes, float]:
+    """Return the waveform (a byte for each of 1000 equal parts) and the exact duration in seconds."""
+    found = await _last_message("peaks", path, count=PEAKS)
+    return base64.b64decode(found["peaks"]), float(found["duration"])
+
+
+async def decode(path: Path, target: Path, *, sample_rate: int, channels: int) -> AsyncGenerator[int, None]:
+    """Decode the file at `path` into `target`, raw 16-bit samples, and yield how many there are (a channel) so far.
+
+    Ends when all are there. Closing the iterator, or cancelling who waits for it, ends the decoder. What was
+    written stays. Raises DecodingError.
+    """
+    try:
+        # On the event loop: opening a file of our own folder doesn't wait.
+        output = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise DecodingError(f"The decoded sound can't be stored: {error.strerror}.") from error
+    try:
+        most = settings.MAX_AUDIO_SECONDS
+        messages = _messages("pcm", path, output, rate=sample_rate, channels=channels, max_seconds=most)
+        async with aclosing(messages):
+            async for message in messages:
+                yield int(message["samples"])
+    finally:
+        os.close(output)
+
+
+async def _last_message(mode: str, path: Path, **options: int) -> dict[str, Any]:
+    async with aclosing(_messages(mode, path, **options)) as messages:
+        async for message in messages:
+            last = message
+    return last
+
+
+async def _messages(
+    mode: str, path: Path, output: int | None = None, **options: int
+) -> AsyncGenerator[dict[str, Any], None]:
+    """Run a decoder and yield its messages, up to and with the last one. It is gone when this ends, however it ends."""
+    process = await _start(mode, path, output, options)
+    channel = process.stdout if output is None else process.stderr
+    assert channel is not None  # a pipe was asked for
+    try:
+        while True:
+            try:
+                async with asyncio.timeout(STALL_SECONDS):
+                    line = await channel.readline()
+            except TimeoutError:
+                logger.warning("A decoder (%s) said nothing for %s s and was ended.", mode, STALL_SECONDS)
+                raise DecodingError("The decoder got stuck in this file.") from None
+            except ValueError:  # a line longer than the stream's limit: not one of ours
+                line = b""
+            if not line:
+                raise DecodingError(await _epitaph(process, mode))
+            message = _parsed(line)
+            if "error" in message:
+                raise DecodingError(str(message["error"])[:300])
+            if message:
+                yield message
+            if message.get("done"):
+                return
+    finally:
+        await _end(process, channel)
+
+
+async def _start(mode: str, path: Path, output: int | None, options: dict[str, int]) -> asyncio.subprocess.Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            *_command(mode, path, options),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE if output is None else output,
+            stderr=asyncio.subprocess.DEVNULL if output is None else asyncio.subprocess.PIPE,
+            env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ} | {"OPENBLAS_NUM_THREADS": "1"},
+        )
+    except OSError as error:  # no memory or no process to be had
+        raise DecodingError(f"The decoder can't be started: {error.strerror}.") from error
+
+
+def _command(mode: str, path: Path, options: dict[str, int]) -> list[str]:
+    command = [sys.executable, "-I", str(DECODER), mode, str(path.absolute()), "--parent", str(os.getpid())]
+    for name, value in options.items():
+        command += [f"--{name.replace('_', '-')}", str(value)]
+    return command
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    """Return the message in a line; an empty one for a line that isn't a message (a library's warning)."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        logger.info("The decoder printed: %r", line[:300])
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+async def _epitaph(process: asyncio.subprocess.Process, mode: str) -> str:
+    """Return a sentence for a decoder that ended without its last message."""
+    with contextlib.suppress(TimeoutError):  # it closed its output and lives: ended by our caller, as any other
+        async with asyncio.timeout(EXIT_SECONDS):
+            await process.wait()
+    logger.warning("A decoder (%s) ended with code %s.", mode, process.returncode)
+    if process.returncode == -signal.SIGXCPU:
+        return "Decoding this file takes too long."
+    return "The decoder stopped in the middle of this file."
+
+
+async def _end(process: asyncio.subprocess.Process, channel: asyncio.StreamReader) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+        process.kill()
+    # To the end of the pipe, or its descriptor stays open; there is at most the pipe's buffer in it.
+    await channel.read()
+    await process.wait()
+
+
+@contextlib.contextmanager
+def local_path(upload: Upload) -> Iterator[Path]:
+    """Give a path on this machine with the upload's file: its own, or a copy's if the storage is elsewhere."""
+    try:
+        path = Path(upload.file.path)
+    except NotImplementedError:  # how a storage says that its files are not on this machine
+        with tempfile.NamedTemporaryFile() as copy, upload.file.open("rb") as file:
+            shutil.copyfileobj(file, copy, 1024**2)
+            copy.flush()
+            yield Path(copy.name)
+    else:
+        yield path

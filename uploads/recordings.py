@@ -1,0 +1,125 @@
+"""A recording's life: stored, renamed, deleted. For views, commands and the admin; nothing here knows a request."""
+
+import errno
+import hashlib
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.core.files import File
+from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.db import OperationalError, transaction
+
+from uploads import decoding, kinds, names
+from uploads.models import Upload
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser, User
+
+logger = logging.getLogger(__name__)
+
+MIN_SECONDS = 0.1  # less is no recording; what looks like one by chance is mostly shorter
+
+
+class RecordingRefused(Exception):
+    """A recording is not taken. The text is a sentence for a person, `status` the HTTP status that says the same."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def store(owner: "User | AnonymousUser", file: File, name: str) -> Upload:
+    """Check a file, store it under a name of our own and return its row. `name` is what it is called, nothing more.
+
+    Raises RecordingRefused for a file that is empty, too large, too long or no recording, and when the disk is
+    full. Then nothing is left behind.
+    """
+    assert owner.pk is not None  # views let nobody in who isn't signed in
+    if (file.size or 0) > settings.MAX_UPLOAD_BYTES:
+        raise _too_large()
+    try:
+        # A file of our own that can be moved into the storage, whatever was given: an upload in memory, a sample.
+        with TemporaryUploadedFile("recording", "", 0, None) as copy:
+            size, sha256 = _copy(file, copy)
+            found = _probe(Path(copy.temporary_file_path()))
+            upload = Upload(owner_id=owner.pk, name=names.of_file(name), size=size, sha256=sha256, **vars(found))
+            _save(upload, copy)
+    except (OSError, OperationalError) as error:
+        if not _is_full(error):
+            raise
+        logger.error("A recording of %s bytes can't be stored: %s", file.size, error)
+        raise RecordingRefused("The server's disk is full. Nothing was stored; try again later.", 507) from error
+    return upload
+
+
+def _is_full(error: Exception) -> bool:
+    """Tell whether a disk is: the one that the file was for, or the database's (SQLite has no number for it)."""
+    full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return full or (isinstance(error, OperationalError) and "disk is full" in str(error))
+
+
+def _copy(file: File, copy: TemporaryUploadedFile) -> tuple[int, str]:
+    """Copy the content. Returns its size in bytes and its SHA-256 in hexadecimal."""
+    digest, size = hashlib.sha256(), 0
+    for chunk in file.chunks():
+        size += len(chunk)
+        if size > settings.MAX_UPLOAD_BYTES:
+            raise _too_large()
+        digest.update(chunk)
+        copy.write(chunk)
+    if not size:
+        raise RecordingRefused("This file is empty.")
+    copy.flush()
+    copy.size = size  # Django asks for it when it stores the file
+    return size, digest.hexdigest()
+
+
+def _probe(path: Path) -> decoding.Probe:
+    try:
+        found = decoding.probe(path)
+    except decoding.DecodingError as error:
+        with open(path, "rb") as file:
+            what = kinds.what_it_is(file.read(512)) or str(error)
+        raise RecordingRefused(f"{what} {kinds.WHAT_WORKS}", 415) from error
+    if found.duration < MIN_SECONDS:
+        raise RecordingRefused(f"There is no sound in this file to speak of. {kinds.WHAT_WORKS}", 415)
+    if found.duration > settings.MAX_AUDIO_SECONDS:
+        most = f"{settings.MAX_AUDIO_SECONDS / 3600:g} hours"
+        raise RecordingRefused(f"This recording is longer than {most}. Cut it into parts, and send each.", 413)
+    return found
+
+
+def _save(upload: Upload, copy: TemporaryUploadedFile) -> None:
+    storage = upload.file.storage
+    try:
+        upload.file.save(upload.name, copy, save=False)
+        upload.save(force_insert=True)
+    except BaseException:
+        # A full disk, a database that says no, a shutdown: a file without a row would stay for ever.
+        storage.delete(upload.file.field.generate_filename(upload, upload.name))
+        raise
+
+
+def _too_large() -> RecordingRefused:
+    most = f"{settings.MAX_UPLOAD_BYTES / 1024**2:g} MiB"
+    return RecordingRefused(f"This file is larger than {most}. A compressed copy (M4A, MP3, OGG) may fit.", 413)
+
+
+def rename(upload: Upload, name: str) -> None:
+    """Give a recording another name. Raises RecordingRefused if nothing of `name` can be shown."""
+    cleaned = names.cleaned(name)
+    if not cleaned:
+        raise RecordingRefused("A recording needs a name.")
+    upload.name = cleaned
+    upload.save(update_fields=["name"])
+
+
+def delete(upload: Upload) -> None:
+    """Delete a recording and all that hangs on it: first the rows, in one transaction, then the file."""
+    storage, name = upload.file.storage, str(upload.file.name)
+    with transaction.atomic():
+        upload.delete()
+        # Only after the commit: a row without its file would be worse than a file without its row.
+        transaction.on_commit(lambda: storage.delete(name), robust=True)

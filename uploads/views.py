@@ -1,0 +1,99 @@
+"""What can be done with a recording: sent, renamed, deleted, heard, seen as a waveform."""
+
+import logging
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import require_POST, require_safe
+
+from uploads import answers, decoding, media, names, recordings, waveforms
+from uploads.models import Upload, may
+
+logger = logging.getLogger(__name__)
+
+
+@login_not_required  # it asks itself, since a program is told so and not sent to the sign-in page
+@require_POST
+def create(request: HttpRequest) -> HttpResponse:
+    """Store the files of the field `file`: one from a program, any number from a form."""
+    if not request.user.is_authenticated:
+        return answers.ask_to_sign_in(request)
+    files = request.FILES.getlist("file")
+    if not files:
+        return answers.refuse(request, "There was no file. Choose a recording, or drop one on the page.", 400)
+    if answers.wants_json(request) and len(files) > 1:
+        return answers.refuse(request, "Send one file in a request.", 400)
+    stored = []
+    for file in files:
+        try:
+            stored.append(recordings.store(request.user, file, file.name or ""))
+        except recordings.RecordingRefused as refusal:
+            if answers.wants_json(request):
+                return JsonResponse({"error": str(refusal)}, status=refusal.status)
+            messages.error(request, f"{names.of_file(file.name or '')}: {refusal}")
+    if answers.wants_json(request):
+        return JsonResponse({"id": str(stored[0].pk), "url": stored[0].get_absolute_url()}, status=201)
+    for upload in stored:
+        messages.success(request, f"{upload.name} is uploaded.")
+    return redirect(stored[0] if len(files) == len(stored) == 1 else "library")
+
+
+@require_POST
+def rename(request: HttpRequest, pk: UUID) -> HttpResponse:
+    upload = _visible(request, pk, to="change")
+    try:
+        recordings.rename(upload, request.POST.get("name", ""))
+    except recordings.RecordingRefused as refusal:
+        return answers.refuse(request, str(refusal), refusal.status, to=upload.get_absolute_url())
+    if answers.wants_json(request):
+        return JsonResponse({"id": str(pk), "url": upload.get_absolute_url(), "name": upload.name})
+    messages.success(request, f"It is called {upload.name} now.")
+    return redirect(upload)
+
+
+@require_POST
+def delete(request: HttpRequest, pk: UUID) -> HttpResponse:
+    upload = _visible(request, pk, to="delete")
+    recordings.delete(upload)
+    if answers.wants_json(request):
+        return JsonResponse({"id": str(pk)})
+    messages.success(request, f"{upload.name} and its transcripts are deleted.")
+    return redirect("library")
+
+
+@require_safe
+def audio(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """The file itself, with Range; with `?download`, to be kept."""
+    upload = _visible(request, pk)
+    try:
+        with decoding.local_path(upload) as path:
+            return media.serve(request, upload, path)
+    except FileNotFoundError as error:
+        logger.error("The file of the recording %s is missing.", pk)
+        raise Http404 from error
+
+
+@require_safe
+async def waveform(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """A picture of the recording; decodes it if nobody has looked before. Flat where that fails."""
+    upload = await sync_to_async(_visible)(request, pk)
+    try:
+        picture, caching = waveforms.picture(await waveforms.peaks_of(upload)), "private, max-age=31536000, immutable"
+    except decoding.DecodingError as error:
+        logger.warning("No waveform of %s: %s", pk, error)
+        picture, caching = waveforms.picture(waveforms.FLAT), "no-store"
+    headers = {"Cache-Control": caching}
+    return media.sealed(HttpResponse(picture, content_type="image/svg+xml", headers=headers))
+
+
+def _visible(request: HttpRequest, pk: UUID, to: str = "view") -> Upload:
+    """Return a recording that this person may see: 404 for any other, and 403 if seeing it is all that they may."""
+    upload = get_object_or_404(Upload.objects.visible_to(request.user), pk=pk)
+    if to != "view" and not may(request.user, to, upload):
+        raise PermissionDenied
+    return upload

@@ -1,0 +1,74 @@
+"""The waveform of a recording: its peaks, decoded once when somebody first looks, and the picture made of them."""
+
+import asyncio
+import uuid
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+from asgiref.sync import sync_to_async
+from django.db import connections
+
+from uploads import decoding
+from uploads.models import Upload
+
+FLAT = bytes(2)  # the peaks of a recording that has none (yet)
+
+
+@dataclass
+class Work:
+    """What one event loop decodes: one at a time, so that a page full of new recordings doesn't take the machine."""
+
+    turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    tasks: dict[uuid.UUID, "asyncio.Task[bytes]"] = field(default_factory=dict)
+
+
+_work: WeakKeyDictionary[asyncio.AbstractEventLoop, Work] = WeakKeyDictionary()
+
+
+async def peaks_of(upload: Upload) -> bytes:
+    """Return the peaks, 0 to 255, of equal parts of a recording. Raises DecodingError.
+
+    The first to ask for them starts the decoding; others who ask meanwhile wait for the same one. It goes on, and
+    is stored, when they all have left.
+    """
+    if upload.peaks is not None:
+        return bytes(upload.peaks)
+    work = _work.setdefault(asyncio.get_running_loop(), Work())
+    task = work.tasks.get(upload.pk)
+    if task is None:
+        task = work.tasks[upload.pk] = asyncio.create_task(_find(upload, work))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be left to see it
+    return await asyncio.shield(task)
+
+
+async def _find(upload: Upload, work: Work) -> bytes:
+    try:
+        async with work.turn:
+            with decoding.local_path(upload) as path:
+                peaks, duration = await decoding.find_peaks(path)
+        # A thread of its own: the request that began this, and the thread that belongs to it, may be gone.
+        await sync_to_async(_keep, thread_sensitive=False)(upload.pk, peaks, duration)
+    finally:
+        del work.tasks[upload.pk]
+    return peaks
+
+
+def _keep(pk: uuid.UUID, peaks: bytes, duration: float) -> None:
+    """Store what was found; the duration too, which was not measured so exactly before."""
+    try:
+        Upload.objects.filter(pk=pk).update(peaks=peaks, duration=duration)
+    finally:
+        connections.close_all()  # of this thread, which no request looks after
+
+
+def picture(peaks: bytes) -> str:
+    """Return an SVG that fills whatever it is put into; grey enough for paper and for night."""
+    count = len(peaks)
+    heights = [max(0.5, peak * 50 / 255) for peak in peaks]
+    above = [f"{x + 0.5:g},{50 - height:.1f}" for x, height in enumerate(heights)]
+    below = [f"{x + 0.5:g},{50 + height:.1f}" for x, height in enumerate(heights)]
+    outline = " ".join(["0,49.5", *above, f"{count},49.5", f"{count},50.5", *reversed(below), "0,50.5"])
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {count} 100" preserveAspectRatio="none">'
+        f'<polygon fill="#767676" points="{outline}"/></svg>'
+    )
