@@ -15,7 +15,6 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
-from uploads.decoding import DecodingError
 
 from streaming import broadcast, events, jobs
 from streaming.audio import Spool, open_spool
@@ -23,6 +22,7 @@ from streaming.database import in_thread
 from streaming.engines.base import Engine, EngineError, Request
 from streaming.models import Job, Status
 from streaming.transcripts import Result
+from uploads.decoding import DecodingError
 
 logger = logging.getLogger(__name__)
 

@@ -180,7 +180,7 @@ class StreamConsumer(ViewerConsumer):
 
     async def answer(self, user: User, text: str) -> None:
         if not text.strip():
-            await self.close()  # an empty line is how a person at a terminal says goodbye
+            await self.close(1000)  # an empty line is how a person at a terminal says goodbye
         elif not is_json(text):
             upload = await in_thread(newest_upload_named)(user, text.strip())
             await self._start(user, upload, {})

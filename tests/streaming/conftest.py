@@ -25,14 +25,15 @@ from uploads.models import Upload
 PATIENCE_SECONDS = 20.0  # for what ought to happen at once, on a machine that is busy
 
 
-def numbers(path: Path, count: int, first: int = 0, sample_rate: int = 16_000) -> Path:
-    """Write a recording that says `count` numbers, one each half second, and return its path."""
+def numbers(path: Path, count: int, first: int = 0, sample_rate: int = 16_000, silent_seconds: int = 0) -> Path:
+    """Write a recording that says `count` numbers, one each half second, then nothing, and return its path."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(sample_rate)
         for number in range(first, first + count):
             file.writeframes(say(number, sample_rate).tobytes())
+        file.writeframes(bytes(2 * sample_rate * silent_seconds))
     return path
 
 

@@ -85,12 +85,15 @@ async def test_who_joins_late_sees_the_partial_that_stands(
     running: Running, watching: Watching, spoken: Spoken, alice: User
 ) -> None:
     """The recording says two words and is then silent for long: no partial comes again by itself."""
-    upload = await in_thread(spoken)(2)
-    job = await start(upload, pace=1.2, words_per_final=100)
+    upload = await in_thread(spoken)(2, silent_seconds=20)
+    job = await start(upload, pace=4, words_per_final=100)
     async with running(), watching(alice, job) as early:
-        await early.until(lambda viewer: viewer.partials)
+        await early.until(lambda viewer: [partial["text"] for partial in viewer.partials.values()] == ["w0 w1"])
+        # The feed of this process ends with its last viewer, and with it all that it knew.
+        await early.communicator.disconnect()
         async with watching(alice, job) as late:
-            await late.until(lambda viewer: viewer.partials)
+            async with asyncio.timeout(2.0):
+                await late.until(lambda viewer: viewer.partials)
             assert late.partials == early.partials
 
 
@@ -269,7 +272,7 @@ async def test_a_bare_line_is_the_name_of_the_newest_recording_of_that_name(
     [
         ({"type": "start"}, "bad_message"),
         ({"type": "start", "upload": "no uuid"}, "bad_message"),
-        ({"type": "start", "upload": str(uuid4())}, "not_found"),
+        ({"type": "start", "upload": "00000000-0000-4000-8000-000000000000"}, "not_found"),
         ({"type": "start", "upload": "OF-ALICE", "engine": "psychic"}, "bad_request"),
         ({"type": "start", "upload": "OF-ALICE", "language_code": "tlh"}, "bad_request"),
         ({"type": "start", "upload": "OF-ALICE", "engine": 5}, "bad_message"),

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.contrib.auth.models import User
 
 from streaming import attempt as attempt_module
 from streaming import jobs, runner, workers
@@ -18,7 +17,7 @@ from streaming.engines.base import EngineError, Request
 from streaming.engines.scripted import ScriptedEngine
 from streaming.models import Job, Status
 from streaming.transcripts import Result
-from tests.streaming.conftest import PATIENCE_SECONDS, Running, numbers, transcript_of, words
+from tests.streaming.conftest import PATIENCE_SECONDS, Running, transcript_of, words
 from uploads.models import Upload
 
 Spoken = Callable[..., Upload]
@@ -62,16 +61,8 @@ async def test_a_job_runs_to_the_end_and_every_word_is_there_once(running: Runni
     assert done.took is not None
 
 
-async def test_a_recording_without_a_word_completes_with_an_empty_transcript(
-    running: Running, upload_of: Callable[..., Upload], alice: User, tmp_path: Path
-) -> None:
-    path = numbers(tmp_path / "silence.wav", 0)
-    with open(path, "r+b") as file:  # one second of zeroes behind an empty WAV's header
-        header = bytearray(file.read(44))
-        header[4:8], header[40:44] = (32036).to_bytes(4, "little"), (32000).to_bytes(4, "little")
-        file.seek(0)
-        file.write(header + bytes(32000))
-    job = await start(await in_thread(upload_of)(alice, path))
+async def test_a_recording_without_a_word_completes_with_an_empty_transcript(running: Running, spoken: Spoken) -> None:
+    job = await start(await in_thread(spoken)(0, silent_seconds=1))
     async with running():
         done = await until_status(job, Status.COMPLETED)
     assert (done.segment_count, done.position) == (0, 1.0)
