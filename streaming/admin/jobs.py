@@ -1,0 +1,152 @@
+"""Jobs in the admin: the list with its search, a transcript to read, and what can be done to several at once."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import F, QuerySet
+from django.http import HttpRequest, StreamingHttpResponse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from streaming import jobs
+from streaming.admin import archive
+from streaming.admin.review import OWNER_FIELDS, ReviewAdmin, clock, moment, player, time_taken
+from streaming.models import Job
+
+
+@admin.register(Job)
+class JobAdmin(ReviewAdmin):
+    transcript_of = "job"
+    list_display = ("name", "owner", "engine", "language", "state", "length", "word_count", "created", "took")
+    list_filter = ("status", "engine", "language_code", "created_at", ("owner", admin.RelatedOnlyFieldListFilter))
+    list_select_related = ("upload", "owner")
+    search_fields = ("upload__name", *OWNER_FIELDS)
+    search_help_text = "In the names of recordings, their owners and what was said. “Words in quotes” stand together."
+    actions = ("export", "retry", "cancel")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
+        return super().get_queryset(request).defer("upload__peaks")  # waveforms are large, and not shown here
+
+    # Columns, and the facts on a job's page
+
+    @admin.display(ordering="upload__name")
+    def name(self, job: Job) -> str:
+        return job.upload.name
+
+    @admin.display(ordering="status")
+    def state(self, job: Job) -> str:
+        return job.get_status_display()
+
+    @admin.display(ordering="language_code")
+    def language(self, job: Job) -> str:
+        return job.language_code
+
+    @admin.display(description="duration", ordering="duration")
+    def length(self, job: Job) -> str:
+        return clock(job.duration)
+
+    @admin.display(ordering="created_at")
+    def created(self, job: Job) -> str:
+        return moment(job.created_at)
+
+    @admin.display(ordering=F("finished_at") - F("started_at"))
+    def took(self, job: Job) -> str:
+        return time_taken(job)
+
+    # A job's page
+
+    def get_fieldsets(self, request: HttpRequest, obj: Job | None = None) -> Any:
+        assert obj is not None  # nothing is added here
+        may_hear = obj.owner_id == request.user.pk or request.user.has_perm("uploads.view_upload")
+        facts = [
+            ("upload", "owner"),
+            *["player"] * may_hear,
+            ("state", "engine", "language"),
+            *["failure_reason"] * bool(obj.failure_reason),
+            *["options"] * bool(obj.options),
+            ("length", "words", "took"),
+            ("created", "started", "finished"),
+        ]
+        return [(None, {"fields": facts}), ("Transcript", {"fields": ["transcript"]})]
+
+    def words(self, job: Job) -> str:
+        return f"{job.word_count:,} in {job.segment_count:,} segments"
+
+    def started(self, job: Job) -> str:
+        return moment(job.started_at)
+
+    def finished(self, job: Job) -> str:
+        return moment(job.finished_at)
+
+    def player(self, job: Job) -> SafeString:
+        return player(job.upload)
+
+    def transcript(self, job: Job) -> SafeString | str:
+        """Return what was said, each segment with its time, which leads to the same place on the job's page."""
+        page, lines, last_speaker = job.get_absolute_url(), [], ""
+        for seq, start_time, speaker, text in job.segments.values_list("seq", "start_time", "speaker", "text"):
+            name = format_html("<b>{}</b> ", speaker) if speaker and speaker != last_speaker else ""
+            last_speaker = speaker
+            lines.append((f"{page}#s{seq}", clock(start_time), name, text))
+        if not lines:
+            return "There are no words."
+        line = '<p><a href="{}">{}</a><span>{}{}</span></p>'
+        return format_html('<div class="transcript">{}</div>', format_html_join("\n", line, lines))
+
+    # Deleting
+
+    def delete_model(self, request: HttpRequest, obj: Job) -> None:
+        jobs.delete(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
+        for job in queryset:
+            jobs.delete(job)  # one by one: viewers and workers of each are told
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict[str, int], set[str], list]:
+        """Say what would go. Django's own answer reads and lists every segment."""
+        counts = {"jobs": len(objs), "segments": sum(job.segment_count for job in objs)}
+        return [str(job) for job in objs], counts, set(), []
+
+    # Actions
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("streaming.change_job")
+
+    @admin.action(description="Export selected jobs as a ZIP", permissions=["view"])
+    def export(self, request: HttpRequest, queryset: QuerySet[Job]) -> StreamingHttpResponse:
+        return archive.response(queryset)
+
+    @admin.action(description="Retry selected jobs", permissions=["operate"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
+        self._change_each(request, queryset, jobs.retry, "Queued again", "Only failed and cancelled jobs can go on.")
+
+    @admin.action(description="Cancel selected jobs", permissions=["operate"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
+        self._change_each(request, queryset, jobs.cancel, "Cancelled", "Only jobs that wait or run can be cancelled.")
+
+    def _change_each(
+        self, request: HttpRequest, queryset: QuerySet[Job], change: Callable[[Job], Job], what: str, why: str
+    ) -> None:
+        """Change each job that can be; tell how many were, and why the others were not."""
+        done, left = 0, Counter[str]()
+        for job in queryset:
+            try:
+                change(job)
+            except jobs.JobRefused:
+                # As it is now: it may have ended while the list was looked at.
+                status = Job.objects.filter(pk=job.pk).values_list("status", flat=True).first()
+                left[status or "deleted"] += 1
+            else:
+                done += 1
+                self.log_change(request, job, f"{what}.")
+        if done:
+            messages.success(request, f"{what}: {counted(done)}.")
+        if left:
+            found = ", ".join(f"{count} {status}" for status, count in left.items())
+            messages.warning(request, f"Left alone: {counted(left.total())} ({found}). {why}")
+
+
+def counted(number: int) -> str:
+    return f"{number} job" if number == 1 else f"{number} jobs"

@@ -1,0 +1,77 @@
+"""What the lists of jobs and of recordings share: how they are searched, and that nothing is written by hand."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import smart_split, unescape_string_literal
+
+from streaming.models import Job, Segment
+from uploads.models import Upload
+
+OWNER_FIELDS = ("owner__username", "owner__first_name", "owner__last_name", "owner__email")
+TERMS = 20  # that a search takes: each is a condition of its own, and a database allows only so many
+
+
+def clock(seconds: float | None) -> str:
+    """Return a length or a place in a recording as people say it: 0:07, 44:10, 10:02:03. Nothing for None."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def moment(at: datetime | None) -> str:
+    return date_format(timezone.localtime(at), "Y-m-d H:i") if at else ""
+
+
+def time_taken(job: Job) -> str:
+    return clock(job.took.total_seconds() if job.took else None)
+
+
+def player(upload: Upload) -> SafeString:
+    return format_html('<audio controls preload="none" src="{}"></audio>', reverse("upload-audio", args=[upload.pk]))
+
+
+class ReviewAdmin(admin.ModelAdmin):
+    """A list whose rows are read, exported and deleted, but never added or changed by hand."""
+
+    transcript_of = ""  # the way from a segment to a row of this list
+
+    list_per_page = 50
+    # The number of all rows says nothing about the search that was made, and costs a walk over the table.
+    show_full_result_count = False
+    date_hierarchy = "created_at"
+
+    class Media:
+        css: ClassVar = {"all": ("css/admin.css",)}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+        """Find each term in one of the `search_fields` or in what was said; no row comes twice."""
+        for term in [*smart_split(search_term)][:TERMS]:
+            if len(term) > 1 and term[0] in "\"'" and term[0] == term[-1]:
+                term = unescape_string_literal(term)
+            said = Segment.objects.filter(**{self.transcript_of: OuterRef("pk")}, text__icontains=term)
+            condition = Q(Exists(said))
+            for field in self.get_search_fields(request):
+                condition |= Q(**{f"{field}__icontains": term})
+            queryset = queryset.filter(condition)
+        return queryset, False
+
+    def view_on_site(self, obj: Any) -> str:
+        address: str = obj.get_absolute_url()
+        return address

@@ -1,0 +1,124 @@
+"""Recordings in the admin: the list, a recording with its player and its jobs, and how it is deleted."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db import transaction
+from django.db.models import Model, OuterRef, QuerySet, Subquery
+from django.http import HttpRequest, StreamingHttpResponse
+from django.template.defaultfilters import filesizeformat
+from django.utils.safestring import SafeString
+
+from streaming import jobs
+from streaming.admin import archive
+from streaming.admin.review import OWNER_FIELDS, ReviewAdmin, clock, moment, player, time_taken
+from streaming.models import Job, Status
+from uploads import recordings
+from uploads.models import Upload
+
+
+class JobsOfUpload(admin.TabularInline):
+    model = Job
+    fields = readonly_fields = ("state", "engine", "language", "word_count", "created", "took")
+    extra = 0
+    can_delete = False
+    show_change_link = True
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def state(self, job: Job) -> str:
+        return job.get_status_display()
+
+    def language(self, job: Job) -> str:
+        return job.language_code
+
+    def created(self, job: Job) -> str:
+        return moment(job.created_at)
+
+    def took(self, job: Job) -> str:
+        return time_taken(job)
+
+    def view_on_site(self, job: Job) -> str:
+        return job.get_absolute_url()
+
+
+@admin.register(Upload)
+class UploadAdmin(ReviewAdmin):
+    transcript_of = "job__upload"
+    list_display = ("name", "owner", "length", "file_size", "kind", "created", "last_job")
+    list_filter = ("container", "codec", "created_at", ("owner", admin.RelatedOnlyFieldListFilter))
+    list_select_related = ("owner",)
+    search_fields = ("name", *OWNER_FIELDS)
+    search_help_text = "In names, owners and what was said. “Words in quotes” stand together."
+    fields = ("owner", "player", ("length", "file_size", "created"), ("kind", "sample_rate", "channels"), "sha256")
+    inlines = (JobsOfUpload,)
+    actions = ("export",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Upload]:
+        newest = Job.objects.filter(upload=OuterRef("pk")).order_by("-created_at")
+        uploads = super().get_queryset(request).defer("peaks")
+        return uploads.annotate(last_status=Subquery(newest.values("status")[:1]))
+
+    # Columns, and the facts on a recording's page
+
+    @admin.display(description="duration", ordering="duration")
+    def length(self, upload: Upload) -> str:
+        return clock(upload.duration)
+
+    @admin.display(description="size", ordering="size")
+    def file_size(self, upload: Upload) -> str:
+        return filesizeformat(upload.size)
+
+    @admin.display(description="container and codec", ordering="container")
+    def kind(self, upload: Upload) -> str:
+        return f"{upload.container}, {upload.codec}"
+
+    @admin.display(ordering="created_at")
+    def created(self, upload: Upload) -> str:
+        return moment(upload.created_at)
+
+    @admin.display(ordering="last_status")
+    def last_job(self, upload: Upload) -> str:
+        status = upload.last_status  # type: ignore[attr-defined]  # annotated in get_queryset
+        return Status(status).label if status else ""
+
+    def player(self, upload: Upload) -> SafeString:
+        return player(upload)
+
+    # Deleting
+
+    def delete_model(self, request: HttpRequest, obj: Upload) -> None:
+        delete_recording(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Upload]) -> None:
+        for upload in queryset:
+            delete_recording(upload)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict[str, int], set[str], list]:
+        """Say what would go. Django's own answer reads and lists every segment."""
+        count = Job.objects.filter(upload__in=objs).count()
+        lacking = {"job"} if count and not request.user.has_perm("streaming.delete_job") else set()
+        return [str(upload) for upload in objs], {"recordings": len(objs), "jobs": count}, lacking, []
+
+    # Actions
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("streaming.view_job")
+
+    @admin.action(description="Export newest transcripts as a ZIP", permissions=["export"])
+    def export(self, request: HttpRequest, queryset: QuerySet[Upload]) -> StreamingHttpResponse:
+        completed = Job.objects.filter(upload=OuterRef("pk"), status=Status.COMPLETED).order_by("-created_at")
+        newest = queryset.order_by().annotate(newest=Subquery(completed.values("pk")[:1])).values("newest")
+        return archive.response(Job.objects.filter(pk__in=newest))
+
+
+def delete_recording(upload: Upload) -> None:
+    """Delete a recording, and before it its jobs, one by one: the viewers and workers of each are told."""
+    with transaction.atomic():
+        for job in upload.jobs.all():
+            jobs.delete(job)
+        recordings.delete(upload)
