@@ -85,23 +85,28 @@ class Spool:
                     yield chunk
 
 
-def spool_rate(upload: Upload) -> int:
-    """Return the rate that an upload is spooled at: a telephone's 8 kHz gain nothing from being 16."""
-    return 8_000 if upload.sample_rate == 8_000 else 16_000
-
-
 @asynccontextmanager
 async def open_spool(upload: Upload, folder: Path, channels: int = 1) -> AsyncIterator[Spool]:
     """Start decoding `upload` into a file in `folder`; stop and delete it at the end."""
-    spool = Spool(folder / f"{uuid.uuid4()}.pcm", spool_rate(upload), channels)
-    spool.path.touch()  # a reader may come before the decoder
     with ExitStack() as stack:
-        stack.callback(spool.path.unlink, missing_ok=True)
         # Storage that is not a disk is copied first, which takes its time.
         source = await asyncio.to_thread(stack.enter_context, decoding.local_path(upload))
+        async with open_spool_of_file(source, upload.sample_rate, folder, channels) as spool:
+            yield spool
+
+
+@asynccontextmanager
+async def open_spool_of_file(source: Path, sample_rate: int, folder: Path, channels: int = 1) -> AsyncIterator[Spool]:
+    """Do the same with the file at `source`, which was recorded at `sample_rate` (Hz)."""
+    # A telephone's 8 kHz gain nothing from being 16.
+    spool = Spool(folder / f"{uuid.uuid4()}.pcm", 8_000 if sample_rate == 8_000 else 16_000, channels)
+    try:
+        spool.path.touch()  # a reader may come before the decoder
         filling = asyncio.create_task(spool.fill(source))
         try:
             yield spool
         finally:
             filling.cancel()
             await asyncio.gather(filling, return_exceptions=True)  # its own end kills the decoder
+    finally:
+        spool.path.unlink(missing_ok=True)
