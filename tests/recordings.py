@@ -6,6 +6,7 @@ before you spoil it.
 
 import atexit
 import functools
+import struct
 import tempfile
 import wave
 from fractions import Fraction
@@ -119,6 +120,19 @@ def tone(
 def silence(seconds: float = 1.0, *, rate: int = 16_000, channels: int = 1, suffix: str = "wav") -> Path:
     """Return digital silence."""
     return tone(seconds, rate=rate, channels=channels, volume=0.0, suffix=suffix)
+
+
+def long_silence(seconds: int, *, rate: int = 16_000) -> Path:
+    """Return a WAV of any length that takes no room: a header, and a hole for the samples."""
+    target = write_wav(f"long-silence-{seconds}-{rate}", np.zeros((0, 1)), rate)
+    size = seconds * rate * 2
+    with open(target, "r+b") as file:
+        file.seek(4)
+        file.write(struct.pack("<I", 36 + size))
+        file.seek(40)
+        file.write(struct.pack("<I", size))
+        file.truncate(44 + size)
+    return target
 
 
 def write_wav(stem: str, samples: np.ndarray, rate: int) -> Path:

@@ -56,6 +56,21 @@ class Recording:
 
     def __init__(self, path: str) -> None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe would wait for its writer for ever
+        try:
+            self.container = self._opened(descriptor)
+        finally:
+            os.close(descriptor)  # FFmpeg has a copy of it
+        if not self.container.streams.audio:
+            kind = "video without a sound track" if self.container.streams.video else "file without sound"
+            raise Refused(f"This is a {kind}.")
+        self.stream = self.container.streams.audio[0]
+        if self.stream.codec_context is None:
+            raise Refused("There is a sound track in this file, of a kind that can't be decoded.")
+        self.skipped = 0
+        self.start = None if self.container.start_time is None else self.container.start_time / av.time_base
+
+    @staticmethod
+    def _opened(descriptor: int) -> av.container.InputContainer:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or not found.st_size:
             raise Refused("The file is empty.")
@@ -67,15 +82,9 @@ class Recording:
         }
         try:
             # Titles and artists come in any encoding; nobody reads them here.
-            self.container = av.open("fd:", options=options, metadata_errors="replace")
+            return av.open("fd:", options=options, metadata_errors="replace")
         except (FFmpegError, ValueError) as error:
             raise Refused("This is not a recording that can be read.") from error
-        if not self.container.streams.audio:
-            kind = "video without a sound track" if self.container.streams.video else "file without sound"
-            raise Refused(f"This is a {kind}.")
-        self.stream = self.container.streams.audio[0]
-        self.skipped = 0
-        self.start = None if self.container.start_time is None else self.container.start_time / av.time_base
 
     @property
     def codec(self) -> str:

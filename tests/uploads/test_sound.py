@@ -1,0 +1,386 @@
+"""What FFmpeg is let near, and how what it finds becomes samples."""
+
+import http.server
+import os
+import shutil
+import struct
+import threading
+import wave
+import zlib
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tests import recordings
+from uploads.sound import Recording, Refused, Timeline
+
+RATE = 16_000
+
+
+def samples_of(path: Path, rate: int = RATE, channels: int = 1) -> np.ndarray:
+    """Decode a file here and now. Returns frames by channels."""
+    joined = b"".join(Recording(str(path)).pcm(rate, channels))
+    return np.frombuffer(joined, "<i2").reshape(-1, channels).astype(float)
+
+
+def likeness(found: np.ndarray, original: np.ndarray) -> float:
+    """Return the correlation of how loud two recordings are over time, with a codec's delay of up to 0.2 s."""
+    length = min(len(found), len(original)) // 400
+    loud, wanted = (np.abs(each[: length * 400, 0].reshape(length, 400)).mean(axis=1) for each in (found, original))
+    return max(np.corrcoef(np.roll(loud, delay), wanted)[0, 1] for delay in range(-8, 9))
+
+
+# The formats
+
+
+@pytest.mark.parametrize("suffix", recordings.FORMATS)
+def test_decodes_every_usual_format_to_the_same_speech(suffix: str) -> None:
+    original = samples_of(recordings.speech())
+    found = samples_of(recordings.encode(recordings.speech(), suffix))
+    assert abs(len(found) - len(original)) < 0.1 * RATE
+    assert likeness(found, original) > 0.94
+
+
+@pytest.mark.parametrize("suffix", recordings.FORMATS)
+def test_finds_the_length_without_decoding(suffix: str) -> None:
+    path = recordings.encode(recordings.speech(), suffix)
+    assert Recording(str(path)).seconds(RATE) == pytest.approx(9.963, abs=0.1)
+
+
+def test_does_not_look_at_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "playlist.m3u8"
+    shutil.copy(recordings.encode(recordings.speech(), "m4a"), path)
+    assert Recording(str(path)).codec == "aac"
+
+
+def test_resamples_to_the_sample() -> None:
+    assert len(samples_of(recordings.tone(1.0, rate=44_100), 8_000)) == 8_000
+
+
+def test_tells_channels_apart() -> None:
+    both = samples_of(recordings.tone(1.0, channels=2, hz=400), channels=2)
+    peaks = [int(np.argmax(np.abs(np.fft.rfft(both[:, channel])))) for channel in (0, 1)]
+    assert peaks == [400, 800]
+
+
+def test_mixes_two_channels_to_one() -> None:
+    spectrum = np.abs(np.fft.rfft(samples_of(recordings.tone(1.0, channels=2, hz=400))[:, 0]))
+    assert set(np.argsort(spectrum)[-2:]) == {400, 800}
+
+
+@pytest.mark.parametrize("channels", [3, 4, 6, 8])
+@pytest.mark.parametrize("wanted", [1, 2])
+def test_mixes_the_tracks_of_a_recorder_that_does_not_say_where_they_belong(channels: int, wanted: int) -> None:
+    samples = np.zeros((RATE, channels))
+    samples[:, channels - 1] = 16_000 * np.sin(np.arange(RATE) / 10)
+    mixed = samples_of(recordings.write_wav(f"tracks-{channels}", samples, RATE), channels=wanted)
+    assert mixed.shape == (RATE, wanted)
+    assert np.abs(mixed).max() > 1_000
+
+
+@pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le", "pcm_mulaw"])
+def test_reads_every_kind_of_sample(codec: str, tmp_path: Path) -> None:
+    path = tmp_path / "sound"
+    with av.open(str(recordings.tone(1.0))) as reader, av.open(str(path), "w", format="wav") as writer:
+        stream = writer.add_stream(codec, rate=RATE, layout="mono")
+        resampler = av.AudioResampler(stream.format, "mono", RATE)
+        for frame in [*reader.decode(audio=0), None]:
+            for part in resampler.resample(frame):
+                writer.mux(stream.encode(part))
+        writer.mux(stream.encode(None))
+    assert np.abs(samples_of(path) - samples_of(recordings.tone(1.0))).max() < 600
+
+
+def test_reads_recordings_that_were_joined_at_different_rates(tmp_path: Path) -> None:
+    path = tmp_path / "joined.mp3"
+    parts = [recordings.tone(2.0, rate=rate, suffix="mp3") for rate in (16_000, 44_100)]
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    assert len(samples_of(path)) == pytest.approx(4 * RATE, abs=0.2 * RATE)
+
+
+def test_titles_in_any_encoding_do_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "titled.wav"
+    info = b"INFOINAM" + struct.pack("<I", 6) + b"G\xe4\xdfe\xff\x00"
+    chunk = b"LIST" + struct.pack("<I", len(info)) + info
+    plain = recordings.tone(1.0).read_bytes()
+    path.write_bytes(plain[:4] + struct.pack("<I", len(plain) + len(chunk) - 8) + plain[8:36] + chunk + plain[36:])
+    with pytest.raises(UnicodeDecodeError):
+        av.open(str(path))  # so it would be
+    assert len(samples_of(path)) == RATE
+
+
+def test_a_picture_of_the_cover_does_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "covered.mp3"
+    rows = zlib.compress(b"\x00\xff\xff\xff")
+    header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in ((b"IHDR", header), (b"IDAT", rows), (b"IEND", b""))
+    )
+    frame = b"\x00image/png\x00\x03\x00" + png
+    tag = b"APIC" + struct.pack(">I", len(frame)) + b"\x00\x00" + frame
+    size = bytes((len(tag) >> shift) & 127 for shift in (21, 14, 7, 0))
+    path.write_bytes(b"ID3\x03\x00\x00" + size + tag + recordings.tone(2.0, suffix="mp3").read_bytes())
+    with av.open(str(path)) as seen:
+        assert len(seen.streams.video) == 1
+    assert len(samples_of(path)) == pytest.approx(2 * RATE, abs=0.1 * RATE)
+
+
+# Lengths
+
+
+def test_a_truncated_wav_is_as_long_as_what_is_left_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "cut.wav"
+    path.write_bytes(recordings.speech().read_bytes()[: 44 + 3 * RATE * 2])
+    assert Recording(str(path)).seconds(RATE) == pytest.approx(3.0, abs=0.1)
+    assert len(samples_of(path)) == pytest.approx(3 * RATE, abs=0.1 * RATE)
+
+
+def test_finds_the_length_of_what_a_browser_recorded(tmp_path: Path) -> None:
+    path = tmp_path / "recorded.webm"
+    source = str(recordings.encode(recordings.speech(), "webm"))
+    with av.open(source) as reader, av.open(str(path), "w", format="webm", options={"live": "1"}) as writer:
+        stream = writer.add_stream_from_template(reader.streams.audio[0])
+        for packet in reader.demux(audio=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                writer.mux(packet)
+    with av.open(str(path)) as seen:
+        assert seen.duration is None
+    assert Recording(str(path)).seconds(RATE) == pytest.approx(9.963, abs=0.1)
+
+
+def with_hole(path: Path, start: float, hole: float) -> Path:
+    """Write a second of tone at `start`, and another after a hole in the times."""
+    with av.open(str(path), "w", format="matroska") as writer:
+        stream = writer.add_stream("pcm_s16le", rate=RATE, layout="mono")
+        picture = writer.add_stream("mpeg4", rate=25)
+        picture.width, picture.height, picture.pix_fmt = 64, 64, "yuv420p"
+        still = av.VideoFrame(64, 64, "yuv420p")
+        still.pts, still.time_base = 0, Fraction(1, 25)
+        writer.mux(picture.encode(still))
+        writer.mux(picture.encode(None))
+        for second in (start, start + 1 + hole):
+            wanted = (np.sin(np.arange(RATE) / 10) * 16_000).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(wanted[None], "s16", "mono")
+            frame.sample_rate, frame.time_base = RATE, Fraction(1, RATE)
+            frame.pts = round(second * RATE)
+            writer.mux(stream.encode(frame))
+        writer.mux(stream.encode(None))
+    return path
+
+
+def test_is_silent_where_a_player_is_silent(tmp_path: Path) -> None:
+    path = with_hole(tmp_path / "holes.mkv", start=2.0, hole=3.0)
+    seconds = np.abs(samples_of(path)).reshape(-1, RATE).max(axis=1)
+    assert [bool(second > 1_000) for second in seconds] == [False, False, True, False, False, False, True]
+    assert Recording(str(path)).seconds(RATE) == pytest.approx(7.0, abs=0.01)
+
+
+def test_a_hole_of_hours_is_taken_for_a_mistake(tmp_path: Path) -> None:
+    path = with_hole(tmp_path / "leap.mkv", start=0.0, hole=7_200.0)
+    assert len(samples_of(path)) == 2 * RATE
+
+
+@pytest.mark.parametrize(
+    ("pieces", "gaps"),
+    [
+        ([(0.0, 1.0), (1.0, 1.0)], [0, 0]),
+        ([(5.0, 1.0), (9.0, 1.0)], [5, 3]),
+        ([(0.0, 1.0), (None, 1.0), (5.0, 1.0)], [0, 0, 3]),
+        ([(0.0, 1.0), (1.2, 1.0), (2.4, 1.0)], [0, 0, 0]),  # inaccurate, not empty
+        ([(4.0, 1.0), (0.0, 1.0), (1.0, 1.0)], [4, 0, 0]),  # starts anew
+        ([(0.0, 1.0), (1_000.0, 1.0), (1_001.0, 1.0)], [0, 0, 0]),
+    ],
+)
+def test_believes_only_likely_holes(pieces: list[tuple[float | None, float]], gaps: list[float]) -> None:
+    timeline = Timeline(0.0)
+    assert [timeline.gap(*piece) for piece in pieces] == gaps
+
+
+# Damage
+
+
+@pytest.mark.parametrize("suffix", sorted(recordings.FORMATS.keys() - {"m4a", "mp4"}))
+def test_decodes_what_is_left_of_a_truncated_file(suffix: str, tmp_path: Path) -> None:
+    whole = recordings.encode(recordings.speech(), suffix).read_bytes()
+    path = tmp_path / "cut"
+    path.write_bytes(whole[: len(whole) // 2])
+    assert 3 * RATE < len(samples_of(path)) < 6 * RATE
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "m4a", "aac", "amr", "flac", "mkv"])
+def test_passes_over_damage_in_the_middle(suffix: str, tmp_path: Path) -> None:
+    content = bytearray(recordings.encode(recordings.speech(), suffix).read_bytes())
+    middle, length = len(content) // 2, len(content) // 20
+    content[middle : middle + length] = np.random.default_rng(1).bytes(length)
+    path = tmp_path / "damaged"
+    path.write_bytes(content)
+    found = samples_of(path)
+    original = samples_of(recordings.speech())
+    assert len(found) == pytest.approx(len(original), rel=0.12)
+    # What comes before is what it was, and there is speech after it too.
+    assert likeness(found[: 4 * RATE], original[: 4 * RATE]) > 0.94
+    assert np.abs(found[-2 * RATE :]).max() > 1_000
+
+
+# What is not a recording
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "The file is empty."),
+        (b"Not a recording.\n" * 1_000, "This is not a recording that can be read."),
+        (np.random.default_rng(2).bytes(300_000), "This is not a recording that can be read."),
+        (b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00", "This is not a recording that can be read."),
+    ],
+)
+def test_refuses_what_is_no_recording(content: bytes, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "file.mp3"
+    path.write_bytes(content)
+    with pytest.raises(Refused, match=reason):
+        Recording(str(path)).first_frame()
+
+
+def test_refuses_a_video_without_sound() -> None:
+    with pytest.raises(Refused, match="This is a video without a sound track"):
+        Recording(str(recordings.video_without_sound()))
+
+
+def test_refuses_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(Refused):
+        Recording(str(tmp_path))
+
+
+def test_does_not_wait_for_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Refused):
+        Recording(str(tmp_path / "pipe"))
+
+
+def test_refuses_sound_that_cannot_be_decoded(tmp_path: Path) -> None:
+    content = bytearray(recordings.encode(recordings.speech(), "mkv").read_bytes())
+    name = content.index(b"A_AAC")
+    content[name : name + 5] = b"A_XYZ"
+    path = tmp_path / "unknown.mkv"
+    path.write_bytes(content)
+    with pytest.raises(Refused, match="of a kind that can't be decoded"):
+        Recording(str(path))
+
+
+# Files that name other files
+
+
+class Bait(http.server.BaseHTTPRequestHandler):
+    """Serves a recording, and remembers that it was asked."""
+
+    asked: list[str]
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        content = recordings.encode(recordings.speech(), "aac").read_bytes()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def bait() -> Iterator[tuple[str, list[str]]]:
+    """The address of a recording on a server, and the paths that were asked for there."""
+    asked: list[str] = []
+    handler = type("Handler", (Bait,), {"asked": asked})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=[0.01])
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/bait.aac", asked
+        server.shutdown()
+        thread.join()
+
+
+def hls(address: str) -> str:
+    return f"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{address}\n#EXT-X-ENDLIST\n"
+
+
+def concat(address: str) -> str:
+    return f"ffconcat version 1.0\nfile '{address}'\n"
+
+
+def sdp(address: str) -> str:
+    return "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n"
+
+
+def dash(address: str) -> str:
+    return (
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
+        'mediaPresentationDuration="PT10S">'
+        f'<Period><AdaptationSet mimeType="audio/aac"><Representation id="1"><BaseURL>{address}</BaseURL>'
+        "</Representation></AdaptationSet></Period></MPD>"
+    )
+
+
+def test_the_bait_works(bait: tuple[str, list[str]], tmp_path: Path) -> None:
+    address, asked = bait
+    path = tmp_path / "list.m3u8"
+    path.write_text(hls(address))
+    with av.open(str(path), options={"protocol_whitelist": "file,http,tcp", "allowed_extensions": "ALL"}) as seen:
+        assert seen.format.name == "hls"
+    assert asked
+
+
+@pytest.mark.parametrize("playlist", [hls, concat, sdp, dash])
+@pytest.mark.parametrize("name", ["list.m3u8", "list", "list.wav"])
+def test_asks_no_address_that_a_file_names(
+    playlist: Callable[[str], str], name: str, bait: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    address, asked = bait
+    path = tmp_path / name
+    path.write_text(playlist(address))
+    with pytest.raises(Refused, match="This is not a recording"):
+        Recording(str(path))
+    assert asked == []
+
+
+@pytest.mark.parametrize("playlist", [hls, concat])
+def test_opens_no_other_file_that_a_file_names(playlist: Callable[[str], str], tmp_path: Path) -> None:
+    shutil.copy(recordings.encode(recordings.speech(), "aac"), tmp_path / "secret.aac")
+    path = tmp_path / "list"
+    path.write_text(playlist("secret.aac"))
+    options = {"allowed_extensions": "ALL", "safe": "0"}
+    with av.open(str(path), format=playlist.__name__, options=options) as seen:
+        assert seen.streams.audio[0].codec_context.name == "aac"  # so it would be
+    with pytest.raises(Refused, match="This is not a recording"):
+        Recording(str(path))
+
+
+def test_tries_no_demuxer_that_is_not_listed(tmp_path: Path) -> None:
+    path = tmp_path / "sound"
+    with av.open(str(recordings.tone(1.0))) as reader, av.open(str(path), "w", format="nut") as writer:
+        stream = writer.add_stream_from_template(reader.streams.audio[0])
+        for packet in reader.demux(audio=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                writer.mux(packet)
+    with av.open(str(path)) as seen:
+        assert len(seen.streams.audio) == 1  # so it would be
+    with pytest.raises(Refused):
+        Recording(str(path))
+
+
+def test_a_wave_file_that_says_it_is_longer_than_memory_is_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "boast.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, RATE, 0, "NONE", ""))
+        file.writeframes(bytes(2 * RATE))
+    content = bytearray(path.read_bytes())
+    content[40:44] = struct.pack("<I", 0xFFFFFFF0)
+    path.write_bytes(content)
+    assert len(samples_of(path)) == RATE
