@@ -1,0 +1,263 @@
+"""The engine of the install, on real speech."""
+
+import asyncio
+import os
+import re
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from django.contrib.auth.models import User
+
+from streaming import jobs
+from streaming.audio import Spool
+from streaming.database import in_thread
+from streaming.engines import local, recogniser
+from streaming.engines.base import EngineError, Request
+from streaming.engines.local import LocalEngine, Recogniser
+from streaming.models import Status
+from streaming.transcripts import Result
+from tests import recordings
+from tests.streaming.conftest import PATIENCE_SECONDS, Running, Watching, transcript_of
+from uploads.models import Upload
+
+RATE = 16_000
+
+TWO_CITIES = """
+It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness, it was the
+epoch of belief, it was the epoch of incredulity, it was the season of light, it was the season of darkness, it was the
+spring of hope, it was the winter of despair, we had everything before us, we had nothing before us, we were all going
+direct to heaven, we were all going direct the other way. In short, the period was so far like the present period that
+some of its noisiest authorities insisted on its being received, for good or for evil, in the superlative degree of
+comparison only.
+"""
+BECKETT = "Ever tried. Ever failed. No matter. Try again. Fail again. Fail better."
+# What the recogniser gets wrong of these by itself, and a little more.
+LARGEST_ERROR = {"two_cities": 0.12, "beckett": 0.34}
+SAID = {"two_cities": TWO_CITIES, "beckett": BECKETT}
+
+
+def bare(text: str) -> list[str]:
+    return re.findall(r"[a-z']+", text.lower())
+
+
+def word_error_rate(said: str, heard: str) -> float:
+    """Return the edits (words put in, left out, changed) that make one of the other, a word said."""
+    reference, hypothesis = bare(said), bare(heard)
+    row = list(range(len(hypothesis) + 1))
+    for count, word in enumerate(reference, start=1):
+        diagonal, row[0] = row[0], count
+        for index, other in enumerate(hypothesis, start=1):
+            diagonal, row[index] = row[index], min(row[index] + 1, row[index - 1] + 1, diagonal + (word != other))
+    return row[-1] / len(reference)
+
+
+@asynccontextmanager
+async def spool_of(path: Path, folder: Path) -> AsyncIterator[Spool]:
+    spool = Spool(folder / "spool.pcm", RATE, 1)
+    spool.path.touch()
+    filling = asyncio.create_task(spool.fill(path))
+    try:
+        yield spool
+    finally:
+        filling.cancel()
+        await asyncio.gather(filling, return_exceptions=True)
+
+
+async def hear(engine: LocalEngine, spool: Spool, start_time: float = 0.0) -> list[Result]:
+    async with aclosing(engine.transcribe(spool, Request("en-US", {}, start_time))) as results:
+        return [result async for result in results]
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[LocalEngine]:
+    engine = LocalEngine()
+    yield engine
+    await engine.aclose()
+
+
+def finals(results: list[Result]) -> list[Result]:
+    return [result for result in results if not result.is_partial]
+
+
+async def test_real_speech_becomes_the_right_words_with_times(engine: LocalEngine, tmp_path: Path) -> None:
+    async with spool_of(recordings.speech("two_cities"), tmp_path) as spool:
+        results = await hear(engine, spool)
+    lines = finals(results)
+    assert word_error_rate(TWO_CITIES, " ".join(line.text for line in lines)) <= LARGEST_ERROR["two_cities"]
+    assert len(results) > 2 * len(lines), "partials come between finals"
+    for line, following in zip(lines, lines[1:], strict=False):
+        assert line.start_time < line.end_time <= following.start_time + 0.05
+    for line in lines:
+        assert [word.text for word in line.words] == line.text.split()
+        assert line.words[0].start_time == pytest.approx(line.start_time, abs=0.001)
+        assert line.words[-1].end_time == pytest.approx(line.end_time, abs=0.001)
+    assert lines[0].start_time == pytest.approx(1.0, abs=0.5)
+    assert lines[-1].end_time == pytest.approx(42.0, abs=1.0)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "mp3", "m4a", "ogg", "flac", "webm", "mp4", "mkv"])
+async def test_every_format_becomes_the_right_words(
+    running: Running, watching: Watching, upload_of: Callable[..., Upload], alice: User, suffix: str
+) -> None:
+    upload = await in_thread(upload_of)(alice, recordings.encode(recordings.speech("beckett"), suffix))
+    job, _ = await in_thread(jobs.start)(upload, engine="local")
+    async with running(), watching(alice, job) as viewer:
+        await viewer.until_status("completed")
+    stored = await in_thread(transcript_of)(job)
+    assert viewer.words == stored
+    assert word_error_rate(BECKETT, " ".join(stored)) <= LARGEST_ERROR["beckett"]
+    assert any(event["type"] == "partial" for event in viewer.events)
+
+
+async def test_a_conversation_becomes_the_right_words(engine: LocalEngine, tmp_path: Path) -> None:
+    async with spool_of(recordings.speech("endgame_nagg_nell"), tmp_path) as spool:
+        heard = " ".join(" ".join(bare(line.text)) for line in finals(await hear(engine, spool)))
+    for phrase in ("do you hear me", "what are you talking about", "do you remember the day", "fetched you from"):
+        assert phrase in heard
+
+
+async def test_going_on_after_any_final_misses_no_word_and_repeats_none(engine: LocalEngine, tmp_path: Path) -> None:
+    async with spool_of(recordings.speech("two_cities"), tmp_path) as spool:
+        lines = finals(await hear(engine, spool))
+        for count in range(1, len(lines), 3):
+            rest = finals(await hear(engine, spool, lines[count - 1].end_time))
+            whole = " ".join(line.text for line in [*lines[:count], *rest])
+            assert word_error_rate(TWO_CITIES, whole) <= LARGEST_ERROR["two_cities"] + 0.03, count
+            assert rest[0].start_time >= lines[count - 1].end_time
+
+
+async def test_a_long_recording_is_heard_in_turns_and_no_word_is_lost_between_them(
+    engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "TURN_SECONDS", 8.0)
+    async with spool_of(recordings.speech("two_cities"), tmp_path) as spool:
+        lines = finals(await hear(engine, spool))
+    assert word_error_rate(TWO_CITIES, " ".join(line.text for line in lines)) <= LARGEST_ERROR["two_cities"] + 0.03
+    assert [line.start_time for line in lines] == sorted(line.start_time for line in lines)
+
+
+async def test_a_turn_ends_in_silence_too(engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "TURN_SECONDS", 5.0)
+    begun = 0
+    begin = Recogniser.begin
+
+    async def counting(self: Recogniser, sample_rate: int) -> None:
+        nonlocal begun
+        begun += 1
+        await begin(self, sample_rate)
+
+    monkeypatch.setattr(Recogniser, "begin", counting)
+    async with spool_of(recordings.silence(21.0), tmp_path) as spool:
+        assert await hear(engine, spool) == []
+    assert begun >= 4
+
+
+async def test_an_8_khz_recording_is_heard_as_it_is(engine: LocalEngine, tmp_path: Path) -> None:
+    with open(recordings.speech("beckett"), "rb") as file:
+        samples = np.frombuffer(file.read()[44:], "<i2")
+    pairs = samples[: len(samples) // 2 * 2].reshape(-1, 2).mean(axis=1).astype("<i2")
+    spool = Spool(tmp_path / "spool.pcm", 8_000, 1)
+    spool.path.write_bytes(pairs.tobytes())
+    spool.samples, spool.is_complete = len(pairs), True
+    lines = finals(await hear(engine, spool))
+    assert word_error_rate(BECKETT, " ".join(line.text for line in lines)) <= 0.5
+    assert lines[-1].end_time == pytest.approx(9.2, abs=0.6)
+
+
+async def test_two_jobs_at_once_hear_what_each_hears_alone(engine: LocalEngine, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    async with (
+        spool_of(recordings.speech("two_cities"), tmp_path / "a") as cities,
+        spool_of(recordings.speech("endgame_nagg_nell"), tmp_path / "b") as endgame,
+    ):
+        alone = finals(await hear(engine, cities))
+        beside, _ = await asyncio.gather(hear(engine, cities), hear(engine, endgame))
+    assert (
+        word_error_rate(" ".join(line.text for line in alone), " ".join(line.text for line in finals(beside))) <= 0.03
+    )
+
+
+async def test_a_recogniser_that_is_killed_costs_no_word(
+    running: Running, upload_of: Callable[..., Upload], alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Recogniser] = []
+    start = Recogniser.start
+
+    async def noting() -> Recogniser:
+        started.append(await start())
+        return started[-1]
+
+    monkeypatch.setattr(Recogniser, "start", noting)
+    upload = await in_thread(upload_of)(alice, recordings.speech("two_cities"))
+    job, _ = await in_thread(jobs.start)(upload, engine="local")
+    async with running():
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while (await type(job).objects.aget(pk=job.pk)).segment_count < 3:
+                await asyncio.sleep(0.02)
+        os.kill(started[0]._process.pid, signal.SIGKILL)
+        async with asyncio.timeout(60):
+            while (now := await type(job).objects.aget(pk=job.pk)).status == Status.RUNNING:
+                await asyncio.sleep(0.05)
+    assert (now.status, now.failure_reason) == (Status.COMPLETED, "")
+    heard = " ".join(await in_thread(transcript_of)(job))
+    assert word_error_rate(TWO_CITIES, heard) <= LARGEST_ERROR["two_cities"] + 0.03
+    assert len(started) >= 2
+
+
+async def test_a_recogniser_that_hangs_is_given_up(
+    engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = await Recogniser.start()
+    monkeypatch.setattr(local, "ANSWER_TIMEOUT_SECONDS", 0.2)
+    os.kill(held._process.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(EngineError, match="stopped answering") as failure:
+            await held.begin(RATE)
+        assert not failure.value.permanent
+    finally:
+        await held.aclose()
+
+
+async def test_no_process_is_left_when_a_job_is_cut_short(engine: LocalEngine, tmp_path: Path) -> None:
+    await engine.warm_up()
+    async with spool_of(recordings.speech("two_cities"), tmp_path) as spool:
+        async with aclosing(engine.transcribe(spool, Request("en-US"))) as results:
+            async for _ in results:
+                break
+    await engine.aclose()
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    programs = [Path(f"/proc/{child}/cmdline").read_text() for child in children]
+    assert [program for program in programs if "recogniser.py" in program] == []
+
+
+class EmptySegments:
+    """A stream of the library in which an update fails, as it does now and then where nothing is said."""
+
+    def __init__(self, failures: int) -> None:
+        self.left = failures
+
+    def add_audio(self, samples: list[float], sample_rate: int) -> None:
+        pass
+
+    def update_transcription(self) -> None:
+        if self.left:
+            self.left -= 1
+            raise recogniser.MoonshineError("Failed to transcribe")
+
+
+def test_an_update_that_fails_is_not_a_failed_job_and_a_stream_that_only_fails_is() -> None:
+    heard = recogniser.Recogniser.__new__(recogniser.Recogniser)
+    heard.sample_rate, heard.failures = RATE, 0
+    heard.stream = EmptySegments(recogniser.FAILURES_IN_A_ROW - 1)  # type: ignore[assignment]
+    for _ in range(recogniser.FAILURES_IN_A_ROW - 1):
+        assert heard.hear(bytes(2)) == {"lines": [], "is_open": True}
+    assert heard.hear(bytes(2)) == {"lines": [], "is_open": False}
+    heard.stream = EmptySegments(recogniser.FAILURES_IN_A_ROW)  # type: ignore[assignment]
+    with pytest.raises(recogniser.MoonshineError):
+        for _ in range(recogniser.FAILURES_IN_A_ROW):
+            heard.hear(bytes(2))
