@@ -21,7 +21,7 @@ export class Follow {
   /* Whether there is a live end at all. */
   set isLive(isLive) {
     this.#isLive = isLive;
-    this.#show();
+    this.#scrolled(); // a page that is no longer than the window has no elsewhere
   }
 
   start() {

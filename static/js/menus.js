@@ -27,11 +27,14 @@ function ask(event) {
   const name = dialog.querySelector("[data-fill='name']");
   if (name && link.dataset.name) name.textContent = link.dataset.name;
   closeMenus();
-  dialog.close(); // it may be open already, from the address; showModal() refuses then
   dialog.showModal();
 }
 
 export function watchMenus() {
+  for (const dialog of document.querySelectorAll("dialog[open]")) {
+    dialog.close(); // the address opened it, but only a script can put it above the page
+    dialog.showModal();
+  }
   document.addEventListener("click", (event) => {
     ask(event);
     closeMenus(event.target.closest?.("details.menu"));

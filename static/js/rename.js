@@ -1,4 +1,5 @@
-/* A name becomes a field in its place. Without this script the same form is on the upload's page (?rename). */
+/* A name becomes a field in its place, and says what it did. Without this script the same form is on the upload's
+   page (?rename), and is sent as any other. */
 
 import { closeMenus } from "./menus.js";
 
@@ -7,8 +8,8 @@ function open(link) {
   const form = named?.querySelector(".rename");
   if (!form) return false;
   closeMenus();
-  form.hidden = false;
-  named.querySelector(".name").hidden = true;
+  say(form, "");
+  show(form, true);
   const field = form.elements.name;
   field.focus();
   // Select up to the file's ending: that is what one wants to change.
@@ -17,26 +18,83 @@ function open(link) {
   return true;
 }
 
-function close(form) {
-  const named = form.closest("[data-named]");
+function leave(form) {
   form.reset();
-  form.hidden = true;
-  named.querySelector(".name").hidden = false;
-  (named.querySelector(".name a") ?? named.querySelector("[data-renames]"))?.focus();
+  say(form, "");
+  show(form, false);
+  focusName(form);
+}
+
+async function send(form, name) {
+  const before = nameOf(form).textContent;
+  const data = new FormData(form);
+  data.set("name", name);
+  let answer = {};
+  try {
+    const response = await fetch(form.action, { method: "POST", headers: { Accept: "application/json" }, body: data });
+    answer = await response.json();
+  } catch {
+    // No network, or a page instead of an answer; what to do is the same.
+  }
+  form.querySelector("button").disabled = false;
+  if (!answer.name) {
+    say(form, answer.error ?? "It could not be renamed just now. Try again.");
+    return;
+  }
+  nameOf(form).textContent = answer.name;
+  form.elements.name.defaultValue = answer.name;
+  document.title = document.title.replace(before, answer.name);
+  show(form, false);
+  focusName(form);
+  say(form, "Renamed.", () => send(form, before));
+}
+
+/* Say what happened, next to the name, and offer to take it back. */
+function say(form, text, undo) {
+  const place = form.closest("[data-named]").querySelector(".renamed");
+  place.textContent = text;
+  place.hidden = !text;
+  if (!undo) return;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "link";
+  button.textContent = "Undo";
+  button.addEventListener("click", undo);
+  place.append(" ", button);
+}
+
+function show(form, isOpen) {
+  form.hidden = !isOpen;
+  nameOf(form).hidden = isOpen;
+}
+
+function nameOf(form) {
+  return form.closest("[data-named]").querySelector(".name");
+}
+
+function focusName(form) {
+  const named = form.closest("[data-named]");
+  (named.querySelector("a.name") ?? named.querySelector("[data-renames]"))?.focus();
 }
 
 export function watchRenames() {
   document.addEventListener("click", (event) => {
-    const link = event.target.closest?.("[data-renames]");
-    if (link && open(link)) event.preventDefault();
-    const leave = event.target.closest?.(".rename [data-leaves]");
-    if (leave) {
+    const opener = event.target.closest?.("[data-renames]");
+    if (opener && open(opener)) event.preventDefault();
+    const leaver = event.target.closest?.(".rename [data-leaves]");
+    if (leaver) {
       event.preventDefault();
-      close(leave.closest(".rename"));
+      leave(leaver.closest(".rename"));
     }
+  });
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!form.matches(".rename")) return;
+    event.preventDefault();
+    send(form, form.elements.name.value);
   });
   document.addEventListener("keydown", (event) => {
     const form = event.target.closest?.(".rename");
-    if (form && event.key === "Escape") close(form);
+    if (form && event.key === "Escape") leave(form);
   });
 }

@@ -70,13 +70,12 @@ function detail(job, progress) {
     case "queued":
       return "Waiting for a free place";
     case "running": {
-      if (!progress.position) return "Listening…";
       const seconds = progress.left;
       return seconds === null ? place : `${place} · ${left(seconds)}`;
     }
     case "completed": {
       const took = (new Date(job.finished_at) - new Date(job.started_at)) / 1000;
-      return took >= 0 && job.started_at ? `${length(job.duration)} in ${length(took)}` : length(job.duration);
+      return took >= 0 && job.started_at ? `${length(job.duration)}, done in ${length(took)}` : length(job.duration);
     }
     default:
       return progress.position ? `at ${place}` : "";

@@ -61,9 +61,9 @@ export function bytes(number) {
   return `${unit && value < 10 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
 }
 
-/* A moment on the reader's own clock: "today, 09:25", "yesterday, 18:02", "14 Nov, 10:10", "14 Nov 2025". */
+/* A moment on the reader's own clock: "today, 9:25", "yesterday, 18:02", "14 Nov, 10:10", "14 Nov 2025". */
 export function moment(date, now) {
-  const time = date.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
+  const time = date.toLocaleTimeString(undefined, { hour: "numeric", minute: "2-digit" });
   const midnight = new Date(now.getFullYear(), now.getMonth(), now.getDate());
   const daysAgo = Math.ceil((midnight - date) / DAY_MS);
   if (daysAgo === 0 && date <= now) return `today, ${time}`;
