@@ -90,7 +90,7 @@ class Feed:
         return bool(self._cursors)
 
     async def pending(self, cursor: Cursor) -> list[str]:
-        """Return what a viewer has not been sent yet: finals in order, then the newest partials, then the state."""
+        """Return what a viewer has not been sent yet: finals in order, the state, the newest partials."""
         texts: list[str] = []
         while cursor.seq < self.seq:
             if self._log and self._log[0][0] <= cursor.seq + 1:
@@ -102,22 +102,23 @@ class Feed:
                     break  # deleted in the meantime
                 texts += [events.encode(events.final(segment)) for segment in segments]
                 cursor.seq = segments[-1].seq
+        # The state first: one of a new attempt ends what the viewer shows of the attempt before.
         newest = sorted((partial.version, partial.text) for partial in self._partials.values())
-        texts += [text for version, text in [*newest, self._status] if version > cursor.version]
+        texts += [text for version, text in [self._status, *newest] if version > cursor.version]
         cursor.version = self._version
         return texts
 
     # For the hub
 
     def apply(self, message: dict[str, Any]) -> bool:
-        """Take a message of the channel layer. Returns False, and takes nothing, if a final before it is missing."""
+        """Take a message of the channel layer. Returns False, and takes nothing, if something before it is missing."""
         kind, seq, text = message["kind"], message["seq"], message["text"]
         if message["attempt"] < self._attempt:
             return True  # of a worker that has lost the job
         if kind == "error":
             self.end()
             return True
-        if seq > self.seq + (kind == "final"):
+        if seq > self.seq + (kind == "final") or (kind != "status" and message["attempt"] > self._attempt):
             return False
         self._set_attempt(message["attempt"])
         if kind == "final" and seq > self.seq:

@@ -6,6 +6,7 @@ import re
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,7 @@ async def test_real_speech_becomes_the_right_words_with_times(engine: LocalEngin
     lines = finals(results)
     assert word_error_rate(TWO_CITIES, " ".join(line.text for line in lines)) <= LARGEST_ERROR["two_cities"]
     assert len(results) > 2 * len(lines), "partials come between finals"
-    for line, following in zip(lines, lines[1:], strict=False):
+    for line, following in pairwise(lines):
         assert line.start_time < line.end_time <= following.start_time + 0.05
     for line in lines:
         assert [word.text for word in line.words] == line.text.split()
@@ -123,7 +124,7 @@ async def test_a_conversation_becomes_the_right_words(engine: LocalEngine, tmp_p
 async def test_going_on_after_any_final_misses_no_word_and_repeats_none(engine: LocalEngine, tmp_path: Path) -> None:
     async with spool_of(recordings.speech("two_cities"), tmp_path) as spool:
         lines = finals(await hear(engine, spool))
-        for count in range(1, len(lines), 3):
+        for count in (2, 5, 9):
             rest = finals(await hear(engine, spool, lines[count - 1].end_time))
             whole = " ".join(line.text for line in [*lines[:count], *rest])
             assert word_error_rate(TWO_CITIES, whole) <= LARGEST_ERROR["two_cities"] + 0.03, count
@@ -157,8 +158,7 @@ async def test_a_turn_ends_in_silence_too(engine: LocalEngine, tmp_path: Path, m
 
 
 async def test_an_8_khz_recording_is_heard_as_it_is(engine: LocalEngine, tmp_path: Path) -> None:
-    with open(recordings.speech("beckett"), "rb") as file:
-        samples = np.frombuffer(file.read()[44:], "<i2")
+    samples = np.frombuffer(recordings.speech("beckett").read_bytes()[44:], "<i2")
     pairs = samples[: len(samples) // 2 * 2].reshape(-1, 2).mean(axis=1).astype("<i2")
     spool = Spool(tmp_path / "spool.pcm", 8_000, 1)
     spool.path.write_bytes(pairs.tobytes())
@@ -172,14 +172,12 @@ async def test_two_jobs_at_once_hear_what_each_hears_alone(engine: LocalEngine, 
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     async with (
-        spool_of(recordings.speech("two_cities"), tmp_path / "a") as cities,
-        spool_of(recordings.speech("endgame_nagg_nell"), tmp_path / "b") as endgame,
+        spool_of(recordings.encode(recordings.speech("two_cities"), "wav", 15.0), tmp_path / "a") as cities,
+        spool_of(recordings.speech("beckett"), tmp_path / "b") as beckett,
     ):
         alone = finals(await hear(engine, cities))
-        beside, _ = await asyncio.gather(hear(engine, cities), hear(engine, endgame))
-    assert (
-        word_error_rate(" ".join(line.text for line in alone), " ".join(line.text for line in finals(beside))) <= 0.03
-    )
+        beside, _ = await asyncio.gather(hear(engine, cities), hear(engine, beckett))
+    assert [line.text for line in finals(beside)] == [line.text for line in alone]
 
 
 async def test_a_recogniser_that_is_killed_costs_no_word(
@@ -225,14 +223,19 @@ async def test_a_recogniser_that_hangs_is_given_up(
 
 async def test_no_process_is_left_when_a_job_is_cut_short(engine: LocalEngine, tmp_path: Path) -> None:
     await engine.warm_up()
-    async with spool_of(recordings.speech("two_cities"), tmp_path) as spool:
-        async with aclosing(engine.transcribe(spool, Request("en-US"))) as results:
-            async for _ in results:
-                break
+    async with (
+        spool_of(recordings.speech("two_cities"), tmp_path) as spool,
+        aclosing(engine.transcribe(spool, Request("en-US"))) as results,
+    ):
+        await anext(results)
     await engine.aclose()
-    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-    programs = [Path(f"/proc/{child}/cmdline").read_text() for child in children]
-    assert [program for program in programs if "recogniser.py" in program] == []
+    assert [program for program in children() if "recogniser.py" in program] == []
+
+
+def children() -> list[str]:
+    """Return the command lines of this process's children."""
+    listed = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    return [Path(f"/proc/{child}/cmdline").read_text() for child in listed]
 
 
 class EmptySegments:
