@@ -1,0 +1,271 @@
+"""`manage.py transcribe FILE…`: a job's decoder, engine and exporters in a terminal, without a database."""
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import uuid
+from argparse import ArgumentParser
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+from tqdm import tqdm
+
+from streaming import exports
+from streaming.attempt import PAUSES_SECONDS
+from streaming.audio import Spool, open_spool_of_file
+from streaming.engines import engine_class
+from streaming.engines.base import Engine, EngineError, Request
+from streaming.models import Job, Segment, Status
+from streaming.transcripts import Result
+from uploads import decoding, kinds, names
+from uploads.models import Upload
+
+FORMATS = {"text": "txt", "srt": "srt", "vtt": "vtt", "json": "json"}
+DRAW_SECONDS = 0.1  # between two looks how far the engine has come
+
+
+class Command(BaseCommand):
+    help = "Transcribes recordings, shows the words as they are heard, and prints or writes the transcripts."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        # What is allowed is checked in handle(): argparse would answer with its usage, and the exit code 2.
+        parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+        engines = ", ".join(settings.TRANSCRIBE_ENGINES)
+        parser.add_argument("--engine", default=settings.TRANSCRIBE_DEFAULT_ENGINE, help=f"one of: {engines}")
+        parser.add_argument("--language", default="", help="as in en-US; the engine's first if not given")
+        parser.add_argument("--format", default="text", help=f"one of: {', '.join(FORMATS)}")
+        parser.add_argument(
+            "--output", type=Path, metavar="PATH", help="a file or a folder; for several FILEs a folder"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        files: list[Path] = options["files"]
+        try:
+            chosen = engine_class(options["engine"])
+            self._language = options["language"] or next(iter(chosen.languages))
+            chosen.check(self._language, {})
+        except EngineError as error:
+            raise CommandError(str(error)) from error
+        if options["format"] not in FORMATS:
+            raise CommandError(f"There is no format “{options['format']}”. There are: {', '.join(FORMATS)}.")
+        self._format = FORMATS[options["format"]]
+        targets = find_targets(files, options["output"], self._format)
+        self._current, self._signal = files[0], 0
+        try:
+            failed = asyncio.run(self._transcribe_each(chosen(), files, targets))
+        except asyncio.CancelledError:
+            sentence = f"Cancelled before {self._current} was finished; nothing of it was written."
+            raise CommandError(sentence, returncode=128 + self._signal) from None
+        if failed:
+            raise CommandError(f"{failed} of {len(files)} files were not transcribed.")
+
+    async def _transcribe_each(self, engine: Engine, files: list[Path], targets: list[Path | None]) -> int:
+        """Transcribe one file after the other; return how many of several failed.
+
+        Raises `CommandError` for a single one, and where standard output takes nothing any more.
+        """
+        self._stop_on_signals()
+        failed = 0
+        with tempfile.TemporaryDirectory(prefix="transcribe-") as folder:
+            try:
+                await engine.warm_up()
+                for path, target in zip(files, targets, strict=True):
+                    self._current = path
+                    try:
+                        text = await self._transcribe(engine, path, Path(folder))
+                        if target is not None:
+                            write_file(target, text)
+                            self.stderr.write(f"{path} → {target}")
+                    except CommandError as error:
+                        if len(files) == 1:
+                            raise
+                        failed += 1
+                        self.stderr.write(self.style.ERROR(str(error)))
+                        continue
+                    if target is None:
+                        self._print(text if len(files) == 1 else f"==> {path} <==\n{text}\n")
+            finally:
+                await engine.aclose()
+        return failed
+
+    def _stop_on_signals(self) -> None:
+        """Let the first Ctrl-C (or SIGTERM) cancel the work, so that all that was started is ended."""
+        task = asyncio.current_task()
+        assert task is not None
+
+        def stop(number: signal.Signals) -> None:
+            if not self._signal:  # a second one would interrupt the ending
+                self._signal = number
+                task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop, number)
+
+    async def _transcribe(self, engine: Engine, path: Path, folder: Path) -> str:
+        """Return the transcript of one file. Raises `CommandError` with a sentence about it."""
+        try:
+            found = await asyncio.to_thread(probe, path)
+            upload = Upload(name=names.of_file(path.name), **vars(found))
+            job = Job(upload=upload, engine=engine.name, language_code=self._language, created_at=timezone.now())
+            job.started_at = job.created_at
+            async with open_spool_of_file(path, found.sample_rate, folder) as spool:
+                async with progress(path.name, spool, found.duration) as show:
+                    segments = await hear(engine, spool, job, show)
+                job.duration = job.position = spool.seconds
+        except (decoding.DecodingError, EngineError) as error:
+            raise CommandError(f"{path}: {error}") from error
+        except OSError as error:
+            # The disk for the decoded sound is full, or there is none.
+            raise CommandError(f"{path}: {error.strerror or error}.") from error
+        job.status, job.finished_at = Status.COMPLETED, timezone.now()
+        return exports.write(job, segments, self._format)
+
+    def _print(self, text: str) -> None:
+        try:
+            self.stdout.write(text, ending="")
+            self.stdout.flush()
+        except OSError as error:
+            # Nobody reads on, or the disk is full. Python must not try again when it empties its buffer at the exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise CommandError(f"The transcript can't be written: {error.strerror}.") from error
+
+
+def probe(path: Path) -> decoding.Probe:
+    """Return what is in a file. Raises `CommandError` for one without sound, and `OSError`."""
+    if not path.is_file():
+        raise CommandError(f"{path} is not a file." if path.exists() else f"There is no file {path}.")
+    try:
+        return decoding.probe(path)
+    except decoding.DecodingError as error:
+        with open(path, "rb") as file:
+            what = kinds.what_it_is(file.read(512)) or str(error)
+        raise CommandError(f"{path}: {what} {kinds.WHAT_WORKS}") from error
+
+
+async def hear(engine: Engine, spool: Spool, job: Job, show: Callable[[str], None]) -> list[Segment]:
+    """Return the finals as segments, none of them stored. As in a job, a failure that may pass is tried again."""
+    segments: list[Segment] = []
+    failures = 0
+    while True:
+        before = len(segments)
+        start_time = max((segment.end_time for segment in segments), default=0.0)
+        try:
+            async with aclosing(engine.transcribe(spool, Request(job.language_code, {}, start_time))) as results:
+                async for result in results:
+                    show(result.text)
+                    if not result.is_partial:
+                        segments.append(segment_of(job, len(segments) + 1, result))
+            return segments
+        except EngineError as error:
+            failures = 1 if len(segments) > before else failures + 1
+            if error.permanent or failures > len(PAUSES_SECONDS):
+                raise
+            await asyncio.sleep(PAUSES_SECONDS[failures - 1])
+
+
+def segment_of(job: Job, seq: int, result: Result) -> Segment:
+    return Segment(
+        job=job,
+        seq=seq,
+        slot=result.slot,
+        start_time=result.start_time,
+        end_time=result.end_time,
+        text=result.text,
+        speaker=result.speaker,
+        channel=result.channel,
+        language_code=result.language_code,
+        words=[word.as_dict() for word in result.words],
+    )
+
+
+class Bar(tqdm):
+    """A progress bar in minutes and seconds of the recording."""
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        values: dict[str, Any] = super().format_dict
+        at, total = (tqdm.format_interval(seconds) for seconds in (values["n"], values["total"]))
+        return values | {"at": at, "of": total}
+
+
+@asynccontextmanager
+async def progress(name: str, spool: Spool, duration: float) -> AsyncIterator[Callable[[str], None]]:
+    """Draw how far the engine has come and, below, what it says to the function. Nothing without a terminal."""
+    look = {"file": sys.stderr, "disable": None, "leave": False}
+    layout = "{desc} {percentage:3.0f}% {bar} {at} of {of}, {remaining} left"
+    with (
+        Bar(total=duration, desc=name, bar_format=layout, dynamic_ncols=True, **look) as bar,
+        tqdm(bar_format="{desc}", position=1, **look) as line,
+    ):
+
+        def show(text: str) -> None:
+            room = shutil.get_terminal_size().columns - 1
+            line.set_description_str(text if len(text) <= room else f"…{text[1 - room :]}")
+
+        async def draw() -> None:
+            while True:
+                bar.update(min(spool.position, duration) - bar.n)
+                await asyncio.sleep(DRAW_SECONDS)
+
+        drawing = asyncio.create_task(draw())
+        try:
+            yield show
+        finally:
+            drawing.cancel()
+
+
+def find_targets(files: list[Path], output: Path | None, suffix: str) -> list[Path | None]:
+    """Return where each transcript goes, None for standard output. Raises `CommandError` if it can't go there."""
+    if output is None:
+        if len(files) > 1 and suffix != "txt":
+            raise CommandError("Several transcripts in this format need a folder: name it with --output.")
+        return [None] * len(files)
+    try:
+        if len(files) > 1:
+            output.mkdir(parents=True, exist_ok=True)
+        targets = in_folder(files, output, suffix) if output.is_dir() else [output.resolve()]
+        for target in targets:
+            if not target.parent.is_dir():
+                raise CommandError(f"There is no folder {target.parent}.")
+            if not os.access(target.parent, os.W_OK | os.X_OK):
+                raise CommandError(f"Nothing can be written to {target.parent}.")
+            if target.exists() and not target.is_file():
+                raise CommandError(f"{target} is there already, and not a file.")
+            if target in [path.resolve() for path in files]:
+                raise CommandError(f"The transcript would take the place of the recording {target}.")
+    except OSError as error:
+        raise CommandError(f"{output} can't be used: {error.strerror}.") from error
+    return [*targets]
+
+
+def in_folder(files: list[Path], folder: Path, suffix: str) -> list[Path]:
+    """Return a file for each transcript, numbered where recordings of several folders have one name."""
+    targets: list[Path] = []
+    for path in files:
+        number, target = 1, folder.resolve() / f"{path.stem}.{suffix}"
+        while target in targets:
+            number += 1
+            target = target.with_name(f"{path.stem} ({number}).{suffix}")
+        targets.append(target)
+    return targets
+
+
+def write_file(target: Path, text: str) -> None:
+    """Write a file whole or not at all: nobody finds half a transcript. Raises `CommandError`."""
+    part = target.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(target)
+    except OSError as error:
+        raise CommandError(f"{target} can't be written: {error.strerror}.") from error
+    finally:
+        part.unlink(missing_ok=True)
