@@ -85,8 +85,8 @@ function detail(job, progress) {
 /* What is safe after a job has stopped. */
 function kept(segments) {
   if (!segments) return "Nothing had been recognised yet.";
-  const [is, them] = segments === 1 ? ["is", "it"] : ["are", "them"];
-  return `${count(segments, "segment")} ${is} kept, and it can go on after ${them}.`;
+  const [is, them] = segments === 1 ? ["is", "it"] : ["are", "the last of them"];
+  return `${count(segments, "segment")} ${is} kept; trying again goes on after ${them}.`;
 }
 
 function title(job, progress) {
