@@ -1,5 +1,6 @@
 """What files are: a sentence for one that is no recording, and the content type of one that is."""
 
+UNREADABLE = "This is not a recording that can be read."
 WHAT_WORKS = "Recordings and videos with sound work: WAV, MP3, M4A, FLAC, OGG, WebM, MP4, MOV, MKV and most others."
 
 MAGIC = (
@@ -58,7 +59,7 @@ def what_it_is(head: bytes) -> str | None:
         if head.startswith(magic):
             return f"This is {kind}."
     if head[4:8] == b"ftyp":
-        return "This recording is incomplete: the end, with its index, is missing. Send it again."
+        return "The end of this recording is missing, and with it its index. Send it again."
     text = head.lstrip(b"\xef\xbb\xbf \r\n\t").lower()
     if text.startswith((b"<!doctype html", b"<html")):
         return "This is a web page."

@@ -80,14 +80,17 @@ def _probe(path: Path) -> decoding.Probe:
     try:
         found = decoding.probe(path)
     except decoding.DecodingError as error:
-        with open(path, "rb") as file:
-            what = kinds.what_it_is(file.read(512)) or str(error)
-        raise RecordingRefused(f"{what} {kinds.WHAT_WORKS}", 415) from error
+        reason = str(error)
+        if reason == kinds.UNREADABLE:  # FFmpeg doesn't say what it is; a look at it may
+            with open(path, "rb") as file:
+                reason = kinds.what_it_is(file.read(512)) or reason
+        raise RecordingRefused(f"{reason} {kinds.WHAT_WORKS}", 415) from error
     if found.duration < MIN_SECONDS:
-        raise RecordingRefused(f"There is no sound in this file to speak of. {kinds.WHAT_WORKS}", 415)
+        raise RecordingRefused(f"There is next to no sound in this file. {kinds.WHAT_WORKS}", 415)
     if found.duration > settings.MAX_AUDIO_SECONDS:
-        most = f"{settings.MAX_AUDIO_SECONDS / 3600:g} hours"
-        raise RecordingRefused(f"This recording is longer than {most}. Cut it into parts, and send each.", 413)
+        hours = settings.MAX_AUDIO_SECONDS / 3600
+        most = f"{hours:g} hour{'' if hours == 1 else 's'}"
+        raise RecordingRefused(f"This recording is longer than {most}. Cut it into parts and send each.", 413)
     return found
 
 

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 import av
 from av.error import FFmpegError
 
+from uploads import kinds
+
 # FFmpeg's names. Nothing here opens a second file: no playlists, no concat, no numbered pictures, no devices.
 DEMUXERS = (
     "wav,w64,aiff,caf,au,flac,ogg,mp3,aac,loas,ac3,eac3,amr,amrnb,amrwb,mov,matroska,avi,asf,flv,mpeg,mpegts,"
@@ -84,7 +86,7 @@ class Recording:
             # Titles and artists come in any encoding; nobody reads them here.
             return av.open("fd:", options=options, metadata_errors="replace")
         except (FFmpegError, ValueError) as error:
-            raise Refused("This is not a recording that can be read.") from error
+            raise Refused(kinds.UNREADABLE) from error
 
     @property
     def codec(self) -> str:

@@ -1,0 +1,270 @@
+"""What is stored, what is refused and why, and that nothing is left behind."""
+
+import errno
+import hashlib
+import io
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files import File
+from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage
+from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile
+from django.db import OperationalError
+from pytest_django import DjangoCaptureOnCommitCallbacks
+from pytest_django.fixtures import Settings
+
+from tests import recordings as made
+from uploads import decoding, recordings
+from uploads.models import Upload
+from uploads.recordings import RecordingRefused
+
+Stored = Callable[..., Upload]
+Files = Callable[[], list[str]]
+
+
+def refusal(owner: User, content: bytes | File, name: str = "talk.mp3") -> tuple[str, int]:
+    """Try to store something, and return the sentence and the status that it is refused with."""
+    with pytest.raises(RecordingRefused) as caught:
+        recordings.store(owner, content if isinstance(content, File) else ContentFile(content), name)
+    return str(caught.value), caught.value.status
+
+
+def test_stores_a_recording_with_what_was_found_in_it(alice: User, storage: Path) -> None:
+    content = made.encode(made.speech(), "mp4").read_bytes()
+    upload = recordings.store(alice, ContentFile(content), "Interview.MP4")
+    upload.refresh_from_db()
+    assert {field.name: getattr(upload, field.name) for field in Upload._meta.fields} == {
+        "id": upload.pk,
+        "owner": alice,
+        "name": "Interview.MP4",
+        "file": f"uploads/{upload.pk.hex[:2]}/{upload.pk}",
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "container": "mp4",
+        "codec": "aac",
+        "duration": pytest.approx(9.963, abs=0.1),
+        "sample_rate": 16_000,
+        "channels": 1,
+        "peaks": None,
+        "created_at": upload.created_at,
+    }
+    path = storage / "media" / upload.file.name
+    assert path.read_bytes() == content
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("suffix", ["wav", "mp3", "m4a", "aac", "flac", "ogg", "webm", "mkv", "avi"])
+def test_takes_every_usual_format_whatever_it_is_called(alice: User, suffix: str) -> None:
+    content = made.tone(1.0, suffix=suffix).read_bytes()
+    assert recordings.store(alice, ContentFile(content), "document.pdf").duration == pytest.approx(1.0, abs=0.15)
+
+
+def test_takes_files_however_they_come(alice: User, files: Files, tmp_path: Path) -> None:
+    content = made.tone(1.0).read_bytes()
+    small = SimpleUploadedFile("a.wav", content, "text/plain")
+    with TemporaryUploadedFile("b.wav", "audio/wav", len(content), None) as large, open(made.tone(1.0), "rb") as sample:
+        large.write(content)
+        large.seek(0)
+        stored = [recordings.store(alice, file, "a.wav") for file in (small, large, File(sample))]
+    assert {upload.sha256 for upload in stored} == {hashlib.sha256(content).hexdigest()}
+    assert files() == sorted(str(upload.pk) for upload in stored)
+
+
+def test_two_files_of_the_same_name_are_two_recordings(alice: User, stored: Stored, files: Files) -> None:
+    first, second = stored(made.tone(1.0), "talk.wav"), stored(made.tone(2.0), "talk.wav")
+    assert (first.name, second.name) == ("talk.wav", "talk.wav")
+    assert files() == sorted([str(first.pk), str(second.pk)])
+    assert (first.duration, second.duration) == (1.0, 2.0)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "..", "a/../../b.wav", "C:\\x\\..\\b.wav"])
+def test_no_name_leads_out_of_the_folder(alice: User, stored: Stored, storage: Path, name: str) -> None:
+    upload = stored(made.tone(1.0), name)
+    assert "/" not in upload.name
+    assert Path(upload.file.path) == storage / "media" / "uploads" / upload.pk.hex[:2] / str(upload.pk)
+
+
+@pytest.mark.parametrize("name", ["a" * 255 + ".wav", "🎙️" * 200, "\udc80.wav", "a\0b.wav", "a\u202ewav.exe", ""])
+def test_stores_whatever_it_is_called(alice: User, stored: Stored, name: str) -> None:
+    upload = stored(made.tone(1.0), name)
+    upload.refresh_from_db()
+    upload.full_clean()
+    assert upload.name
+
+
+def test_a_truncated_recording_is_as_long_as_what_is_left(alice: User) -> None:
+    content = made.speech().read_bytes()[: 44 + 5 * 32_000]
+    assert recordings.store(alice, ContentFile(content), "cut.wav").duration == pytest.approx(5.0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason", "status"),
+    [
+        (b"", "This file is empty.", 400),
+        (b"Dear Alice,\n" * 100, "This is text. Recordings and videos with sound work: WAV, MP3", 415),
+        (b"%PDF-1.7\n" + bytes(5_000), "This is a PDF document. Recordings and videos", 415),
+        (b"PK\x03\x04" + bytes(5_000), "This is a ZIP archive or an office document. Recordings", 415),
+        (b"#EXTM3U\nhttp://localhost/secret.mp3\n", "This is a playlist, which only names recordings", 415),
+        (bytes(range(256)) * 400, "This is not a recording that can be read. Recordings and videos", 415),
+        (made.video_without_sound().read_bytes(), "This is a video without a sound track. Recordings", 415),
+        (made.tone(0.05).read_bytes(), "There is next to no sound in this file. Recordings", 415),
+        (made.tone(1.0, suffix="m4a").read_bytes()[:4_000], "The end of this recording is missing", 415),
+    ],
+)
+def test_refuses_what_is_no_recording_and_says_what_would_be(
+    alice: User, files: Files, content: bytes, reason: str, status: int
+) -> None:
+    found, found_status = refusal(alice, content)
+    assert found.startswith(reason)
+    assert found_status == status
+    assert files() == []
+    assert not Upload.objects.exists()
+
+
+def test_refuses_what_is_too_large_before_it_is_read(alice: User, files: Files, settings: Settings) -> None:
+    class Unread(File):
+        def chunks(self, chunk_size: int | None = None) -> object:
+            raise AssertionError("read")
+
+    settings.MAX_UPLOAD_BYTES = 1024**2
+    file = Unread(io.BytesIO(), "large.wav")
+    file.size = 1024**2 + 1
+    reason = "This file is larger than 1 MiB. A compressed copy (M4A, MP3, OGG) may fit."
+    assert refusal(alice, file) == (reason, 413)
+    assert files() == []
+
+
+def test_does_not_believe_a_size(alice: User, files: Files, settings: Settings) -> None:
+    settings.MAX_UPLOAD_BYTES = 20_000
+    file = ContentFile(made.tone(1.0).read_bytes())
+    file.size = 10_000
+    assert refusal(alice, file)[1] == 413
+    assert files() == []
+
+
+def test_takes_what_is_exactly_as_large_as_is_allowed(alice: User, settings: Settings) -> None:
+    content = made.tone(1.0).read_bytes()
+    settings.MAX_UPLOAD_BYTES = len(content)
+    assert recordings.store(alice, ContentFile(content), "a.wav").size == len(content)
+
+
+def test_refuses_what_is_too_long(alice: User, files: Files, settings: Settings) -> None:
+    settings.MAX_AUDIO_SECONDS = 3_600
+    content = made.long_silence(3_601, rate=8_000).read_bytes()
+    reason = "This recording is longer than 1 hour. Cut it into parts and send each."
+    assert refusal(alice, content) == (reason, 413)
+    assert files() == []
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def full_database(*_: object, **__: object) -> None:
+    try:
+        raise sqlite3.OperationalError("database or disk is full")
+    except sqlite3.OperationalError as error:
+        raise OperationalError(*error.args) from error
+
+
+FULL = ("The server's disk is full. Nothing was stored; try again later.", 507)
+
+
+@pytest.mark.parametrize("target", [(TemporaryUploadedFile, "__init__"), (FileSystemStorage, "_save")])
+def test_says_that_the_disk_is_full(
+    alice: User, files: Files, monkeypatch: pytest.MonkeyPatch, target: tuple[type, str]
+) -> None:
+    monkeypatch.setattr(*target, full)
+    assert refusal(alice, made.tone(1.0).read_bytes()) == FULL
+    assert files() == []
+
+
+def test_says_that_the_disk_is_full_while_a_file_is_copied(alice: User, files: Files) -> None:
+    class Full(ContentFile):
+        def chunks(self, chunk_size: int | None = None) -> object:
+            yield b"RIFF"
+            full()
+
+    assert refusal(alice, Full(made.tone(1.0).read_bytes())) == FULL
+    assert files() == []
+
+
+def test_says_that_the_databases_disk_is_full(alice: User, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Upload, "save", full_database)
+    assert refusal(alice, made.tone(1.0).read_bytes()) == FULL
+    assert files() == []
+
+
+def test_leaves_no_file_when_the_row_cannot_be_stored(
+    alice: User, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        assert len(files()) == 1  # it was there
+        raise OperationalError("the server closed the connection")
+
+    monkeypatch.setattr(Upload, "save", broken)
+    with pytest.raises(OperationalError):
+        recordings.store(alice, ContentFile(made.tone(1.0).read_bytes()), "a.wav")
+    assert files() == []
+
+
+def test_refuses_when_the_decoder_dies(alice: User, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "DECODER", Path("/dev/null"))
+    found, status = refusal(alice, made.tone(1.0).read_bytes())
+    assert found.startswith("The decoder stopped in the middle of this file.")
+    assert status == 415
+    assert files() == []
+
+
+def test_renames_as_given(stored: Stored) -> None:
+    upload = stored()
+    recordings.rename(upload, "  Grüße / 🎙️\u202e.wav ")
+    upload.refresh_from_db()
+    assert upload.name == "Grüße - 🎙️.wav"
+
+
+@pytest.mark.parametrize("name", ["", "   ", "\u200b", "..."])
+def test_does_not_rename_to_nothing(stored: Stored, name: str) -> None:
+    upload = stored()
+    with pytest.raises(RecordingRefused, match="A recording needs a name"):
+        recordings.rename(upload, name)
+    upload.refresh_from_db()
+    assert upload.name == "interview.wav"
+
+
+def test_deletes_the_row_first_and_the_file_after_the_commit(
+    stored: Stored, files: Files, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    kept, upload = stored(), stored()
+    with django_capture_on_commit_callbacks(execute=True):
+        recordings.delete(upload)
+        assert list(Upload.objects.all()) == [kept]
+        assert len(files()) == 2
+    assert files() == [str(kept.pk)]
+
+
+def test_keeps_the_file_when_the_row_cannot_be_deleted(
+    stored: Stored,
+    files: Files,
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    upload = stored()
+    monkeypatch.setattr(Upload, "delete", full_database)
+    with django_capture_on_commit_callbacks(execute=True), pytest.raises(OperationalError):
+        recordings.delete(upload)
+    assert files() == [str(upload.pk)]
+
+
+def test_deletes_a_recording_whose_file_is_gone(
+    stored: Stored, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    upload = stored()
+    Path(upload.file.path).unlink()
+    with django_capture_on_commit_callbacks(execute=True):
+        recordings.delete(upload)
+    assert not Upload.objects.exists()

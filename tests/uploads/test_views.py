@@ -1,0 +1,297 @@
+"""Sending, renaming and deleting, by people with a browser and by programs."""
+
+import json
+import re
+import uuid
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.contrib.messages import get_messages
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import reverse
+from pytest_django import DjangoCaptureOnCommitCallbacks
+from pytest_django.fixtures import Settings
+
+from tests import recordings as made
+from uploads import recordings
+from uploads.models import Upload
+
+Stored = Callable[..., Upload]
+ClientOf = Callable[[User], Client]
+JSON = {"Accept": "application/json"}
+
+
+def sound(name: str = "talk.wav", content_type: str = "audio/wav", content: bytes | None = None) -> SimpleUploadedFile:
+    return SimpleUploadedFile(name, made.tone(1.0).read_bytes() if content is None else content, content_type)
+
+
+def send(client: Client, *files: SimpleUploadedFile, **headers: str) -> HttpResponse:
+    return client.post(reverse("upload-create"), {"file": list(files)}, headers=headers)
+
+
+def said(response: HttpResponse) -> list[str]:
+    return [str(message) for message in get_messages(response.wsgi_request)]
+
+
+# Sending
+
+
+def test_a_browser_is_shown_what_it_sent(alice: User, client_of: ClientOf) -> None:
+    response = send(client_of(alice), sound("Grüße 🎙️.wav"))
+    upload = Upload.objects.get()
+    assert (response.status_code, response.url) == (302, f"/uploads/{upload.pk}/")
+    assert (upload.owner, upload.name) == (alice, "Grüße 🎙️.wav")
+    assert said(response) == ["Grüße 🎙️.wav is uploaded."]
+
+
+def test_a_program_is_told_the_address(alice: User, client_of: ClientOf) -> None:
+    response = send(client_of(alice), sound(), **JSON)
+    upload = Upload.objects.get()
+    assert response.status_code == 201
+    assert response.json() == {"id": str(upload.pk), "url": f"/uploads/{upload.pk}/"}
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/html,application/xhtml+xml,*/*;q=0.8", ""])
+def test_who_takes_anything_is_answered_as_a_browser(alice: User, client_of: ClientOf, accept: str) -> None:
+    assert send(client_of(alice), sound(), Accept=accept).status_code == 302
+
+
+def test_the_content_type_that_the_client_claims_does_not_matter(alice: User, client_of: ClientOf) -> None:
+    assert send(client_of(alice), sound(content_type="image/png"), **JSON).status_code == 201
+    lie = sound("talk.wav", "audio/wav", b"\x89PNG\r\n" + bytes(1_000))
+    assert send(client_of(alice), lie, **JSON).status_code == 415
+
+
+def test_a_form_without_javascript_sends_several_files_and_the_good_ones_are_kept(
+    alice: User, client_of: ClientOf
+) -> None:
+    response = send(client_of(alice), sound("a.wav"), sound("b.txt", content=b"Dear Alice\n"), sound("c.wav"))
+    assert (response.status_code, response.url) == (302, reverse("library"))
+    assert sorted(Upload.objects.values_list("name", flat=True)) == ["a.wav", "c.wav"]
+    messages = said(response)
+    assert messages[0].startswith("b.txt: This is text.")
+    assert messages[1:] == ["a.wav is uploaded.", "c.wav is uploaded."]
+
+
+def test_a_program_sends_one_file_at_a_time(alice: User, client_of: ClientOf) -> None:
+    response = send(client_of(alice), sound(), sound(), **JSON)
+    assert (response.status_code, response.json()) == (400, {"error": "Send one file in a request."})
+    assert not Upload.objects.exists()
+
+
+BAD = [
+    ({"content": b"", "name": "empty.wav"}, 400, "This file is empty."),
+    ({"content": b"Dear Alice\n", "name": "letter.wav"}, 415, "This is text."),
+    ({"content": made.speech().read_bytes()[:40], "name": "cut.wav"}, 415, "This is not a recording that can be read."),
+    ({"content": made.video_without_sound().read_bytes(), "name": "mute.mp4"}, 415, "This is a video without a sound"),
+    ({"content": bytes(40_000), "name": "large.wav"}, 413, "This file is larger than"),
+]
+
+
+@pytest.mark.parametrize(("file", "status", "reason"), BAD)
+def test_refuses_bad_files_with_a_sentence(
+    alice: User, client_of: ClientOf, settings: Settings, file: dict[str, str], status: int, reason: str
+) -> None:
+    settings.MAX_UPLOAD_BYTES = 35_000
+    response = send(client_of(alice), sound(**file), **JSON)
+    assert response.status_code == status
+    assert response.json()["error"].startswith(reason)
+    response = send(client_of(alice), sound(**file))
+    assert (response.status_code, response.url) == (302, reverse("library"))
+    (message,) = said(response)
+    assert message.startswith(f"{file['name']}: {reason}")
+    assert not Upload.objects.exists()
+
+
+def test_says_when_the_disk_is_full(alice: User, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(recordings, "_save", full)
+    response = send(client_of(alice), sound(), **JSON)
+    assert response.status_code == 507
+    assert response.json() == {"error": "The server's disk is full. Nothing was stored; try again later."}
+
+
+@pytest.mark.parametrize("data", [{}, {"file": "not a file"}, {"other": sound()}])
+def test_says_when_there_is_no_file(alice: User, client_of: ClientOf, data: dict[str, object]) -> None:
+    response = client_of(alice).post(reverse("upload-create"), data, headers=JSON)
+    error = {"error": "There was no file. Choose a recording, or drop one on the page."}
+    assert (response.status_code, response.json()) == (400, error)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "a" * 300 + ".wav", "会" * 255, "🎙" * 127, "a\x00b.wav", "%22; x=%22.wav", "..."]
+)
+def test_takes_any_name(alice: User, client_of: ClientOf, name: str) -> None:
+    assert send(client_of(alice), sound(name), **JSON).status_code == 201
+    stored_name = Upload.objects.get().name
+    assert "/" not in stored_name
+    assert 0 < len(stored_name) <= 255
+
+
+FORM = "multipart/form-data; boundary=x"
+PART = b'--x\r\nContent-Disposition: form-data; name="file"; filename='
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"garbage", FORM),
+        (b"garbage", "multipart/form-data"),
+        (b"{}", "application/json"),
+        (PART + b'"a.wav"\r\n\r\nRIFF', FORM),
+        (PART + b'""\r\n\r\nRIFF\r\n--x--', FORM),
+    ],
+)
+def test_a_body_that_is_not_a_form_is_a_bad_request(
+    alice: User, client_of: ClientOf, body: bytes, content_type: str
+) -> None:
+    response = client_of(alice).post(reverse("upload-create"), body, content_type=content_type, headers=JSON)
+    assert response.status_code in {400, 415}
+    assert not Upload.objects.exists()
+
+
+def test_who_is_not_signed_in_is_asked_to(db: None) -> None:
+    response = send(Client(), sound())
+    assert (response.status_code, response.url) == (302, "/accounts/login/?next=/uploads/")
+    response = send(Client(), sound(), **JSON)
+    assert (response.status_code, response.json()) == (401, {"error": "You are signed out. Sign in and try again."})
+    assert not Upload.objects.exists()
+
+
+def test_a_form_of_another_site_is_refused(alice: User) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(alice)
+    assert send(client, sound()).status_code == 403
+    assert not Upload.objects.exists()
+
+
+# Renaming and deleting
+
+
+def test_the_owner_renames(stored: Stored, alice: User, client_of: ClientOf) -> None:
+    upload = stored()
+    response = client_of(alice).post(reverse("upload-rename", args=[upload.pk]), {"name": "Talk.wav"})
+    assert (response.status_code, response.url) == (302, f"/uploads/{upload.pk}/")
+    assert said(response) == ["It is called Talk.wav now."]
+    upload.refresh_from_db()
+    assert upload.name == "Talk.wav"
+
+
+def test_a_program_renames(stored: Stored, alice: User, client_of: ClientOf) -> None:
+    upload = stored()
+    address = reverse("upload-rename", args=[upload.pk])
+    response = client_of(alice).post(address, {"name": "Talk.wav"}, headers=JSON)
+    assert response.status_code == 200
+    assert response.json() == {"id": str(upload.pk), "url": f"/uploads/{upload.pk}/", "name": "Talk.wav"}
+    for data in ({"name": " "}, {}):
+        response = client_of(alice).post(address, data, headers=JSON)
+        assert (response.status_code, response.json()) == (400, {"error": "A recording needs a name."})
+        response = client_of(alice).post(address, data)
+        assert (response.status_code, response.url) == (302, f"/uploads/{upload.pk}/")
+    upload.refresh_from_db()
+    assert upload.name == "Talk.wav"
+
+
+def test_the_owner_deletes(
+    stored: Stored,
+    alice: User,
+    client_of: ClientOf,
+    files: Callable[[], list[str]],
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    kept, upload = stored(), stored()
+    with django_capture_on_commit_callbacks(execute=True):
+        response = client_of(alice).post(reverse("upload-delete", args=[upload.pk]))
+    assert (response.status_code, response.url) == (302, reverse("library"))
+    assert said(response) == ["interview.wav and its transcripts are deleted."]
+    assert list(Upload.objects.all()) == [kept]
+    assert files() == [str(kept.pk)]
+
+
+def test_a_program_deletes(stored: Stored, alice: User, client_of: ClientOf) -> None:
+    upload = stored()
+    address = reverse("upload-delete", args=[upload.pk])
+    response = client_of(alice).post(address, headers=JSON)
+    assert (response.status_code, response.json()) == (200, {"id": str(upload.pk)})
+    assert client_of(alice).post(address, headers=JSON).status_code == 404
+
+
+CHANGES = [("upload-rename", {"name": "Mine now.wav"}), ("upload-delete", {})]
+
+
+@pytest.mark.parametrize(("view", "data"), CHANGES)
+def test_staff_with_the_permission_change_what_is_others(
+    stored: Stored, bob: User, client_of: ClientOf, view: str, data: dict[str, str]
+) -> None:
+    upload = stored()
+    assert client_of(bob).post(reverse(view, args=[upload.pk]), data).status_code == 302
+    assert not Upload.objects.filter(name="interview.wav").exists()
+
+
+@pytest.mark.parametrize(("view", "data"), CHANGES)
+def test_staff_who_may_only_look_change_nothing(
+    stored: Stored, bob: User, client_of: ClientOf, view: str, data: dict[str, str]
+) -> None:
+    bob.user_permissions.set(Permission.objects.filter(codename="view_upload"))
+    upload = stored()
+    assert client_of(bob).post(reverse(view, args=[upload.pk]), data).status_code == 403
+    assert Upload.objects.get().name == "interview.wav"
+
+
+@pytest.mark.parametrize(("view", "data"), CHANGES)
+def test_staff_who_may_not_look_are_strangers(
+    stored: Stored, bob: User, client_of: ClientOf, view: str, data: dict[str, str]
+) -> None:
+    bob.user_permissions.set(Permission.objects.filter(codename__in=["change_upload", "delete_upload"]))
+    upload = stored()
+    assert client_of(bob).post(reverse(view, args=[upload.pk]), data).status_code == 404
+    assert Upload.objects.get().name == "interview.wav"
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+@pytest.mark.parametrize(("view", "data"), CHANGES)
+def test_for_a_stranger_it_is_not_there(
+    stored: Stored, charlie: User, client_of: ClientOf, view: str, data: dict[str, str], accept: str
+) -> None:
+    upload = stored()
+    strange = client_of(charlie).post(reverse(view, args=[upload.pk]), data, headers={"Accept": accept})
+    missing = client_of(charlie).post(reverse(view, args=[uuid.uuid4()]), data, headers={"Accept": accept})
+    assert strange.status_code == missing.status_code == 404
+    without_token = [re.sub(rb'name="csrf[^>]+>', b"", response.content) for response in (strange, missing)]
+    assert without_token[0] == without_token[1]
+    assert b"interview" not in strange.content
+    assert Upload.objects.get().name == "interview.wav"
+
+
+@pytest.mark.parametrize(("view", "data"), CHANGES)
+def test_who_is_not_signed_in_changes_nothing(stored: Stored, view: str, data: dict[str, str]) -> None:
+    address = reverse(view, args=[stored().pk])
+    response = Client().post(address, data)
+    assert (response.status_code, response.url) == (302, f"/accounts/login/?next={address}")
+    assert Upload.objects.get().name == "interview.wav"
+
+
+@pytest.mark.parametrize("view", ["upload-create", "upload-rename", "upload-delete"])
+@pytest.mark.parametrize("method", ["get", "put", "delete", "patch"])
+def test_only_posts_change_anything(stored: Stored, alice: User, client_of: ClientOf, view: str, method: str) -> None:
+    upload = stored()
+    address = reverse(view) if view == "upload-create" else reverse(view, args=[upload.pk])
+    response = getattr(client_of(alice), method)(address)
+    assert (response.status_code, response["Allow"]) == (405, "POST")
+    assert Upload.objects.get().name == "interview.wav"
+
+
+@pytest.mark.parametrize("end", ["rename/", "delete/", "audio/", "waveform.svg"])
+def test_what_is_no_uuid_is_not_there(alice: User, client_of: ClientOf, end: str) -> None:
+    assert client_of(alice).post(f"/uploads/interview/{end}").status_code == 404
+
+
+def test_answers_json_that_is_json(stored: Stored, alice: User, client_of: ClientOf) -> None:
+    response = client_of(alice).post(reverse("upload-delete", args=[stored().pk]), headers=JSON)
+    assert response["Content-Type"] == "application/json"
+    json.loads(response.content)
