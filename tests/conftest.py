@@ -104,15 +104,17 @@ class Site:
         return subprocess.run(command, env=self._environ(), check=True, capture_output=True, text=True, **options)  # type: ignore[call-overload,no-any-return]
 
     def start(self, port: int = 0) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "manage.py"), "serve"],
-            env=self._environ() | {"PORT": str(port)},
-            stdout=subprocess.PIPE,
-            stderr=open(self.folder / "log", "a"),  # noqa: SIM115 the process closes it
-            text=True,
-        )
+        with open(self.folder / "log", "a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, str(ROOT / "manage.py"), "serve"],
+                env=self._environ() | {"PORT": str(port)},
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        with self.process.stdout:
+            line = self.process.stdout.readline()
         found = re.search(r"http://\S+?/", line)
         assert found, f"the site did not start: {line!r} {self.log()[-2000:]}"
         self.url = found[0].rstrip("/")
@@ -162,11 +164,8 @@ def new_site(prepared_folder: Path, tmp_path: Path) -> Iterator[Callable[..., Si
 
     yield new_site
     for site in sites:
-        if site.process is not None:
-            if site.process.poll() is None:
-                site.kill()
-            assert site.process.stdout is not None
-            site.process.stdout.close()
+        if site.process is not None and site.process.poll() is None:
+            site.kill()
 
 
 @pytest.fixture

@@ -1,0 +1,65 @@
+"""Somebody who uses a served site as a program does: over HTTP and a WebSocket, signed in."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+from websockets.sync.client import ClientConnection, connect
+
+from tests.conftest import Site
+
+
+class Visitor:
+    """Signed in as the site's first account."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.http = httpx.Client(base_url=site.url, timeout=60)
+        self.http.get("/accounts/login/")
+        form = {"username": "admin", "password": "wonderland", "csrfmiddlewaretoken": self.http.cookies["csrftoken"]}
+        assert self.http.post("/accounts/login/", data=form).status_code == 302
+        self.http.headers.update({"X-CSRFToken": self.http.cookies["csrftoken"], "Accept": "application/json"})
+
+    def __enter__(self) -> "Visitor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+
+    def upload(self, path: Path) -> str:
+        with open(path, "rb") as file:
+            answer = self.http.post("/uploads/", files={"file": (path.name, file)})
+        assert answer.status_code == 201, answer.text
+        upload: str = answer.json()["id"]
+        return upload
+
+    def start(self, upload: str) -> str:
+        answer = self.http.post(f"/uploads/{upload}/jobs/")
+        assert answer.status_code == 201, answer.text
+        job: str = answer.json()["id"]
+        return job
+
+    def watch(self, job: str, after: int = 0) -> ClientConnection:
+        cookie = f"sessionid={self.http.cookies['sessionid']}"
+        url = f"{self.site.url.replace('http', 'ws', 1)}/ws/jobs/{job}/?after={after}"
+        return connect(url, additional_headers={"Cookie": cookie}, origin=self.site.url, max_size=None)  # type: ignore[arg-type]
+
+    def transcript(self, job: str) -> str:
+        return self.http.get(f"/jobs/{job}/transcript.txt").text
+
+
+def events(socket: ClientConnection, timeout: float = 90.0) -> Iterator[dict[str, Any]]:
+    while True:
+        yield json.loads(socket.recv(timeout=timeout))
+
+
+def rows(site: Site, query: str) -> list[tuple[Any, ...]]:
+    """Read from the database of a site on SQLite, as an onlooker."""
+    database = sqlite3.connect(f"file:{site.folder / 'db.sqlite3'}?mode=ro", uri=True, timeout=20)
+    try:
+        return database.execute(query).fetchall()
+    finally:
+        database.close()
