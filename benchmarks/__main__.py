@@ -1,0 +1,27 @@
+"""`make bench`: runs the benchmarks and prints their figures as tables.
+
+These machines differ and are shared, so what counts are the ratios to a peer that is measured in the same run.
+Name one to run it alone: `python -m benchmarks hour`.
+"""
+
+import platform
+import sys
+from datetime import date
+
+from benchmarks import first_words, hour
+
+BENCHMARKS = {"first_words": first_words.run, "hour": hour.run}
+
+
+def main() -> None:
+    wanted = sys.argv[1:] or list(BENCHMARKS)
+    print(f"{date.today()}, Python {platform.python_version()}, {platform.machine()}\n")
+    for name in wanted:
+        print(f"## {name}\n")
+        print("| figure | value |\n|---|---|")
+        for figure, value in BENCHMARKS[name]():
+            print(f"| {figure} | {value} |", flush=True)
+        print()
+
+
+main()

@@ -1,0 +1,54 @@
+"""A recording of 44 s of speech: how soon its first words come, and how long all of it takes, next to the bare library."""
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+from benchmarks.site import served, watch
+from tests import recordings
+
+RUNS = 5
+SECONDS = 44.37
+
+# What the recogniser's package does by itself with the same file: no decoder, no database, no viewers.
+PEER = f"""
+import array, time, wave
+from moonshine_voice import ModelArch
+from moonshine_voice.transcriber import Transcriber
+from moonshine_voice.utils import get_model_path, load_wav_file
+transcriber = Transcriber(get_model_path("tiny-en"), ModelArch.TINY, update_interval=1.0,
+                          options={{"return_audio_data": "false", "identify_speakers": "false"}})
+samples, rate = load_wav_file({str(recordings.speech("two_cities"))!r})
+began = time.perf_counter()
+transcriber.start()
+for index in range(0, len(samples), rate // 10):
+    transcriber.add_audio(samples[index:index + rate // 10], rate)
+transcriber.stop()
+print(time.perf_counter() - began)
+"""
+
+
+def run() -> Iterator[tuple[str, str]]:
+    firsts, wholes, peers = [], [], []
+    with served() as (_, visitor):
+        upload = visitor.upload(recordings.speech("two_cities"))
+        for _ in range(RUNS):
+            first = None
+            for at, event in watch(visitor, upload):
+                if event["type"] == "partial" and first is None:
+                    first = at
+            firsts.append(first or float("nan"))
+            wholes.append(at)
+            time.sleep(2)  # the next recogniser in reserve loads its model
+            peers.append(float(subprocess.run([sys.executable, "-c", PEER], capture_output=True, check=True).stdout))
+    first, whole, peer = map(statistics.median, (firsts, wholes, peers))
+    yield "from the request to the first partial at a viewer", f"{first:.2f} s (at most 2)"
+    yield "whole transcript, of the recording's length", f"{whole / SECONDS:.3f} (at most 0.35)"
+    yield "the library alone, of the recording's length", f"{peer / SECONDS:.3f}"
+    ratios = sorted(whole / peer for whole, peer in zip(wholes, peers, strict=True))
+    yield (
+        "whole product to library alone, median of pairs",
+        f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f})",
+    )

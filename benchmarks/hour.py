@@ -1,0 +1,77 @@
+"""An hour of speech, the recogniser's recording in a loop: memory, time, and how quick the pages are."""
+
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+
+from benchmarks.site import memory_mib, served, watch
+from tests import recordings
+
+SECONDS = 3600
+PAGE_LOADS = 10
+
+
+def hour_of_speech() -> Path:
+    """Return an MP3 of the 44 s recording, over and over for an hour."""
+    target = recordings.folder() / "hour.mp3"
+    with av.open(str(recordings.speech("two_cities"))) as reader:
+        resampler = av.AudioResampler("s16p", "mono", 16_000, frame_size=1152)
+        frames = [part for frame in reader.decode(audio=0) for part in resampler.resample(frame)]
+    with av.open(str(target), "w") as writer:
+        stream = writer.add_stream("libmp3lame", rate=16_000, layout="mono")
+        for index in range(SECONDS * 16_000 // 1152):
+            frame = frames[index % len(frames)]
+            frame.pts = index * 1152
+            writer.mux(stream.encode(frame))
+        writer.mux(stream.encode(None))
+    return target
+
+
+def timed(load: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    load()
+    return time.perf_counter() - began
+
+
+def run() -> Iterator[tuple[str, str]]:
+    with served() as (site, visitor):
+        upload = visitor.upload(hour_of_speech())
+        memory: list[dict[str, float]] = []
+        is_over = threading.Event()
+
+        def look() -> None:
+            while not is_over.wait(1.0):
+                memory.append(memory_mib(site.process.pid))  # type: ignore[union-attr]
+
+        looking = threading.Thread(target=look)
+        looking.start()
+        halfway = None
+        for at, event in watch(visitor, upload):
+            job = event.get("job", {})
+            if event["type"] == "final" and halfway is None and event["segment"]["end_time"] >= SECONDS / 2:
+                halfway = at
+        is_over.set()
+        looking.join()
+        pages = {}
+        for name, path in (("job page", f"/jobs/{job['id']}/"), ("transcript.vtt", f"/jobs/{job['id']}/transcript.vtt"),
+                           ("history", "/jobs/"), ("admin page", f"/admin/streaming/job/{job['id']}/change/")):  # fmt: skip
+            loads = [timed(lambda path=path: visitor.http.get(path).raise_for_status()) for _ in range(PAGE_LOADS)]
+            pages[name] = statistics.median(loads)
+    yield "segments", str(job["segments"])
+    yield "whole transcript, of the recording's length", f"{at / SECONDS:.3f}"
+    yield "second half's time to the first's", f"{(at - halfway) / halfway:.2f}" if halfway else "no half"
+    for part in ("server", "recogniser", "decoder"):
+        yield f"memory of the {part}, most", f"{max(look.get(part, 0.0) for look in memory):.0f} MiB"
+    yield "memory of all together, most", f"{max(sum(look.values()) for look in memory):.0f} MiB (at most 600)"
+    third = len(memory) // 3
+    early, late = (
+        statistics.median(sum(look.values()) for look in part)
+        for part in (memory[third : 2 * third], memory[2 * third :])
+    )
+    yield "its last third to its middle third", f"{late / early:.2f}"
+    for name, seconds in pages.items():
+        yield f"{name}, median", f"{seconds * 1000:.0f} ms (at most 300)"

@@ -1,0 +1,55 @@
+"""A served site to measure, in a folder that goes away, and what it uses."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.conftest import Site
+from tests.visitor import Visitor, events
+
+
+@contextmanager
+def served() -> Iterator[tuple[Site, Visitor]]:
+    with tempfile.TemporaryDirectory(prefix="transcribe-bench-") as folder:
+        site = Site(Path(folder))
+        site.manage("migrate", "--verbosity", "0")
+        site.manage("collectstatic", "--noinput", "--verbosity", "0")
+        site.manage("ensure_admin")
+        site.start()
+        time.sleep(3)  # the recogniser in reserve loads its model, as it has on a site that is in use
+        try:
+            with Visitor(site) as visitor:
+                yield site, visitor
+        finally:
+            site.stop()
+
+
+def watch(visitor: Visitor, upload: str) -> Iterator[tuple[float, dict]]:  # type: ignore[type-arg]
+    """Start a job, and yield every event of it with the seconds since the start, to its end."""
+    began = time.perf_counter()
+    job = visitor.start(upload)
+    with visitor.watch(job) as viewer:
+        for event in events(viewer, timeout=600):
+            yield time.perf_counter() - began, event
+            if event.get("job", {}).get("status") in ("completed", "failed"):
+                assert event["job"]["status"] == "completed", event
+                return
+
+
+def memory_mib(pid: int) -> dict[str, float]:
+    """Return the resident memory of a process and of each of its children, by what they are."""
+    found = {"server": _resident(pid)}
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        try:
+            name = "recogniser" if "recogniser" in Path(f"/proc/{child}/cmdline").read_text() else "decoder"
+            found[name] = found.get(name, 0.0) + _resident(int(child))
+        except OSError:
+            continue  # it has ended in this moment
+    return found
+
+
+def _resident(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")), 0.0)

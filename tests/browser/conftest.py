@@ -1,0 +1,53 @@
+"""A browser at a served site, signed in, that tells of every error on its console."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+
+from tests.conftest import Site
+from tests.visitor import Visitor
+
+expect.set_options(timeout=20_000)  # for what ought to happen at once, on a machine that is busy
+JOB_TIMEOUT = 90_000
+
+
+def open_context(browser: Browser, site: Site, **options: Any) -> BrowserContext:
+    """Return a browser's context that is signed in as `admin`."""
+    context = browser.new_context(base_url=site.url, **options)
+    with Visitor(site) as visitor:
+        cookies = [{"name": name, "value": value, "url": site.url} for name, value in visitor.http.cookies.items()]
+    context.add_cookies(cookies)  # type: ignore[arg-type]
+    return context
+
+
+@pytest.fixture
+def new_page(browser: Browser, site: Site) -> Iterator[Callable[..., Page]]:
+    """Opens pages, each in a context of its own. Errors on a console fail the test, unless `tells_errors` is False."""
+    contexts: list[BrowserContext] = []
+    errors: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            errors.append(f"{message.text} {message.location}")
+
+    def new_page(*, tells_errors: bool = True, **options: Any) -> Page:
+        contexts.append(open_context(browser, site, **options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(20_000)
+        if tells_errors:
+            page.on("console", note)
+            page.on("pageerror", lambda error: errors.append(str(error)))
+        return page
+
+    yield new_page
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def visitor(site: Site) -> Iterator[Visitor]:
+    with Visitor(site) as visitor:
+        yield visitor

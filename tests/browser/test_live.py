@@ -1,0 +1,137 @@
+"""Words that arrive: in two browsers at once, after joining late, after the server's death, and as they are sent."""
+
+import re
+import time
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests import recordings
+from tests.browser.conftest import JOB_TIMEOUT
+from tests.conftest import Site
+from tests.streaming.test_local import LARGEST_ERROR, TWO_CITIES, word_error_rate
+from tests.test_site import segments, status
+from tests.visitor import Visitor
+
+NewPage = Callable[..., Page]
+
+# Notes every text that was shown as a partial on a job page.
+NOTE_PARTIALS = """() => {
+    window.partials = [];
+    const note = () => {
+        for (const shown of document.querySelectorAll(".segment.partial .text")) {
+            window.partials.push(shown.textContent);
+        }
+    };
+    const everything = {subtree: true, childList: true, characterData: true};
+    new MutationObserver(note).observe(document.querySelector(".transcript"), everything);
+    note();
+}"""
+
+
+def words_on(page: Page) -> str:
+    """Return the transcript as it is on a page."""
+    return " ".join(page.locator(".segment .text").all_text_contents())
+
+
+def stored_words(site: Site) -> str:
+    return " ".join(row[3] for row in segments(site))
+
+
+@pytest.mark.parametrize("suffix", ["wav", "mp4"])
+def test_two_browsers_one_of_which_joins_halfway_end_with_the_text_of_the_database(
+    new_page: NewPage, site: Site, visitor: Visitor, suffix: str
+) -> None:
+    upload = visitor.upload(recordings.encode(recordings.speech("two_cities"), suffix))
+    early = new_page()
+    early.goto(f"/uploads/{upload}/")
+    early.get_by_role("button", name="Transcribe", exact=True).click()
+    early.wait_for_url("**/jobs/*/")
+    early.evaluate(NOTE_PARTIALS)
+    expect(early.locator(".segment:not(.partial)")).not_to_have_count(0, timeout=JOB_TIMEOUT)
+    early.wait_for_function("document.querySelectorAll('.segment:not(.partial)').length >= 5", timeout=JOB_TIMEOUT)
+    late = new_page()
+    late.goto(early.url)
+    late.evaluate(NOTE_PARTIALS)
+    for page in (early, late):
+        expect(page.get_by_text("Completed")).to_be_visible(timeout=JOB_TIMEOUT)
+        expect(page.locator(".segment.partial")).to_have_count(0)
+    assert words_on(early) == words_on(late) == stored_words(site)
+    assert word_error_rate(TWO_CITIES, words_on(early)) <= LARGEST_ERROR["two_cities"] + 0.03
+    assert early.evaluate("window.partials.length") > 5
+    if suffix == "wav":  # a page that was loaded again is the same
+        late.reload()
+        assert words_on(late) == stored_words(site)
+
+
+def test_a_page_goes_on_by_itself_after_the_server_was_killed(new_page: NewPage, site: Site, visitor: Visitor) -> None:
+    job = visitor.start(visitor.upload(recordings.speech("two_cities")))
+    page = new_page(tells_errors=False)  # the browser's own, of connections that fail
+    page.goto(f"/jobs/{job}/")
+    page.wait_for_function("document.querySelectorAll('.segment:not(.partial)').length >= 3", timeout=JOB_TIMEOUT)
+    site.kill()
+    expect(page.get_by_text("Reconnecting…")).to_be_visible()
+    site.start(port=int(site.url.rsplit(":", 1)[1]))
+    expect(page.get_by_text("Completed")).to_be_visible(timeout=JOB_TIMEOUT)
+    expect(page.get_by_text("Reconnecting…")).to_be_hidden()
+    assert words_on(page) == stored_words(site)
+    assert word_error_rate(TWO_CITIES, words_on(page)) <= LARGEST_ERROR["two_cities"] + 0.03
+
+
+def test_cancelling_and_going_on_from_the_page(new_page: NewPage, site: Site, visitor: Visitor) -> None:
+    job = visitor.start(visitor.upload(recordings.speech("two_cities")))
+    page, other = new_page(), new_page()
+    for window in (page, other):
+        window.goto(f"/jobs/{job}/")
+    page.wait_for_function("document.querySelectorAll('.segment:not(.partial)').length >= 2", timeout=JOB_TIMEOUT)
+    page.get_by_role("button", name="Cancel").click()
+    began = time.monotonic()
+    for window in (page, other):
+        expect(window.locator(".state[data-status=cancelled]")).to_be_visible(timeout=5000)
+    assert time.monotonic() - began < 5
+    assert status(site) == "cancelled"
+    expect(page.locator(".segment.partial")).to_have_count(0)
+    page.get_by_role("button", name=re.compile("Try again")).click()
+    for window in (page, other):
+        expect(window.get_by_text("Completed")).to_be_visible(timeout=JOB_TIMEOUT)
+    assert words_on(page) == words_on(other) == stored_words(site)
+
+
+def test_downloads_at_the_end_hold_what_is_on_the_page(new_page: NewPage, site: Site, visitor: Visitor) -> None:
+    job = visitor.start(visitor.upload(recordings.speech("beckett")))
+    page = new_page()
+    page.goto(f"/jobs/{job}/")
+    expect(page.get_by_text("Completed")).to_be_visible(timeout=JOB_TIMEOUT)
+    for label in ("Text", "SRT", "VTT", "JSON"):
+        with page.expect_download() as download:
+            page.locator(".take").get_by_role("link", name=label, exact=True).click()
+        content = download.value.path().read_text()
+        assert page.locator(".segment .text").first.text_content() in content
+    assert download.value.suggested_filename == "beckett.json"
+
+
+def test_a_job_that_is_deleted_while_it_is_watched_says_so(new_page: NewPage, visitor: Visitor) -> None:
+    job = visitor.start(visitor.upload(recordings.speech("beckett")))
+    page = new_page()
+    page.goto(f"/jobs/{job}/")
+    expect(page.get_by_text("Completed")).to_be_visible(timeout=JOB_TIMEOUT)
+    assert visitor.http.post(f"/jobs/{job}/delete/").status_code == 204
+    expect(page.get_by_text("This job was deleted")).to_be_visible()
+    assert page.locator(".segment").count() > 0, "what is on the page can still be read"
+
+
+def test_clicking_a_line_plays_it(new_page: NewPage, visitor: Visitor) -> None:
+    job = visitor.start(visitor.upload(recordings.speech("two_cities")))
+    page = new_page()
+    page.goto(f"/jobs/{job}/")
+    expect(page.get_by_text("Completed")).to_be_visible(timeout=JOB_TIMEOUT)
+    line = page.locator(".segment").nth(4)
+    start = float(line.get_attribute("data-start") or "nan")
+    line.click()
+    page.wait_for_function(
+        f"""() => {{
+            const audio = document.querySelector("audio");
+            return !audio.paused && Math.abs(audio.currentTime - {start}) < 3;
+        }}"""
+    )
