@@ -1,4 +1,4 @@
-"""A recording of 44 s of speech: how soon its first words come, and how long all of it takes, next to the bare library."""
+"""44 s of speech: how soon the first words come and how long all of it takes, next to the bare library."""
 
 import statistics
 import subprocess
@@ -50,5 +50,5 @@ def run() -> Iterator[tuple[str, str]]:
     ratios = sorted(whole / peer for whole, peer in zip(wholes, peers, strict=True))
     yield (
         "whole product to library alone, median of pairs",
-        f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f})",
+        f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})",
     )

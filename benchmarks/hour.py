@@ -68,10 +68,8 @@ def run() -> Iterator[tuple[str, str]]:
         yield f"memory of the {part}, most", f"{max(look.get(part, 0.0) for look in memory):.0f} MiB"
     yield "memory of all together, most", f"{max(sum(look.values()) for look in memory):.0f} MiB (at most 600)"
     third = len(memory) // 3
-    early, late = (
-        statistics.median(sum(look.values()) for look in part)
-        for part in (memory[third : 2 * third], memory[2 * third :])
-    )
+    thirds = (memory[third : 2 * third], memory[2 * third :])
+    early, late = (statistics.median(sum(look.values()) for look in part) for part in thirds)
     yield "its last third to its middle third", f"{late / early:.2f}"
     for name, seconds in pages.items():
         yield f"{name}, median", f"{seconds * 1000:.0f} ms (at most 300)"

@@ -174,7 +174,11 @@ def test_a_large_upload_and_a_reader_who_does_not_read_cost_little_memory(site: 
 def test_every_close_code_reaches_the_browser(site: Site, visitor: Visitor) -> None:
     cookie = {"Cookie": f"sessionid={visitor.http.cookies['sessionid']}"}
     path = f"/ws/jobs/{uuid4()}/"
-    for headers, origin, code in (({}, site.url, 4401), (cookie, site.url, 4404), (cookie, "http://evil.example", 1008)):
+    for headers, origin, code in (
+        ({}, site.url, 4401),
+        (cookie, site.url, 4404),
+        (cookie, "http://evil.example", 1008),
+    ):
         with (
             connect(f"ws{site.url[4:]}{path}", additional_headers=headers, origin=origin) as socket,  # type: ignore[arg-type]
             pytest.raises(ConnectionClosed) as closed,

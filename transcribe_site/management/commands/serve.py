@@ -1,13 +1,15 @@
 """`manage.py serve`: the site on daphne and, unless TRANSCRIBE_RUN_JOBS=0, the runner on the same event loop."""
 
 import asyncio
-from contextlib import suppress
+import logging
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from streaming.runner import Runner
+
+logger = logging.getLogger(__name__)
 
 FORM_BYTES = 1024 * 1024  # what a request may have beside the file
 MESSAGE_BYTES = 256 * 1024  # a longer WebSocket message ends its socket; from 64 KB on it gets an error
@@ -23,7 +25,7 @@ class Command(BaseCommand):
         from transcribe_site.server import Server
 
         self.running: asyncio.Task[None] | None = None
-        Server(
+        self.server = Server(
             application,
             endpoints=[f"tcp:port={settings.PORT}:interface={settings.HOST.replace(':', chr(92) + ':')}"],
             max_body_bytes=settings.MAX_REQUEST_BYTES + FORM_BYTES,
@@ -35,17 +37,26 @@ class Command(BaseCommand):
             ready_callable=self.start_runner,
             on_listening=self.announce,
             on_stop=self.stop_runner,
-        ).run()
+        )
+        self.server.run()
+        if self.running is not None and not self.running.cancelled() and self.running.exception() is not None:
+            raise CommandError("The runner failed, and the server with it: whoever watches over it may start it again.")
 
     def start_runner(self) -> None:
         if settings.TRANSCRIBE_RUN_JOBS:
             self.running = asyncio.get_event_loop().create_task(Runner().run())
+            self.running.add_done_callback(self.runner_ended)
+
+    def runner_ended(self, running: "asyncio.Task[None]") -> None:
+        """End a server whose runner has failed: one that takes recordings and never transcribes them is worse."""
+        if not running.cancelled() and (error := running.exception()):
+            logger.critical("The runner failed", exc_info=error)
+            self.server.stop()
 
     async def stop_runner(self) -> None:
         if self.running is not None:
             self.running.cancel()
-            with suppress(asyncio.CancelledError):
-                await self.running
+            await asyncio.wait({self.running})
 
     def announce(self, host: str, port: int) -> None:
         jobs = "" if settings.TRANSCRIBE_RUN_JOBS else " Jobs are left to `manage.py run_jobs`."
