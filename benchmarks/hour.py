@@ -3,13 +3,14 @@
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
 
 from benchmarks.site import memory_mib, served, watch
 from tests import recordings
+from tests.visitor import Visitor
 
 SECONDS = 3600
 PAGE_LOADS = 10
@@ -31,10 +32,14 @@ def hour_of_speech() -> Path:
     return target
 
 
-def timed(load: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    load()
-    return time.perf_counter() - began
+def median_load(visitor: Visitor, address: str) -> float:
+    """Return the seconds that a page takes."""
+    loads = []
+    for _ in range(PAGE_LOADS):
+        began = time.perf_counter()
+        visitor.http.get(address).raise_for_status()
+        loads.append(time.perf_counter() - began)
+    return statistics.median(loads)
 
 
 def run() -> Iterator[tuple[str, str]]:
@@ -56,11 +61,13 @@ def run() -> Iterator[tuple[str, str]]:
                 halfway = at
         is_over.set()
         looking.join()
-        pages = {}
-        for name, path in (("job page", f"/jobs/{job['id']}/"), ("transcript.vtt", f"/jobs/{job['id']}/transcript.vtt"),
-                           ("history", "/jobs/"), ("admin page", f"/admin/streaming/job/{job['id']}/change/")):  # fmt: skip
-            loads = [timed(lambda path=path: visitor.http.get(path).raise_for_status()) for _ in range(PAGE_LOADS)]
-            pages[name] = statistics.median(loads)
+        addresses = {
+            "job page": f"/jobs/{job['id']}/",
+            "transcript.vtt": f"/jobs/{job['id']}/transcript.vtt",
+            "history": "/jobs/",
+            "admin page": f"/admin/streaming/job/{job['id']}/change/",
+        }
+        pages = {name: median_load(visitor, address) for name, address in addresses.items()}
     yield "segments", str(job["segments"])
     yield "whole transcript, of the recording's length", f"{at / SECONDS:.3f}"
     yield "second half's time to the first's", f"{(at - halfway) / halfway:.2f}" if halfway else "no half"
