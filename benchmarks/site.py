@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.conftest import Site
+from tests.site import Site
 from tests.visitor import Visitor, events
 
 

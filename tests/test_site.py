@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests import recordings
-from tests.conftest import Site, wait_until
+from tests.site import Site, wait_until
 from tests.streaming.test_local import LARGEST_ERROR, TWO_CITIES, word_error_rate
 from tests.visitor import Visitor, events, rows
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
-from tests.conftest import Site
+from tests.site import Site
 from tests.visitor import Visitor
 
 expect.set_options(timeout=20_000)  # for what ought to happen at once, on a machine that is busy

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests import recordings
 from tests.browser.conftest import JOB_TIMEOUT
-from tests.conftest import Site
+from tests.site import Site
 from tests.test_site import rows
 from tests.visitor import Visitor
 

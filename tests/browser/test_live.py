@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests import recordings
 from tests.browser.conftest import JOB_TIMEOUT
-from tests.conftest import Site
+from tests.site import Site
 from tests.streaming.test_local import LARGEST_ERROR, TWO_CITIES, word_error_rate
 from tests.test_site import segments, status
 from tests.visitor import Visitor

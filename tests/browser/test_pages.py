@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests import recordings
 from tests.browser.conftest import JOB_TIMEOUT
-from tests.conftest import Site, wait_until
+from tests.site import Site, wait_until
 from tests.test_site import rows, status
 from tests.visitor import Visitor
 

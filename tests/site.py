@@ -1,0 +1,79 @@
+"""A site in a process of its own, as anybody would run it. For tests and benchmarks."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+START_SECONDS = 60  # until a server answers, on a machine that is busy with other tests
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+def wait_until(is_so: Callable[[], object], seconds: float = 30.0, what: str = "it") -> None:
+    """Look until something is so; fail when it takes too long. For what happens in other processes."""
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, f"{what} did not happen within {seconds} s"
+        time.sleep(0.02)
+
+
+@dataclass
+class Site:
+    """A site in a process of its own, with a data folder of its own: `manage.py serve` as anybody would run it."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[str] | None = None
+    url: str = ""
+
+    def manage(self, *arguments: str, **options: object) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, str(ROOT / "manage.py"), *arguments]
+        return subprocess.run(command, env=self._environ(), check=True, capture_output=True, text=True, **options)  # type: ignore[call-overload,no-any-return]
+
+    def start(self, port: int = 0) -> None:
+        with open(self.folder / "log", "a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, str(ROOT / "manage.py"), "serve"],
+                env=self._environ() | {"PORT": str(port)},
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        assert self.process.stdout is not None
+        with self.process.stdout:
+            line = self.process.stdout.readline()
+        found = re.search(r"http://\S+?/", line)
+        assert found, f"the site did not start: {line!r} {self.log()[-2000:]}"
+        self.url = found[0].rstrip("/")
+
+    def kill(self) -> None:
+        """kill -9"""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM. Returns the exit code."""
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(timeout=START_SECONDS)
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    def _environ(self) -> dict[str, str]:
+        ours = {"TRANSCRIBE_DATA_DIR": str(self.folder), "DJANGO_SETTINGS_MODULE": "transcribe_site.settings"}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("TRANSCRIBE_")}
+        return kept | ours | {"TRANSCRIBE_ADMIN_PASSWORD": "wonderland"} | self.environment
