@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -121,6 +120,7 @@ class Command(BaseCommand):
                 async with progress(path.name, spool, found.duration) as show:
                     segments = await hear(engine, spool, job, show)
                 job.duration = job.position = spool.seconds
+                job.segment_count = len(segments)
         except (decoding.DecodingError, EngineError) as error:
             raise CommandError(f"{path}: {error}") from error
         except OSError as error:
@@ -147,7 +147,8 @@ def probe(path: Path) -> decoding.Probe:
         return decoding.probe(path)
     except decoding.DecodingError as error:
         with open(path, "rb") as file:
-            what = kinds.what_it_is(file.read(512)) or str(error)
+            head = file.read(512)
+        what = (head and kinds.what_it_is(head)) or str(error)
         raise CommandError(f"{path}: {what} {kinds.WHAT_WORKS}") from error
 
 
@@ -208,8 +209,9 @@ async def progress(name: str, spool: Spool, duration: float) -> AsyncIterator[Ca
     ):
 
         def show(text: str) -> None:
-            room = shutil.get_terminal_size().columns - 1
-            line.set_description_str(text if len(text) <= room else f"…{text[1 - room :]}")
+            if not line.disable:
+                room = os.get_terminal_size(sys.stderr.fileno()).columns - 1
+                line.set_description_str(text if len(text) <= room else f"…{text[1 - room :]}")
 
         async def draw() -> None:
             while True:
