@@ -4,6 +4,7 @@ The runner opens one for each attempt; engines read it. It is deleted when the a
 """
 
 import asyncio
+import os
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import ExitStack, aclosing, asynccontextmanager
@@ -49,6 +50,9 @@ class Spool:
                     await self._grow(samples, is_complete=False)
         except decoding.DecodingError as error:
             self._error = error
+            # What it wrote since it last said so is good too.
+            written = os.stat(self.path).st_size // (SAMPLE_BYTES * self.channels)
+            self.samples = max(self.samples, written)
         await self._grow(self.samples, is_complete=True)
 
     async def _grow(self, samples: int, *, is_complete: bool) -> None:

@@ -4,7 +4,7 @@ What changes something is a POST; a program that asks for JSON gets it, with the
 """
 
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.contrib import messages
@@ -36,7 +36,9 @@ def library(request: HttpRequest) -> HttpResponse:
     newest = Job.objects.filter(upload=OuterRef("upload")).order_by("-created_at").values("pk")[:1]
     last_jobs = {job.upload_id: job for job in Job.objects.filter(upload__in=page.object_list, pk=Subquery(newest))}
     for upload in page:
-        setattr(upload, "last_job", last_jobs.get(upload.pk))  # noqa: B010 uploads knows nothing of jobs
+        # Set from outside, because uploads knows nothing of jobs. A button pressed twice is the same request.
+        setattr(upload, "last_job", last_jobs.get(upload.pk))  # noqa: B010
+        setattr(upload, "request_id", uuid4().hex)  # noqa: B010
     context = {"page": page, "max_upload_bytes": settings.MAX_UPLOAD_BYTES, "has_sample": sample_path() is not None}
     return render(request, "uploads/library.html", context)
 

@@ -18,7 +18,7 @@ LAYERS = [
     {"jobs", "exports"},
     {"attempt", "feed"},
     {"runner", "feeds"},
-    {"consumers", "forms", "views", "admin", "routing", "urls", "management", "apps"},
+    {"consumers", "forms", "views", "admin", "routing", "urls", "management", "apps", "templatetags"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

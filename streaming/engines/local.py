@@ -106,7 +106,7 @@ class Recogniser:
 
 class LocalEngine(Engine):
     name = "local"
-    label = "This computer"
+    label = "Built-in"
     languages: ClassVar[Mapping[str, str]] = {
         "en-US": "English, US",
         "en-GB": "English, British",

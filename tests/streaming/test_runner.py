@@ -7,7 +7,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 
 import pytest
-from django.conf import settings
+from django.conf import settings as site_settings
+from pytest_django import Settings
 
 from streaming import attempt as attempt_module
 from streaming import jobs, runner, workers
@@ -214,7 +215,7 @@ async def test_no_spool_is_left_behind(running: Running, spoken: Spoken) -> None
     job = await start(await in_thread(spoken)(8))
     async with running():
         await until_status(job, Status.COMPLETED)
-    assert list((Path(settings.DATA_DIR) / "workers").glob("**/*.pcm")) == []
+    assert list((Path(site_settings.DATA_DIR) / "workers").glob("**/*.pcm")) == []
 
 
 def test_a_worker_that_was_killed_is_noticed_and_a_living_one_is_not(tmp_path: Path) -> None:
@@ -231,3 +232,29 @@ def test_a_worker_that_was_killed_is_noticed_and_a_living_one_is_not(tmp_path: P
         assert workers.dead_workers() == []
         assert living.folder.exists()
     assert not living.folder.exists()
+
+
+async def test_a_decoder_that_fails_in_the_middle_fails_the_job_and_keeps_what_was_final(
+    running: Running, spoken: Spoken, settings: Settings
+) -> None:
+    job = await start(await in_thread(spoken)(20))
+    settings.MAX_AUDIO_SECONDS = 5  # the decoder gives up there
+    async with running():
+        failed = await until_status(job, Status.FAILED)
+    assert "longer than" in failed.failure_reason
+    assert await heard(job) == words(8)
+    settings.MAX_AUDIO_SECONDS = 50
+    async with running():
+        await in_thread(jobs.retry)(failed)
+        await until_status(job, Status.COMPLETED)
+    assert await heard(job) == words(20)
+
+
+async def test_a_disk_that_is_full_fails_the_job_with_a_sentence(
+    running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await start(await in_thread(spoken)(20))
+    monkeypatch.setattr(Path, "touch", lambda path: path.symlink_to("/dev/full") if path.suffix == ".pcm" else None)
+    async with running():
+        failed = await until_status(job, Status.FAILED)
+    assert "disk is full" in failed.failure_reason

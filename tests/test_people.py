@@ -1,0 +1,88 @@
+"""Signing in and out, changing the password, and that nothing is open to somebody who has not signed in."""
+
+from collections.abc import Callable, Iterator
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from pytest_django import Settings
+
+pytestmark = pytest.mark.django_db
+
+OPEN = {"healthz", "login", "logout"}  # to sign out when one is signed out does no harm
+ARGUMENTS = {"pk": uuid4(), "format": "txt"}
+
+
+def ours(patterns: list[URLPattern | URLResolver]) -> Iterator[tuple[str, str]]:
+    """Yield name and address of every page of the site, the admin's apart."""
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            if pattern.namespace != "admin":
+                yield from ours(pattern.url_patterns)
+        else:
+            wanted = pattern.pattern.converters
+            yield str(pattern.name), reverse(str(pattern.name), kwargs={name: ARGUMENTS[name] for name in wanted})
+
+
+PAGES = sorted(ours(get_resolver().url_patterns))
+
+
+@pytest.mark.parametrize(("name", "address"), [page for page in PAGES if page[0] not in OPEN], ids=lambda value: value)
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_every_page_asks_for_a_sign_in(client: Client, name: str, address: str, method: str) -> None:
+    answer = getattr(client, method)(address)
+    if answer.status_code == 405:  # the other method is the one that asks
+        answer = getattr(client, "post" if method == "get" else "get")(address)
+    assert (answer.status_code, answer["Location"].split("?")[0]) == (302, "/accounts/login/")
+
+
+def test_there_are_pages_to_ask_for_a_sign_in() -> None:
+    assert {"library", "job", "job-transcript", "upload-audio", "upload-waveform"} <= {name for name, _ in PAGES}
+
+
+def test_signing_in_leads_to_where_one_wanted_to_go_and_out_again(client: Client, alice: User) -> None:
+    answer = client.post("/accounts/login/?next=/jobs/", {"username": "alice", "password": "wonderland"})
+    assert (answer.status_code, answer["Location"]) == (302, "/jobs/")
+    assert client.get("/").status_code == 200
+    assert client.post("/accounts/logout/").status_code == 302
+    assert client.get("/").status_code == 302
+
+
+def test_signing_in_does_not_lead_to_another_site(client: Client, alice: User) -> None:
+    answer = client.post("/accounts/login/?next=https://evil.example/", {"username": "alice", "password": "wonderland"})
+    assert answer["Location"] == "/"
+
+
+def test_a_wrong_password_says_so(client: Client, alice: User) -> None:
+    answer = client.post("/accounts/login/", {"username": "alice", "password": "looking-glass"})
+    assert answer.status_code == 200
+    assert "correct username and password" in answer.content.decode()
+
+
+def test_the_password_can_be_changed(client_of: Callable[[User], Client], client: Client, alice: User) -> None:
+    form = {"old_password": "wonderland", "new_password1": "jabberwock-7", "new_password2": "jabberwock-7"}
+    answer = client_of(alice).post("/accounts/password/", form)
+    assert (answer.status_code, answer["Location"]) == (302, "/accounts/password/done/")
+    assert client.login(username="alice", password="jabberwock-7")
+
+
+def test_the_first_account_is_made_once_with_a_password_that_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("ensure_admin")
+    shown = capsys.readouterr().out
+    password = shown.split("password ")[1].split()[0]
+    admin = User.objects.get()
+    assert (admin.username, admin.is_superuser, admin.check_password(password)) == ("admin", True, True)
+    assert len(password) >= 12
+    call_command("ensure_admin")
+    assert capsys.readouterr().out == ""
+    assert User.objects.count() == 1
+
+
+def test_the_first_accounts_password_can_be_chosen(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    settings.TRANSCRIBE_ADMIN_PASSWORD = "wonderland"
+    call_command("ensure_admin")
+    assert User.objects.get().check_password("wonderland")
+    assert "wonderland" not in capsys.readouterr().out
