@@ -29,6 +29,7 @@ MEMORY_BYTES = 3 * 1024**3 // 2
 CPU_SECONDS = 900  # twelve hours of sound take about a tenth of it
 MESSAGE_BYTES = 1024**2  # what `probe` and `peaks` may write to a file; they need a few kilobytes
 REPORT_SECONDS = 0.05
+NICENESS = 5  # for what nobody waits for: the waveform, and all of the sound but its beginning
 BLOCK_BYTES = 64 * 1024
 WAVEFORM_BINS = 2**18  # at most, before they are joined by two
 QUIET = 64  # of 32768: a waveform that stays below is drawn as the silence that it is
@@ -58,13 +59,12 @@ def limit(output_bytes: int) -> None:
         # Not every system has every limit (macOS has no RLIMIT_AS), and one that is lower already stays.
         with contextlib.suppress(AttributeError, ValueError, OSError):
             resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
-    os.nice(5)
 
 
 def die_with(parent: int) -> None:
     """See to it that nothing goes on decoding for a process that is gone."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(1, ctypes.c_ulong(signal.SIGKILL))  # PR_SET_PDEATHSIG
     if parent and os.getppid() != parent:
         sys.exit(1)  # it ended before the line above
 
@@ -87,6 +87,8 @@ def peaks(path: str, report: Report, count: int) -> None:
     """Say the exact duration and `count` peaks, one byte each: the loudest sample of each equal part."""
     import numpy as np  # takes a tenth of a second, which `pcm` has no time for
 
+    os.nice(NICENESS)
+
     first = Recording(path).first_frame()
     rate, channels = first.sample_rate, min(2, first.layout.nb_channels)
     # The length is known at the end only: bins of a millisecond, joined by two when there are too many of them.
@@ -102,7 +104,8 @@ def peaks(path: str, report: Report, count: int) -> None:
         report.samples += len(block) // (2 * channels)
         rest += block
         if len(rest) >= 16 * BLOCK_BYTES:
-            fill_bins(len(rest) // (4 * width) * 2)  # an even number each time, so that they can be joined
+            number = len(rest) // (2 * width)
+            fill_bins(number - (len(bins) + number) % 2)  # so that there is an even number of them to be joined
             if len(bins) > WAVEFORM_BINS:
                 bins, width = bins.reshape(-1, 2).max(axis=1), 2 * width
         if report.is_due:
@@ -125,6 +128,8 @@ def pcm(path: str, report: Report, rate: int, channels: int, max_seconds: int) -
         del waiting[frames * frame_bytes :]
         while waiting:
             del waiting[: os.write(1, waiting)]  # not all of it is taken when the disk is nearly full
+        if frames and not report.samples:
+            os.nice(NICENESS)
         report.samples += frames
         if is_too_long:
             raise Refused(f"The recording is longer than {max_seconds / 3600:g} hours.")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests import recordings
-from tests.conftest import wait_until
+from tests.site import wait_until
 from uploads.decoding import DECODER
 
 COMMAND = [sys.executable, "-I", str(DECODER)]
@@ -140,6 +140,20 @@ def test_peaks_are_as_many_as_asked_for_whatever_the_length(seconds: float) -> N
     messages, _ = run("peaks", path)
     assert messages[-1]["duration"] == seconds
     assert len(peaks_of(messages)) == 1_000
+
+
+@pytest.mark.parametrize("rate", [11_025, 44_100])
+def test_peaks_of_a_long_recording_are_where_it_is_loud(rate: int, tmp_path: Path) -> None:
+    path = tmp_path / "long.wav"
+    with open(recordings.long_silence(1_500, rate=rate), "rb") as silence, open(path, "wb") as file:
+        file.write(silence.read(44))
+        file.seek(44 + 1_000 * rate * 2)
+        file.write(np.full(rate * 6, 9_000, "<i2").tobytes())
+        file.truncate(44 + 1_500 * rate * 2)
+    messages, _ = run("peaks", path, "--count", 1_500)
+    loud = [second for second, peak in enumerate(peaks_of(messages)) if peak]
+    assert loud in (list(range(1_000, 1_006)), list(range(999, 1_006)), list(range(1_000, 1_007)))
+    assert messages[-1]["duration"] == 1_500
 
 
 def peaks_of(messages: list[dict[str, Any]]) -> list[int]:

@@ -375,6 +375,15 @@ def test_tries_no_demuxer_that_is_not_listed(tmp_path: Path) -> None:
         Recording(str(path))
 
 
+def test_opens_no_decoder_of_pictures() -> None:
+    path = recordings.encode(recordings.tone(1.0), "mp4")
+    with av.open(str(path)) as seen:
+        assert seen.streams.video[0].codec_context.pix_fmt == "yuv420p"  # so it would be
+    recording = Recording(str(path))
+    assert recording.container.streams.video[0].codec_context.pix_fmt is None
+    assert sum(map(len, recording.pcm(RATE, 1))) == pytest.approx(2 * RATE, rel=0.1)
+
+
 def test_a_wave_file_that_says_it_is_longer_than_memory_is_read_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "boast.wav"
     with wave.open(str(path), "wb") as file:
