@@ -66,7 +66,7 @@ function showJob(newer) {
 
 function show() {
   state.show(job, progress, { segments: transcript.size, isEmpty: transcript.isEmpty });
-  player.recognised = job.status === "completed" ? job.duration : progress.position;
+  player.recognised = job.status === "completed" ? Infinity : progress.position;
 }
 
 function showError({ code, message }) {

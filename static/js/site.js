@@ -8,7 +8,7 @@ say(document);
 watchMenus();
 watchRenames();
 
-// A filter answers as soon as it is changed; its button stays for the keyboard and for pages without scripts.
+// A filter answers as soon as it is changed; its button stays for pages without scripts.
 for (const form of document.querySelectorAll("form[data-sends-itself]")) {
   form.addEventListener("change", () => form.requestSubmit());
 }
