@@ -5,8 +5,10 @@ What was said and the names of files come from outside: each format escapes what
 
 import html
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from django.http import HttpResponse
@@ -14,11 +16,14 @@ from django.utils.http import content_disposition_header
 
 from streaming import events
 from streaming.models import Job, Segment
+from uploads import names
 
 # What a caption may hold to be read in its time: two lines of 42 characters, seven seconds.
 CUE_CHARACTERS = 84
 CUE_SECONDS = 7.0
 LINE_CHARACTERS = 42
+SHORTEST_SECONDS = 0.002  # a caption must end after it begins, rounded times too, or players leave it out
+ENDING = re.compile(r"\.(?=\w*[a-z])\w{1,5}$", re.IGNORECASE | re.ASCII)  # of a file's name; not that of “No. 5”
 
 
 class Cue(NamedTuple):
@@ -28,26 +33,35 @@ class Cue(NamedTuple):
     speaker: str
 
 
+def one_line(text: str) -> str:
+    """Return a text on one line: an empty one in it would end a caption, and what comes after be taken for another."""
+    return " ".join(text.split())
+
+
 def cues(segments: Iterable[Segment]) -> Iterator[Cue]:
     """Yield captions: a segment each, a long one cut between words into parts that can be read."""
     for segment in segments:
-        words = segment.words
-        is_short = len(segment.text) <= CUE_CHARACTERS and segment.end_time - segment.start_time <= CUE_SECONDS
-        if is_short or not words:
-            yield Cue(segment.start_time, segment.end_time, segment.text, segment.speaker)
-            continue
-        part: list[str] = []
-        begin = words[0]["start_time"]
-        for index, word in enumerate(words):
-            part.append(word["text"])
-            is_last = index == len(words) - 1
-            following = "" if is_last else words[index + 1]["text"]
-            is_full = not is_last and (
-                len(" ".join([*part, following])) > CUE_CHARACTERS or words[index + 1]["end_time"] - begin > CUE_SECONDS
-            )
-            if is_last or is_full:
-                yield Cue(begin, word["end_time"], " ".join(part), segment.speaker)
-                part, begin = [], "" if is_last else words[index + 1]["start_time"]
+        for start_time, end_time, text in parts(segment):
+            if said := one_line(text):
+                end_time = max(end_time, start_time + SHORTEST_SECONDS)
+                yield Cue(start_time, end_time, said, one_line(segment.speaker))
+
+
+def parts(segment: Segment) -> Iterator[tuple[float, float, str]]:
+    words = segment.words
+    is_short = len(segment.text) <= CUE_CHARACTERS and segment.end_time - segment.start_time <= CUE_SECONDS
+    if is_short or not words:
+        yield segment.start_time, segment.end_time, segment.text
+        return
+    begin, said = words[0]["start_time"], words[0]["text"]
+    for before, word in pairwise(words):
+        longer = f"{said} {word['text']}"
+        if len(longer) > CUE_CHARACTERS or word["end_time"] - begin > CUE_SECONDS:
+            yield begin, before["end_time"], said
+            begin, said = word["start_time"], word["text"]
+        else:
+            said = longer
+    yield begin, words[-1]["end_time"], said
 
 
 def two_lines(text: str) -> str:
@@ -74,8 +88,8 @@ def text(job: Job, segments: list[Segment]) -> str:
     for segment in segments:
         if segment.speaker != speaker:
             speaker = segment.speaker
-            lines.append(f"\n{speaker}:" if lines else f"{speaker}:")
-        lines.append(segment.text)
+            lines += [""] * bool(lines) + [f"{one_line(speaker)}:"] * bool(speaker)
+        lines.append(one_line(segment.text))
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -128,10 +142,14 @@ def write(job: Job, segments: Iterable[Segment], name: str) -> str:
     return FORMATS[name].write(job, in_order)
 
 
+def stem(job: Job) -> str:
+    """Return the name of a job's recording without the ending of a file."""
+    return names.cleaned(ENDING.sub("", job.upload.name)) or "transcript"
+
+
 def file_name(job: Job, name: str) -> str:
     """Return the name of a transcript's file: the recording's, with the format's ending."""
-    stem = job.upload.name.rsplit(".", 1)[0].replace("/", "-") or "transcript"
-    return f"{stem[:200]}{' (so far)' if job.is_active else ''}.{name}"
+    return f"{stem(job)[:200]}{' (so far)' if job.is_active else ''}.{name}"
 
 
 def response(job: Job, name: str) -> HttpResponse:

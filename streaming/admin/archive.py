@@ -63,7 +63,7 @@ def write(jobs: QuerySet[Job], file: IO[bytes]) -> None:
     taken: set[str] = set()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for job, segments in transcripts(jobs):
-            stem = safe_name(job.upload.name.rsplit(".", 1)[0])
+            stem = safe_name(exports.stem(job))
             if job.upload_id not in folders:
                 folders[job.upload_id] = unique(stem, taken)
             so_far = " (so far)" if job.is_active else ""
