@@ -20,6 +20,7 @@ from streaming import broadcast, events, jobs
 from streaming.audio import Spool, open_spool
 from streaming.database import in_thread
 from streaming.engines.base import Engine, EngineError, Request
+from streaming.hearing import hear
 from streaming.models import Job, Status
 from streaming.transcripts import Result
 from uploads.decoding import DecodingError
@@ -27,8 +28,6 @@ from uploads.decoding import DecodingError
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0  # between two status events of a running job
-# A failure that may pass is tried again this often in a row without a new final, with a pause before each.
-PAUSES_SECONDS = (0.5, 2.0, 5.0)
 
 Publish = Callable[[str, dict[str, Any]], None]
 
@@ -95,23 +94,11 @@ class Attempt:
             await self._finish(Status.COMPLETED, position=self.job.duration)
 
     async def _hear(self, spool: Spool) -> None:
-        """Take the engine's results to the end, going on after failures that may pass."""
-        failures = 0
-        while True:
-            stored = self.job.segment_count
-            try:
-                start_time = await in_thread(jobs.resume_time)(self.job)
-                request = Request(self.job.language_code, self.job.options, start_time)
-                async with aclosing(self._engine.transcribe(spool, request)) as results:
-                    async for result in results:
-                        await self._take(result)
-                return
-            except EngineError as error:
-                failures = 1 if self.job.segment_count > stored else failures + 1
-                if error.permanent or failures > len(PAUSES_SECONDS):
-                    raise
-                logger.warning("Job %s goes on after a failure: %s", self.job.pk, error)
-                await asyncio.sleep(PAUSES_SECONDS[failures - 1])
+        start_time = await in_thread(jobs.resume_time)(self.job)
+        request = Request(self.job.language_code, self.job.options, start_time)
+        async with aclosing(hear(self._engine, spool, request)) as results:
+            async for result in results:
+                await self._take(result)
 
     async def _take(self, result: Result) -> None:
         self._advance()

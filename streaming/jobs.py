@@ -163,18 +163,9 @@ def store_final(job_id: uuid.UUID, attempt: int, seq: int, result: Result, posit
         held = Job.objects.filter(pk=job_id, segment_count=seq - 1).held(attempt)
         if not held.update(segment_count=seq, word_count=F("word_count") + len(result.text.split()), position=position):
             raise LostClaim
-        return Segment.objects.create(
-            job_id=job_id,
-            seq=seq,
-            slot=result.slot,
-            start_time=result.start_time,
-            end_time=result.end_time,
-            text=result.text,
-            speaker=result.speaker,
-            channel=result.channel,
-            language_code=result.language_code,
-            words=[word.as_dict() for word in result.words],
-        )
+        segment = Segment.of(job_id, seq, result)
+        segment.save(force_insert=True)
+    return segment
 
 
 def resume_time(job: Job) -> float:

@@ -15,6 +15,7 @@ from django.db.models import F, Q
 from django.urls import reverse
 from django.utils import timezone
 
+from streaming.transcripts import Result
 from uploads.models import Upload
 
 if TYPE_CHECKING:
@@ -181,3 +182,19 @@ class Segment(models.Model):
 
     def __str__(self) -> str:
         return self.text
+
+    @classmethod
+    def of(cls, job_id: uuid.UUID, seq: int, result: Result) -> "Segment":
+        """Return a final as number `seq` of a job, not stored."""
+        return cls(
+            job_id=job_id,
+            seq=seq,
+            slot=result.slot,
+            start_time=result.start_time,
+            end_time=result.end_time,
+            text=result.text,
+            speaker=result.speaker,
+            channel=result.channel,
+            language_code=result.language_code,
+            words=[word.as_dict() for word in result.words],
+        )

@@ -1,6 +1,8 @@
 """The site's settings with a data folder of their own and the engine of the tests."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -8,8 +10,9 @@ from pathlib import Path
 for name in [*os.environ]:
     if name.startswith("TRANSCRIBE_") or name in {"SECRET_KEY", "DATABASE_URL", "REDIS_URL", "DEBUG", "HOST", "PORT"}:
         del os.environ[name]
-_folder = tempfile.TemporaryDirectory(prefix="transcribe-tests-")
-os.environ["TRANSCRIBE_DATA_DIR"] = _folder.name
+_folder = tempfile.mkdtemp(prefix="transcribe-tests-")
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+os.environ["TRANSCRIBE_DATA_DIR"] = _folder
 os.environ["SECRET_KEY"] = "only for tests"
 
 from transcribe_site.settings import *  # noqa: E402, F403
@@ -19,5 +22,5 @@ TRANSCRIBE_ENGINES = ["local", "scripted"]
 TRANSCRIBE_DEFAULT_ENGINE = "scripted"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # A file, not memory: threads and a server process of the tests have connections of their own.
-DATABASES["default"]["TEST"] = {"NAME": str(Path(_folder.name) / "test.sqlite3")}
+DATABASES["default"]["TEST"] = {"NAME": str(Path(_folder) / "test.sqlite3")}
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}

@@ -15,7 +15,7 @@ LAYERS = [
     {"events"},
     {"audio", "broadcast", "database", "people", "origins", "outbox", "workers", "samples"},
     {"engines"},
-    {"jobs", "exports"},
+    {"jobs", "exports", "hearing"},
     {"attempt", "feed"},
     {"runner", "feeds"},
     {"consumers", "forms", "views", "admin", "routing", "urls", "management", "apps", "templatetags"},

@@ -10,8 +10,7 @@ import pytest
 from django.conf import settings as site_settings
 from pytest_django import Settings
 
-from streaming import attempt as attempt_module
-from streaming import jobs, runner, workers
+from streaming import hearing, jobs, runner, workers
 from streaming.audio import Spool
 from streaming.database import in_thread
 from streaming.engines.base import EngineError, Request
@@ -150,7 +149,7 @@ async def test_failures_that_pass_cost_no_word_and_repeat_none(
 ) -> None:
     monkeypatch.setattr(Stumbling, "starts", 0)
     monkeypatch.setattr(runner, "engine_class", lambda name: Stumbling)
-    monkeypatch.setattr(attempt_module, "PAUSES_SECONDS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(hearing, "PAUSES_SECONDS", (0.0, 0.0, 0.0))
     job = await start(await in_thread(spoken)(40))
     async with running():
         await until_status(job, Status.COMPLETED)
@@ -161,7 +160,7 @@ async def test_failures_that_pass_cost_no_word_and_repeat_none(
 async def test_a_failure_that_does_not_pass_ends_the_job(
     running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempt_module, "PAUSES_SECONDS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(hearing, "PAUSES_SECONDS", (0.0, 0.0, 0.0))
     job = await start(await in_thread(spoken)(20), fail_at=3.0, permanent=False, fail_message="No line.")
     async with running():
         failed = await until_status(job, Status.FAILED)

@@ -18,12 +18,11 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from streaming import exports
-from streaming.attempt import PAUSES_SECONDS
 from streaming.audio import Spool, open_spool_of_file
 from streaming.engines import engine_class
 from streaming.engines.base import Engine, EngineError, Request
+from streaming.hearing import hear
 from streaming.models import Job, Segment, Status
-from streaming.transcripts import Result
 from uploads import decoding, kinds, names
 from uploads.models import Upload
 
@@ -118,7 +117,7 @@ class Command(BaseCommand):
             job.started_at = job.created_at
             async with open_spool_of_file(path, found.sample_rate, folder) as spool:
                 async with progress(path.name, spool, found.duration) as show:
-                    segments = await hear(engine, spool, job, show)
+                    segments = await segments_of(engine, spool, job, show)
                 job.duration = job.position = spool.seconds
                 job.segment_count = len(segments)
         except (decoding.DecodingError, EngineError) as error:
@@ -152,40 +151,15 @@ def probe(path: Path) -> decoding.Probe:
         raise CommandError(f"{path}: {what} {kinds.WHAT_WORKS}") from error
 
 
-async def hear(engine: Engine, spool: Spool, job: Job, show: Callable[[str], None]) -> list[Segment]:
-    """Return the finals as segments, none of them stored. As in a job, a failure that may pass is tried again."""
+async def segments_of(engine: Engine, spool: Spool, job: Job, show: Callable[[str], None]) -> list[Segment]:
+    """Return the finals as segments, none of them stored."""
     segments: list[Segment] = []
-    failures = 0
-    while True:
-        before = len(segments)
-        start_time = max((segment.end_time for segment in segments), default=0.0)
-        try:
-            async with aclosing(engine.transcribe(spool, Request(job.language_code, {}, start_time))) as results:
-                async for result in results:
-                    show(result.text)
-                    if not result.is_partial:
-                        segments.append(segment_of(job, len(segments) + 1, result))
-            return segments
-        except EngineError as error:
-            failures = 1 if len(segments) > before else failures + 1
-            if error.permanent or failures > len(PAUSES_SECONDS):
-                raise
-            await asyncio.sleep(PAUSES_SECONDS[failures - 1])
-
-
-def segment_of(job: Job, seq: int, result: Result) -> Segment:
-    return Segment(
-        job=job,
-        seq=seq,
-        slot=result.slot,
-        start_time=result.start_time,
-        end_time=result.end_time,
-        text=result.text,
-        speaker=result.speaker,
-        channel=result.channel,
-        language_code=result.language_code,
-        words=[word.as_dict() for word in result.words],
-    )
+    async with aclosing(hear(engine, spool, Request(job.language_code))) as results:
+        async for result in results:
+            show(result.text)
+            if not result.is_partial:
+                segments.append(Segment.of(job.pk, len(segments) + 1, result))
+    return segments
 
 
 class Bar(tqdm):
