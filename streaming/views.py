@@ -21,7 +21,7 @@ from streaming import events, exports, jobs
 from streaming.forms import HistoryForm, StartForm
 from streaming.models import Job
 from streaming.samples import SAMPLE_NAME, sample_path
-from uploads import recordings
+from uploads import answers, recordings
 from uploads.models import Upload
 
 PAGE_LENGTH = 30
@@ -49,8 +49,11 @@ def add_sample(request: HttpRequest) -> HttpResponse:
     path = sample_path()
     if path is None:
         raise Http404
-    with open(path, "rb") as file:
-        return redirect(recordings.store(request.user, File(file), SAMPLE_NAME))
+    try:
+        with open(path, "rb") as file:
+            return redirect(recordings.store(request.user, File(file), SAMPLE_NAME))
+    except recordings.RecordingRefused as refusal:  # the disk is full, or the site takes only smaller files
+        return answers.refuse(request, str(refusal), refusal.status)
 
 
 @require_safe
@@ -86,11 +89,11 @@ def create_job(request: HttpRequest, pk: UUID) -> HttpResponse:
             reason = str(refusal)
             form.add_error(None, reason)
         else:
-            if _wants_json(request):
+            if answers.wants_json(request):
                 answer = {"id": str(job.pk), "url": job.get_absolute_url(), "status": job.status}
                 return JsonResponse(answer, status=201 if is_new else 200)
             return redirect(job)
-    if _wants_json(request):
+    if answers.wants_json(request):
         reason = reason or " ".join(str(error) for errors in form.errors.values() for error in errors)
         return JsonResponse({"error": reason}, status=400)
     return _upload_page(request, found, form, status=400)
@@ -140,7 +143,7 @@ def retry(request: HttpRequest, pk: UUID) -> HttpResponse:
 def delete(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = _changeable_job(request, pk)
     jobs.delete(found)
-    if _wants_json(request):
+    if answers.wants_json(request):
         return HttpResponse(status=204)
     messages.success(request, f"The transcript of “{found.upload.name}” was deleted. The recording is still there.")
     return redirect(found.upload)
@@ -174,13 +177,9 @@ def _change(request: HttpRequest, pk: UUID, change: Any) -> HttpResponse:
     except jobs.JobRefused as refusal:
         if refusal.code == "not_found":
             raise Http404 from refusal
-        if _wants_json(request):
+        if answers.wants_json(request):
             return JsonResponse({"error": str(refusal)}, status=STATUS_OF_REFUSAL.get(refusal.code, 400))
         messages.error(request, str(refusal))
-    if _wants_json(request):
+    if answers.wants_json(request):
         return JsonResponse(events.job_object(found))
     return redirect(reverse("job", args=[pk]))
-
-
-def _wants_json(request: HttpRequest) -> bool:
-    return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
