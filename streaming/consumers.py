@@ -6,6 +6,7 @@ A consumer never runs a job and never fails on bad input: whatever a viewer send
 
 import asyncio
 import json
+import logging
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
@@ -22,6 +23,8 @@ from streaming.jobs import JobRefused
 from streaming.models import Job
 from streaming.people import User, current_user
 from uploads.models import Upload
+
+logger = logging.getLogger(__name__)
 
 BAD_ORIGIN, NOT_SIGNED_IN, NOT_FOUND = 1008, 4401, 4404
 MESSAGE_CHARACTERS = 64 * 1024
@@ -70,8 +73,9 @@ class ViewerConsumer(AsyncWebsocketConsumer):
         watching, self._watching = self._watching, None
         if watching is not None:
             watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
+            await asyncio.wait({watching})
+            if not watching.cancelled() and (error := watching.exception()):
+                logger.error("A viewer of job %s was lost", self.job_id, exc_info=error)
 
     async def _watch(self, job_id: UUID, after: int) -> None:
         """Send the snapshot, then what is new whenever something is, until cancelled."""
@@ -98,6 +102,8 @@ class ViewerConsumer(AsyncWebsocketConsumer):
         except DatabaseError:
             # The browser comes again by itself, to this process or another.
             await self.close(1013)
+        except OSError:
+            pass  # the viewer has left (some servers say so to who sends); `disconnect` is about to be called
 
     async def _may_still_watch(self, job_id: UUID) -> bool:
         user = await self.user()

@@ -43,32 +43,60 @@ class Site:
         return subprocess.run(command, env=self._environ(), check=True, capture_output=True, text=True, **options)  # type: ignore[call-overload,no-any-return]
 
     def start(self, port: int = 0) -> None:
+        """Serve with daphne, and run jobs beside it unless the environment says otherwise."""
+        self.process = self._spawn(str(ROOT / "manage.py"), "serve", PORT=str(port))
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        found = re.search(r"http://\S+?/", line)
+        assert found, f"the site did not start: {line!r} {self.log()[-2000:]}"
+        self.url = found[0].rstrip("/")
+
+    def start_uvicorn(self) -> None:
+        port = free_port()
+        self.process = self._spawn("-m", "uvicorn", "transcribe_site.asgi:application", "--port", str(port))
+        self.url = f"http://127.0.0.1:{port}"
+
+        def answers() -> bool:
+            assert self.process is not None
+            assert self.process.poll() is None, self.log()[-2000:]
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", port)) == 0
+
+        wait_until(answers, START_SECONDS, "the start of uvicorn")
+
+    def start_worker(self) -> None:
+        """A worker of its own, for which `process` stands then."""
+        self.process = self._spawn(str(ROOT / "manage.py"), "run_jobs")
+
+    def _spawn(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
         with open(self.folder / "log", "a") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "manage.py"), "serve"],
-                env=self._environ() | {"PORT": str(port)},
+            return subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=ROOT,
+                env=self._environ() | environment,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
             )
-        assert self.process.stdout is not None
-        with self.process.stdout:
-            line = self.process.stdout.readline()
-        found = re.search(r"http://\S+?/", line)
-        assert found, f"the site did not start: {line!r} {self.log()[-2000:]}"
-        self.url = found[0].rstrip("/")
 
     def kill(self) -> None:
         """kill -9"""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
+        self._close()
 
     def stop(self) -> int:
         """SIGTERM. Returns the exit code."""
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(timeout=START_SECONDS)
+        code = self.process.wait(timeout=START_SECONDS)
+        self._close()
+        return code
+
+    def _close(self) -> None:
+        if self.process is not None and self.process.stdout is not None:
+            self.process.stdout.close()
 
     def log(self) -> str:
         return (self.folder / "log").read_text()

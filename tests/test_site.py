@@ -96,6 +96,20 @@ def test_two_processes_on_redis_show_the_same(new_site: Callable[..., Site], red
     assert partials > 0
 
 
+def test_uvicorn_and_a_worker_of_its_own_show_the_same(new_site: Callable[..., Site], redis_url: str) -> None:
+    web = new_site(REDIS_URL=redis_url)
+    web.start_uvicorn()
+    worker = new_site(REDIS_URL=redis_url, TRANSCRIBE_DATA_DIR=str(web.folder))
+    worker.start_worker()
+    with Visitor(web) as here, Visitor(web) as there:
+        seen, partials = watch_both(here, there)
+    stored = {seq: text for seq, _, _, text in segments(web)}
+    assert seen == [stored, stored]
+    assert partials > 0
+    assert worker.stop() == 0
+    assert "Traceback" not in web.log() + worker.log()
+
+
 def watch_both(here: Visitor, there: Visitor) -> tuple[list[dict[int, str]], int]:
     """Return what each viewer has at the end of a job, the second having come after it, and how many partials came."""
     job = there.start(there.upload(recordings.speech("beckett")))
