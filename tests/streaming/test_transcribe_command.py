@@ -23,11 +23,11 @@ from django.core.management import CommandError, call_command
 from streaming.audio import Spool, open_spool_of_file
 from streaming.engines.base import EngineError, Request
 from streaming.engines.scripted import ScriptedEngine
-from streaming.management.commands.transcribe import hear
+from streaming.management.commands.transcribe import segments_of
 from streaming.models import Job
 from streaming.transcripts import Result
-from tests.site import ROOT, wait_until
 from tests.recordings import encode, speech
+from tests.site import ROOT, wait_until
 from tests.streaming.conftest import numbers
 from tests.streaming.test_local import BECKETT, LARGEST_ERROR, word_error_rate
 from uploads import kinds
@@ -341,7 +341,7 @@ class Faltering(ScriptedEngine):
 async def heard(path: Path, engine: ScriptedEngine) -> list[str]:
     job = Job(upload=Upload(name=path.name), engine=engine.name, language_code="en-US")
     async with open_spool_of_file(path, 16_000, path.parent) as spool:
-        return [segment.text for segment in await hear(engine, spool, job, lambda _: None)]
+        return [segment.text for segment in await segments_of(engine, spool, job, lambda _: None)]
 
 
 async def test_goes_on_after_a_failure_that_passes_and_hears_nothing_twice(tmp_path: Path) -> None:
@@ -350,6 +350,6 @@ async def test_goes_on_after_a_failure_that_passes_and_hears_nothing_twice(tmp_p
 
 
 async def test_gives_up_on_a_failure_that_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streaming.management.commands.transcribe.PAUSES_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr("streaming.hearing.PAUSES_SECONDS", (0.0, 0.0))
     with pytest.raises(EngineError, match="The script says so"):
         await heard(numbers(tmp_path / "eight.wav", 8), Faltering(10))
