@@ -6,6 +6,7 @@ another file or an address, and tries only the demuxers listed here.
 """
 
 import contextlib
+import errno
 import itertools
 import os
 import stat
@@ -21,7 +22,6 @@ DEMUXERS = (
     "wav,w64,aiff,caf,au,flac,ogg,mp3,aac,loas,ac3,eac3,amr,amrnb,amrwb,mov,matroska,avi,asf,flv,mpeg,mpegts,"
     "wv,ape,tta,dts,dsf,gsm,voc,nistsphere,sox,mxf,rm,dss,qcp,wtv,iff"
 )
-READ_ERRORS = 20  # in a row, before the rest of a damaged file is given up
 UNDECODABLE_PACKETS = 500  # at the start, before the file is given up
 GAP_SECONDS = (0.5, 600.0)  # shorter is a container's inaccuracy, longer a mistake in it
 LAYOUTS = {1: "mono", 2: "stereo"}
@@ -93,17 +93,16 @@ class Recording:
         return self.stream.codec_context.codec.canonical_name
 
     def packets(self) -> Iterator[av.Packet]:
-        """Yield the packets up to the end of what can be read; damaged places are passed over."""
-        failures = 0
-        while failures < READ_ERRORS:
-            try:
-                for packet in self.container.demux(self.stream):
-                    if packet.size:
-                        failures = 0
-                        yield packet
-                return
-            except FFmpegError:
-                failures += 1  # the next read goes on behind the damage, or fails again
+        """Yield the packets up to the end of what can be read. Raises FFmpegError where it is the disk that can't."""
+        try:
+            for packet in self.container.demux(self.stream):
+                if packet.size:
+                    yield packet
+        except FFmpegError as error:
+            # Demuxers find their own way past damage. One that gives up has lost it for good, and what came before
+            # is worth having; but a recording must not end where only the disk failed.
+            if error.errno == errno.EIO:
+                raise
 
     def decode(self, packet: av.Packet | None) -> list[av.AudioFrame]:
         """Return the frames of one packet (None: what the decoder still holds); of a corrupt one, none."""

@@ -1,5 +1,6 @@
 """What FFmpeg is let near, and how what it finds becomes samples."""
 
+import errno
 import http.server
 import os
 import shutil
@@ -194,6 +195,7 @@ def test_a_hole_of_hours_is_taken_for_a_mistake(tmp_path: Path) -> None:
         ([(0.0, 1.0), (None, 1.0), (5.0, 1.0)], [0, 0, 3]),
         ([(0.0, 1.0), (1.2, 1.0), (2.4, 1.0)], [0, 0, 0]),  # inaccurate, not empty
         ([(4.0, 1.0), (0.0, 1.0), (1.0, 1.0)], [4, 0, 0]),  # starts anew
+        ([(0.0, 10.0), (2.0, 0.1), (10.1, 1.0)], [0, 0, 0]),  # one piece has a wrong time
         ([(0.0, 1.0), (1_000.0, 1.0), (1_001.0, 1.0)], [0, 0, 0]),
     ],
 )
@@ -226,6 +228,26 @@ def test_passes_over_damage_in_the_middle(suffix: str, tmp_path: Path) -> None:
     # What comes before is what it was, and there is speech after it too.
     assert likeness(found[: 4 * RATE], original[: 4 * RATE]) > 0.94
     assert np.abs(found[-2 * RATE :]).max() > 1_000
+
+
+class Disk:
+    """In a container's place: fails to read, as a worn disk or a damaged file does."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def demux(self, stream: object) -> Iterator[object]:
+        yield from ()
+        av.error.err_check(-self.number)
+
+
+def test_a_disk_that_fails_does_not_pass_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = Recording(str(recordings.speech()))
+    monkeypatch.setattr(recording, "container", Disk(errno.ENOMEM))  # an absurd length in a damaged file
+    assert list(recording.packets()) == []
+    monkeypatch.setattr(recording, "container", Disk(errno.EIO))
+    with pytest.raises(OSError, match="Input/output error"):
+        list(recording.packets())
 
 
 # What is not a recording
