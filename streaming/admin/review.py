@@ -15,18 +15,10 @@ from django.utils.text import smart_split, unescape_string_literal
 
 from streaming.models import Job, Segment
 from uploads.models import Upload
+from uploads.templatetags.durations import clock
 
 OWNER_FIELDS = ("owner__username", "owner__first_name", "owner__last_name", "owner__email")
 TERMS = 20  # that a search takes: each is a condition of its own, and a database allows only so many
-
-
-def clock(seconds: float | None) -> str:
-    """Return a length or a place in a recording as people say it: 0:07, 44:10, 10:02:03. Nothing for None."""
-    if seconds is None:
-        return ""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def moment(at: datetime | None) -> str:

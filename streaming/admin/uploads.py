@@ -24,6 +24,11 @@ class JobsOfUpload(admin.TabularInline):
     can_delete = False
     show_change_link = True
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
+        return (
+            super().get_queryset(request).select_related("upload").defer("upload__peaks")
+        )  # a job is called by its name
+
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
