@@ -1,15 +1,18 @@
 """The waveform of a recording: its peaks, decoded once when somebody first looks, and the picture made of them."""
 
 import asyncio
+import logging
 import uuid
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
-from django.db import connections
+from django.db import DatabaseError, connections
 
 from uploads import decoding
 from uploads.models import Upload
+
+logger = logging.getLogger(__name__)
 
 FLAT = bytes(2)  # the peaks of a recording that has none (yet)
 
@@ -37,7 +40,6 @@ async def peaks_of(upload: Upload) -> bytes:
     task = work.tasks.get(upload.pk)
     if task is None:
         task = work.tasks[upload.pk] = asyncio.create_task(_find(upload, work))
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be left to see it
     return await asyncio.shield(task)
 
 
@@ -57,6 +59,8 @@ def _keep(pk: uuid.UUID, peaks: bytes, duration: float) -> None:
     """Store what was found; the duration too, which was not measured so exactly before."""
     try:
         Upload.objects.filter(pk=pk).update(peaks=peaks, duration=duration)
+    except DatabaseError as error:
+        logger.warning("The waveform of %s is not kept: %s", pk, error)  # it can be shown all the same
     finally:
         connections.close_all()  # of this thread, which no request looks after
 

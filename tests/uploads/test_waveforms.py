@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
+from django.db import OperationalError
 from django.http import HttpResponse
 from django.test import AsyncClient, Client
 from django.urls import reverse
@@ -17,7 +18,7 @@ from django.urls import reverse
 from tests import recordings as made
 from tests.uploads.conftest import decoders
 from uploads import decoding, waveforms
-from uploads.models import Upload
+from uploads.models import Upload, UploadQuerySet
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -151,6 +152,16 @@ async def test_a_failure_that_nobody_waits_for_makes_no_noise(
     del task
     assert "never retrieved" not in caplog.text
     assert len(await waveforms.peaks_of(upload)) == 1_000  # and the next who looks has it decoded
+
+
+async def test_it_is_shown_even_if_it_cannot_be_kept(
+    upload: Upload, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_: object, **__: object) -> None:
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(UploadQuerySet, "update", locked)
+    assert len(outline(await look(alice, upload))) == 2_004
 
 
 async def test_a_recording_that_is_deleted_meanwhile_stays_deleted(upload: Upload, decodings: list[Path]) -> None:
