@@ -9,12 +9,13 @@ from playwright.sync_api import Page, expect
 
 from tests import recordings
 from tests.browser.conftest import JOB_TIMEOUT
-from tests.site import Site
+from tests.site import Site, wait_until
 from tests.streaming.test_local import LARGEST_ERROR, TWO_CITIES, word_error_rate
 from tests.test_site import segments, status
 from tests.visitor import Visitor
 
 NewPage = Callable[..., Page]
+FINAL = ".segment:not(.partial)"
 
 # Notes every text that was shown as a partial on a job page.
 NOTE_PARTIALS = """() => {
@@ -49,8 +50,7 @@ def test_two_browsers_one_of_which_joins_halfway_end_with_the_text_of_the_databa
     early.get_by_role("button", name="Transcribe", exact=True).click()
     early.wait_for_url("**/jobs/*/")
     early.evaluate(NOTE_PARTIALS)
-    expect(early.locator(".segment:not(.partial)")).not_to_have_count(0, timeout=JOB_TIMEOUT)
-    early.wait_for_function("document.querySelectorAll('.segment:not(.partial)').length >= 5", timeout=JOB_TIMEOUT)
+    expect(early.locator(FINAL).nth(4)).to_be_attached(timeout=JOB_TIMEOUT)
     late = new_page()
     late.goto(early.url)
     late.evaluate(NOTE_PARTIALS)
@@ -69,7 +69,7 @@ def test_a_page_goes_on_by_itself_after_the_server_was_killed(new_page: NewPage,
     job = visitor.start(visitor.upload(recordings.speech("two_cities")))
     page = new_page(tells_errors=False)  # the browser's own, of connections that fail
     page.goto(f"/jobs/{job}/")
-    page.wait_for_function("document.querySelectorAll('.segment:not(.partial)').length >= 3", timeout=JOB_TIMEOUT)
+    expect(page.locator(FINAL).nth(2)).to_be_attached(timeout=JOB_TIMEOUT)
     site.kill()
     expect(page.get_by_text("Reconnecting…")).to_be_visible()
     site.start(port=int(site.url.rsplit(":", 1)[1]))
@@ -84,7 +84,7 @@ def test_cancelling_and_going_on_from_the_page(new_page: NewPage, site: Site, vi
     page, other = new_page(), new_page()
     for window in (page, other):
         window.goto(f"/jobs/{job}/")
-    page.wait_for_function("document.querySelectorAll('.segment:not(.partial)').length >= 2", timeout=JOB_TIMEOUT)
+    expect(page.locator(FINAL).nth(1)).to_be_attached(timeout=JOB_TIMEOUT)
     page.get_by_role("button", name="Cancel").click()
     began = time.monotonic()
     for window in (page, other):
@@ -121,17 +121,15 @@ def test_a_job_that_is_deleted_while_it_is_watched_says_so(new_page: NewPage, vi
     assert page.locator(".segment").count() > 0, "what is on the page can still be read"
 
 
-def test_clicking_a_line_plays_it(new_page: NewPage, visitor: Visitor) -> None:
+def test_clicking_a_line_plays_it(new_page: NewPage, site: Site, visitor: Visitor) -> None:
     job = visitor.start(visitor.upload(recordings.speech("two_cities")))
     page = new_page()
     page.goto(f"/jobs/{job}/")
     expect(page.get_by_text("Completed")).to_be_visible(timeout=JOB_TIMEOUT)
-    line = page.locator(".segment").nth(4)
-    start = float(line.get_attribute("data-start") or "nan")
-    line.click()
-    page.wait_for_function(
-        f"""() => {{
-            const audio = document.querySelector("audio");
-            return !audio.paused && Math.abs(audio.currentTime - {start}) < 3;
-        }}"""
+    start = segments(site)[4][1]
+    page.locator(".segment").nth(4).click()
+    audio = page.locator("audio")
+    wait_until(
+        lambda: audio.evaluate(f"audio => !audio.paused && Math.abs(audio.currentTime - {start}) < 3"),
+        what="playing the line",
     )
