@@ -80,13 +80,14 @@ def audio(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 
 @require_safe
 async def waveform(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """A picture of the recording; decodes it if nobody has looked before. Flat where that fails."""
+    """A picture of the recording, with `?small` a coarser one; decoded when first looked at, flat where that fails."""
     upload = await sync_to_async(_visible)(request, pk)
     try:
-        picture, caching = waveforms.picture(await waveforms.peaks_of(upload)), "private, max-age=31536000, immutable"
+        peaks, caching = await waveforms.peaks_of(upload), "private, max-age=31536000, immutable"
     except decoding.DecodingError as error:
         logger.warning("No waveform of %s: %s", pk, error)
-        picture, caching = waveforms.picture(waveforms.FLAT), "no-store"
+        peaks, caching = waveforms.FLAT, "no-store"
+    picture = waveforms.picture(peaks, is_small="small" in request.GET)
     headers = {"Cache-Control": caching}
     return media.sealed(HttpResponse(picture, content_type="image/svg+xml", headers=headers))
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import uuid
 from dataclasses import dataclass, field
+from itertools import pairwise
 from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
@@ -14,6 +15,7 @@ from uploads.models import Upload
 
 logger = logging.getLogger(__name__)
 
+SMALL = 80  # points
 FLAT = bytes(2)  # the peaks of a recording that has none (yet)
 
 
@@ -65,8 +67,14 @@ def _keep(pk: uuid.UUID, peaks: bytes, duration: float) -> None:
         connections.close_all()  # of this thread, which no request looks after
 
 
-def picture(peaks: bytes) -> str:
-    """Return an SVG that fills whatever it is put into; grey enough for paper and for night."""
+def picture(peaks: bytes, *, is_small: bool = False) -> str:
+    """Return an SVG that fills whatever it is put into; grey enough for paper and for night.
+
+    In a small one, each point is the loudest of several: a thousand would be a haze a hundred pixels wide.
+    """
+    if is_small and len(peaks) > SMALL:
+        starts = [part * len(peaks) // SMALL for part in range(SMALL + 1)]
+        peaks = bytes(max(peaks[start:stop]) for start, stop in pairwise(starts))
     count = len(peaks)
     heights = [max(0.5, peak * 50 / 255) for peak in peaks]
     above = [f"{x + 0.5:g},{50 - height:.1f}" for x, height in enumerate(heights)]

@@ -180,6 +180,13 @@ def test_silence_is_a_line_and_loudness_fills_the_height() -> None:
     assert [float(y) for _, y in corners] == [49.5, 49.5, 0, 49.5, 50.5, 100, 50.5, 50.5]
 
 
+def test_a_small_picture_keeps_what_is_loud(upload: Upload, alice: User, client_of: Callable[[User], Client]) -> None:
+    Upload.objects.filter(pk=upload.pk).update(peaks=bytes(999) + b"\xff")
+    corners = outline(client_of(alice).get(address(upload) + "?small"))
+    assert len(corners) == 2 * waveforms.SMALL + 4
+    assert [x for x, y in corners if y == 0] == [waveforms.SMALL - 0.5]
+
+
 def test_a_synchronous_server_can_show_it_too(upload: Upload, alice: User, client_of: Callable[[User], Client]) -> None:
     assert len(outline(client_of(alice).get(address(upload)))) == 2_004
 
