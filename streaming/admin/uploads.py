@@ -11,10 +11,11 @@ from django.utils.safestring import SafeString
 
 from streaming import jobs
 from streaming.admin import archive
-from streaming.admin.review import OWNER_FIELDS, ReviewAdmin, clock, moment, player, time_taken
+from streaming.admin.review import OWNER_FIELDS, ReviewAdmin, moment, player, time_taken
 from streaming.models import Job, Status
 from uploads import recordings
 from uploads.models import Upload
+from uploads.templatetags.durations import clock
 
 
 class JobsOfUpload(admin.TabularInline):

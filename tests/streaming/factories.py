@@ -1,10 +1,10 @@
-"""Rows for tests that need uploads, jobs and transcripts but no decoding and no engine."""
+"""Rows for tests that need people, uploads, jobs and transcripts but no decoding and no engine."""
 
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.core.files.base import ContentFile
 from django.utils import timezone
 
@@ -15,6 +15,13 @@ from uploads.models import Upload
 
 SEGMENT_SECONDS = 2.0
 Row = TypeVar("Row", Upload, Job)
+
+
+def make_staff(name: str, *permissions: str) -> User:
+    """Return a member of staff with these permissions alone, as `view_job`."""
+    person = User.objects.create_user(name, is_staff=True)
+    person.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    return person
 
 
 def make_upload(owner: User, **fields: Any) -> Upload:

@@ -1,41 +1,26 @@
-"""What a reviewer does to several rows at once: export, retry, cancel, delete."""
+"""What a reviewer does to several rows at once: export, retry, cancel."""
 
 import asyncio
 import io
-import re
 import zipfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from asgiref.sync import async_to_sync
-from channels.layers import get_channel_layer
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
-from django.contrib.messages import get_messages
 from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from streaming import broadcast, exports
+from streaming import exports
 from streaming.admin import archive
 from streaming.models import Job, Segment, Status
-from tests.streaming.factories import make_job, make_segments, make_upload
-from tests.streaming.test_admin import JOBS, UPLOADS, ClientOf, staff
-from uploads.models import Upload
+from tests.streaming.answers import JOBS, UPLOADS, ClientOf, act, said
+from tests.streaming.factories import make_job, make_segments, make_staff, make_upload
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-
-
-def act(client: Client, address: str, action: str, *rows: Job | Upload | User, **fields: str) -> HttpResponse:
-    selected = {"action": action, "index": "0", "_selected_action": [str(row.pk) for row in rows]}
-    return client.post(address, selected | fields)
-
-
-def said(response: HttpResponse) -> list[str]:
-    return [str(message) for message in get_messages(response.wsgi_request)]
 
 
 def unzipped(response: HttpResponse) -> dict[str, str]:
@@ -69,16 +54,16 @@ def test_actions_are_offered_to_those_who_may_do_them(alice: User, bob: User, cl
     make_job(make_upload(alice))
     assert offered(client_of(bob), JOBS) == {"export", "retry", "cancel", "delete_selected"}
     assert offered(client_of(bob), UPLOADS) == {"export", "delete_selected"}
-    looks = client_of(staff("dora", "view_job", "view_upload"))
+    looks = client_of(make_staff("dora", "view_job", "view_upload"))
     assert offered(looks, JOBS) == offered(looks, UPLOADS) == {"export"}
-    assert offered(client_of(staff("emil", "view_job", "change_job")), JOBS) == {"export", "retry", "cancel"}
-    assert offered(client_of(staff("fritz", "view_upload")), UPLOADS) == set()
+    assert offered(client_of(make_staff("emil", "view_job", "change_job")), JOBS) == {"export", "retry", "cancel"}
+    assert offered(client_of(make_staff("fritz", "view_upload")), UPLOADS) == set()
 
 
 @pytest.mark.parametrize("action", ["retry", "cancel", "delete_selected"])
 def test_who_may_only_look_changes_nothing(alice: User, client_of: ClientOf, action: str) -> None:
     job = make_job(make_upload(alice), Status.FAILED if action == "retry" else Status.RUNNING)
-    client = client_of(staff("dora", "view_job", "view_upload"))
+    client = client_of(make_staff("dora", "view_job", "view_upload"))
     before = Job.objects.values().get()
     act(client, JOBS, action, job, post="yes")
     act(client, UPLOADS, action, job.upload, post="yes")
@@ -224,144 +209,3 @@ def test_cancels_what_waits_or_runs(alice: User, bob: User, client_of: ClientOf)
         "Left alone: 1 job (1 completed). Only jobs that wait or run can be cancelled.",
     ]
     assert [Job.objects.get(pk=job.pk).status for job in (waits, runs, done)] == ["cancelled", "cancelled", "completed"]
-
-
-# Delete
-
-
-class Listener:
-    """A feed on another process: gets what is sent to the viewers of jobs."""
-
-    def __init__(self, *jobs: Job) -> None:
-        self._layer = get_channel_layer()
-        self._channel = async_to_sync(self._layer.new_channel)()
-        for job in jobs:
-            async_to_sync(self._layer.group_add)(broadcast.feed_group(job.pk), self._channel)
-
-    def next(self) -> tuple[str, str]:
-        """Return the job's id in hexadecimal, and the event."""
-
-        async def receive() -> dict[str, str]:
-            async with asyncio.timeout(5):  # it is there already, or never comes
-                message: dict[str, str] = await self._layer.receive(self._channel)
-                return message
-
-        message = async_to_sync(receive)()
-        return message["job"], message["text"]
-
-
-GONE = '{"type":"error","code":"not_found","message":"This job was deleted."}'
-
-
-@pytest.mark.parametrize("way", ["page", "action"])
-def test_deletes_a_job_with_its_transcript_and_tells_its_viewers(
-    alice: User,
-    bob: User,
-    client_of: ClientOf,
-    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
-    way: str,
-) -> None:
-    client, upload = client_of(bob), make_upload(alice)
-    job, other = make_job(upload, Status.RUNNING), make_job(upload)
-    make_segments(job, ["Goes."])
-    make_segments(other, ["Stays."])
-    listener = Listener(job, other)
-    with django_capture_on_commit_callbacks(execute=True):
-        if way == "page":
-            response = client.post(f"{JOBS}{job.pk}/delete/", {"post": "yes"})
-        else:
-            response = act(client, JOBS, "delete_selected", job, post="yes")
-    assert response.status_code == 302
-    assert [*Job.objects.all()] == [other]
-    assert [*Segment.objects.values_list("text", flat=True)] == ["Stays."]
-    assert Upload.objects.get().file.storage.exists(upload.file.name)
-    assert listener.next() == (job.pk.hex, GONE)
-
-
-@pytest.mark.parametrize("way", ["page", "action"])
-def test_deletes_a_recording_with_its_file_and_jobs_and_tells_their_viewers(
-    alice: User,
-    bob: User,
-    client_of: ClientOf,
-    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
-    way: str,
-) -> None:
-    client, upload, other = client_of(bob), make_upload(alice), make_upload(alice)
-    jobs = [make_job(upload, Status.RUNNING), make_job(upload), make_job(other)]
-    listener = Listener(*jobs)
-    with django_capture_on_commit_callbacks(execute=True):
-        if way == "page":
-            response = client.post(f"{UPLOADS}{upload.pk}/delete/", {"post": "yes"})
-        else:
-            response = act(client, UPLOADS, "delete_selected", upload, post="yes")
-    assert response.status_code == 302
-    assert [*Upload.objects.all()] == [other]
-    assert [*Job.objects.all()] == [jobs[2]]
-    storage = upload.file.storage
-    assert (storage.exists(upload.file.name), storage.exists(other.file.name)) == (False, True)
-    assert {listener.next(), listener.next()} == {(jobs[0].pk.hex, GONE), (jobs[1].pk.hex, GONE)}
-
-
-def test_a_recording_is_not_deleted_by_who_may_not_delete_its_jobs(alice: User, client_of: ClientOf) -> None:
-    upload = make_upload(alice)
-    make_job(upload)
-    client = client_of(staff("dora", "view_upload", "delete_upload", "view_job"))
-    assert client.post(f"{UPLOADS}{upload.pk}/delete/", {"post": "yes"}).status_code == 403
-    act(client, UPLOADS, "delete_selected", upload, post="yes")
-    assert [*Upload.objects.all()] == [upload]
-
-
-@pytest.mark.parametrize("way", ["page", "action"])
-def test_who_is_deleted_takes_the_files_along(
-    alice: User,
-    bob: User,
-    client_of: ClientOf,
-    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
-    way: str,
-) -> None:
-    client = client_of(User.objects.create_superuser("root"))
-    hers, his = make_upload(alice), make_upload(bob)
-    job = make_job(hers, Status.RUNNING)
-    listener = Listener(job)
-    with django_capture_on_commit_callbacks(execute=True):
-        if way == "page":
-            response = client.post(f"/admin/auth/user/{alice.pk}/delete/", {"post": "yes"})
-        else:
-            response = act(client, "/admin/auth/user/", "delete_selected", alice, post="yes")
-    assert response.status_code == 302
-    assert sorted(User.objects.values_list("username", flat=True)) == ["bob", "root"]
-    assert [*Upload.objects.all()] == [his]
-    storage = hers.file.storage
-    assert (storage.exists(hers.file.name), storage.exists(his.file.name)) == (False, True)
-    assert listener.next() == (job.pk.hex, GONE)
-
-
-def test_a_person_is_not_deleted_by_who_may_not_delete_their_recordings(alice: User, client_of: ClientOf) -> None:
-    make_upload(alice)
-    client = client_of(staff("dora", "view_user", "delete_user"))
-    assert client.post(f"/admin/auth/user/{alice.pk}/delete/", {"post": "yes"}).status_code == 403
-    assert User.objects.filter(pk=alice.pk).exists()
-
-
-def test_says_what_would_go_without_listing_every_segment(alice: User, client_of: ClientOf) -> None:
-    client = client_of(User.objects.create_superuser("root"))
-    upload = make_upload(alice, name="<b>talk</b>.wav")
-    job = make_job(upload)
-    make_segments(job, ["Secret words."] * 3)
-
-    def summary(response: HttpResponse) -> list[str]:
-        content = response.content.decode()
-        assert response.status_code == 200
-        assert "Secret words" not in content
-        assert "<b>talk" not in content
-        return re.findall(r"<li>([^<]*?)</li>", content[content.index("<h2>Summary") :])
-
-    expected = ["Jobs: 1", "Segments: 3", "&lt;b&gt;talk&lt;/b&gt;.wav (scripted)"]
-    assert summary(client.get(f"{JOBS}{job.pk}/delete/")) == expected
-    assert summary(act(client, JOBS, "delete_selected", job)) == expected
-    expected = ["Recordings: 1", "Jobs: 1", "&lt;b&gt;talk&lt;/b&gt;.wav"]
-    assert summary(client.get(f"{UPLOADS}{upload.pk}/delete/")) == expected
-    assert summary(act(client, UPLOADS, "delete_selected", upload)) == expected
-    expected = ["People: 1", "Recordings: 1", "Jobs: 1", "alice"]
-    assert summary(client.get(f"/admin/auth/user/{alice.pk}/delete/")) == expected
-    assert summary(act(client, "/admin/auth/user/", "delete_selected", alice)) == expected

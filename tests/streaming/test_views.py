@@ -1,29 +1,21 @@
-"""The pages of recordings and jobs, and what can be done there: for who owns them, for staff, and for nobody else."""
+"""Who may see and do what on the site, and the pages of the library and of a recording."""
 
 import uuid
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
-from django.contrib.auth.models import Permission, User
-from django.contrib.messages import get_messages
-from django.db import connection
-from django.http import HttpResponse
+from django.contrib.auth.models import User
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
-from django.urls import reverse
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from streaming.engines.local import LocalEngine
-from streaming.models import Job, Segment, Status
+from streaming.models import Job, Status
 from streaming.samples import SAMPLE_NAME
-from tests.streaming.factories import make_job, make_segments, make_upload
+from tests.streaming.answers import JSON, ClientOf, queries, said, state
+from tests.streaming.factories import make_job, make_segments, make_staff, make_upload
 from uploads.models import Upload
 
-ClientOf = Callable[[User], Client]
-JSON = {"Accept": "application/json"}
 # Of whoever owns the rows; `{upload}` and `{job}` are their ids.
 PAGES = ["/", "/uploads/{upload}/", "/jobs/", "/jobs/{job}/", "/jobs/{job}/transcript.txt"]
 DEEDS = ["/sample/", "/uploads/{upload}/jobs/", "/jobs/{job}/cancel/", "/jobs/{job}/retry/", "/jobs/{job}/delete/"]
@@ -49,30 +41,6 @@ def rows_of(owner: User, said: str = "It was the best of times,") -> Rows:
 @pytest.fixture
 def rows(alice: User) -> Rows:
     return rows_of(alice)
-
-
-def viewer(name: str, *permissions: str) -> User:
-    """Return a member of staff with these permissions alone, as `view_job`."""
-    person = User.objects.create_user(name, is_staff=True)
-    person.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    return person
-
-
-def state() -> tuple[list[Any], ...]:
-    """Return all that a request could change."""
-    return tuple([*model.objects.order_by("pk").values()] for model in (Upload, Job, Segment))
-
-
-def said(response: HttpResponse) -> list[str]:
-    return [str(message) for message in get_messages(response.wsgi_request)]
-
-
-def queries(client: Client, address: str) -> int:
-    with CaptureQueriesContext(
-        connection,
-    ) as captured:
-        assert client.get(address).status_code == 200
-    return len(captured)
 
 
 # Who may what
@@ -150,14 +118,14 @@ def test_staff_see_what_is_others(bob: User, client_of: ClientOf, rows: Rows, pa
 @pytest.mark.parametrize("pattern", [pattern for pattern in DEEDS if "{" in pattern])
 def test_staff_who_may_only_look_change_nothing(client_of: ClientOf, rows: Rows, pattern: str) -> None:
     before = state()
-    client = client_of(viewer("dora", "view_upload", "view_job"))
+    client = client_of(make_staff("dora", "view_upload", "view_job"))
     assert client.post(rows.address(pattern)).status_code == 403
     assert state() == before
 
 
 @pytest.mark.parametrize("pattern", [pattern for pattern in [*PAGES, *DEEDS] if "{" in pattern])
 def test_staff_without_the_permission_are_strangers(client_of: ClientOf, rows: Rows, pattern: str) -> None:
-    client = client_of(viewer("dora"))
+    client = client_of(make_staff("dora"))
     assert (client.get if pattern in PAGES else client.post)(rows.address(pattern)).status_code == 404
 
 
@@ -264,287 +232,5 @@ def test_a_recording_shows_staff_what_they_may_do(bob: User, client_of: ClientOf
     address = rows.upload.get_absolute_url()
     context = client_of(bob).get(address).context
     assert (context["can_start"], context["can_change"]) == (True, True)
-    context = client_of(viewer("dora", "view_upload", "view_job")).get(address).context
+    context = client_of(make_staff("dora", "view_upload", "view_job")).get(address).context
     assert (context["can_start"], context["can_change"]) == (False, False)
-
-
-# Starting a job
-
-
-def test_starts_a_job_and_shows_it(alice: User, client_of: ClientOf) -> None:
-    upload = make_upload(alice, duration=12.5)
-    response = client_of(alice).post(reverse("job-create", args=[upload.pk]), {"engine": "local"})
-    job = Job.objects.get()
-    assert (response.status_code, response["Location"]) == (302, f"/jobs/{job.pk}/")
-    assert (job.upload, job.owner, job.engine, job.language_code) == (upload, alice, "local", "en-US")
-    assert (job.status, job.duration, job.attempt) == ("queued", 12.5, 0)
-
-
-def test_tells_a_program_about_the_job_that_it_started(alice: User, client_of: ClientOf) -> None:
-    address = reverse("job-create", args=[make_upload(alice).pk])
-    response = client_of(alice).post(address, {"engine": "scripted", "language_code": "de-DE"}, headers=JSON)
-    job = Job.objects.get()
-    assert response.status_code == 201
-    assert response.json() == {"id": str(job.pk), "url": f"/jobs/{job.pk}/", "status": "queued"}
-    assert (job.engine, job.language_code) == ("scripted", "de-DE")
-
-
-def test_the_same_request_is_answered_with_the_same_job(alice: User, client_of: ClientOf) -> None:
-    address = reverse("job-create", args=[make_upload(alice).pk])
-    client, given = client_of(alice), {"request_id": "once"}
-    first = client.post(address, given, headers=JSON)
-    second = client.post(address, given, headers=JSON)
-    assert (first.status_code, second.status_code) == (201, 200)
-    assert first.json() == second.json()
-    assert client.post(address, given)["Location"] == first.json()["url"]
-    assert Job.objects.count() == 1
-    assert client.post(address, {"request_id": "another"}, headers=JSON).status_code == 201
-
-
-def test_the_same_request_of_another_person_is_another(alice: User, charlie: User, client_of: ClientOf) -> None:
-    for person in (alice, charlie):
-        address = reverse("job-create", args=[make_upload(person).pk])
-        assert client_of(person).post(address, {"request_id": "once"}, headers=JSON).status_code == 201
-    assert Job.objects.count() == 2
-
-
-def test_staff_start_jobs_for_the_owner(alice: User, bob: User, client_of: ClientOf) -> None:
-    upload = make_upload(alice)
-    assert client_of(bob).post(reverse("job-create", args=[upload.pk])).status_code == 302
-    assert Job.objects.get().owner == alice
-
-
-@pytest.mark.parametrize(
-    ("given", "reason"),
-    [
-        ({"engine": "abacus"}, "Select a valid choice. abacus is not one of the available choices."),
-        (
-            {"language_code": "tlh"},
-            "The engine “Scripted” does not know the language “tlh”. It knows: en-US, de-DE.",
-        ),
-        (
-            {"engine": "local", "language_code": "de-DE"},
-            f"The engine “{LocalEngine.label}” does not know the language “de-DE”. It knows: en-US, en-GB, en-AU.",
-        ),
-        ({"request_id": "r" * 101}, "Ensure this value has at most 100 characters (it has 101)."),
-        ({"request_id": "\x00"}, "Null characters are not allowed."),
-        ({"request_id": "of another"}, "This request_id was used for another recording."),
-    ],
-)
-def test_says_why_a_job_can_not_be_started(
-    alice: User, client_of: ClientOf, given: dict[str, str], reason: str
-) -> None:
-    make_job(make_upload(alice), request_id="of another")
-    address = reverse("job-create", args=[make_upload(alice).pk])
-    client = client_of(alice)
-    response = client.post(address, given, headers=JSON)
-    assert (response.status_code, response.json()) == (400, {"error": reason})
-    response = client.post(address, given)
-    assert response.status_code == 400
-    errors = [error for found in response.context["form"].errors.values() for error in found]
-    assert errors == [reason]
-    assert Job.objects.count() == 1
-
-
-def test_a_body_that_is_no_form_starts_a_job_with_what_is_usual(alice: User, client_of: ClientOf) -> None:
-    address = reverse("job-create", args=[make_upload(alice).pk])
-    response = client_of(alice).post(address, b"\xff\x00{", content_type="application/json", headers=JSON)
-    assert response.status_code == 201
-    assert Job.objects.get().engine == "scripted"
-
-
-# The history
-
-
-def test_the_history_shows_ones_own_jobs_newest_first(alice: User, bob: User, client_of: ClientOf, rows: Rows) -> None:
-    newer = make_job(rows.upload, Status.RUNNING)
-    theirs = rows_of(bob)
-    response = client_of(alice).get("/jobs/")
-    assert [*response.context["page"]] == [newer, rows.job]
-    assert response.context["is_narrowed"] is False
-    assert b"bob.wav" not in response.content
-    assert [*client_of(bob).get("/jobs/").context["page"]] == [theirs.job]
-
-
-@pytest.mark.parametrize(
-    ("given", "shown"),
-    [
-        ({"status": "failed"}, ["failed scripted"]),
-        ({"engine": "local"}, ["completed local", "running local"]),
-        ({"engine": "local", "status": "running"}, ["running local"]),
-        ({"engine": "scripted", "status": "running"}, []),
-        ({"engine": "abacus", "status": "running"}, ["running local"]),
-        ({"status": "x' OR 1=1", "engine": "\x00"}, ["completed local", "failed scripted", "running local"]),
-    ],
-)
-def test_the_history_is_narrowed_by_state_and_engine(
-    alice: User, client_of: ClientOf, given: dict[str, str], shown: list[str]
-) -> None:
-    upload = make_upload(alice)
-    make_job(upload, Status.RUNNING, engine="local")
-    make_job(upload, Status.FAILED)
-    make_job(upload, engine="local")
-    response = client_of(alice).get("/jobs/", given)
-    assert response.status_code == 200
-    assert sorted(f"{job.status} {job.engine}" for job in response.context["page"]) == shown
-
-
-# A job
-
-
-def test_a_job_shows_its_transcript_and_what_the_page_goes_on_with(
-    alice: User, client_of: ClientOf, rows: Rows
-) -> None:
-    context = client_of(alice).get(rows.job.get_absolute_url()).context
-    assert (context["job"], context["upload"], context["seq"], context["can_change"]) == (
-        rows.job,
-        rows.upload,
-        2,
-        True,
-    )
-    assert [segment.text for segment in context["segments"]] == [
-        "It was the best of times,",
-        "it was the worst of times.",
-    ]
-    assert context["socket_path"] == f"/ws/jobs/{rows.job.pk}/"
-    assert context["formats"] == [("txt", "Text"), ("srt", "SRT"), ("vtt", "VTT"), ("json", "JSON")]
-    assert context["job_data"] == {
-        "id": str(rows.job.pk),
-        "upload": str(rows.upload.pk),
-        "engine": "scripted",
-        "language_code": "en-US",
-        "status": "failed",
-        "position": 0.0,
-        "duration": 1.0,
-        "failure_reason": "The recogniser ended unexpectedly.",
-        "segments": 2,
-        "created_at": rows.job.created_at.isoformat(),
-        "started_at": rows.job.started_at.isoformat(),
-        "finished_at": rows.job.finished_at.isoformat(),
-    }
-
-
-@pytest.mark.parametrize("status", Status)
-def test_a_job_has_a_page_in_every_state_with_words_and_without(
-    alice: User, client_of: ClientOf, status: Status
-) -> None:
-    client, job = client_of(alice), make_job(make_upload(alice), status)
-    response = client.get(job.get_absolute_url())
-    assert (response.status_code, response.context["seq"]) == (200, 0)
-    make_segments(job, ["Hello."])
-    response = client.get(job.get_absolute_url())
-    assert (response.status_code, response.context["seq"]) == (200, 1)
-
-
-def test_what_was_said_and_named_is_shown_as_text(alice: User, client_of: ClientOf) -> None:
-    name = "<img src=x>.wav"
-    job = make_job(make_upload(alice, name=name), Status.FAILED, failure_reason="<i>bad</i>")
-    make_segments(job, ["</script><script>alert(1)</script>"], speaker="<b>Ann</b>")
-    client = client_of(alice)
-    for address in ("/", "/jobs/", job.upload.get_absolute_url(), job.get_absolute_url()):
-        content = client.get(address).content
-        assert b"&lt;img src=x&gt;.wav" in content
-        for markup in (b"<img src=x>", b"<i>bad", b"<script>alert", b"<b>Ann"):
-            assert markup not in content
-
-
-def test_staff_who_may_only_look_are_offered_no_change(client_of: ClientOf, rows: Rows) -> None:
-    person = viewer("dora", "view_upload", "view_job")
-    assert client_of(person).get(rows.job.get_absolute_url()).context["can_change"] is False
-
-
-@pytest.mark.parametrize("format", ["exe", "TXT", "txt.exe", "json\x00", "%2e"])
-def test_a_format_that_is_not_known_is_not_found(alice: User, client_of: ClientOf, rows: Rows, format: str) -> None:
-    assert client_of(alice).get(f"/jobs/{rows.job.pk}/transcript.{format}").status_code == 404
-
-
-def test_a_running_job_gives_its_transcript_so_far(alice: User, client_of: ClientOf) -> None:
-    job = make_job(make_upload(alice), Status.RUNNING)
-    make_segments(job, ["So far."])
-    response = client_of(alice).get(reverse("job-transcript", args=[job.pk, "txt"]))
-    assert (response.status_code, response.content) == (200, b"So far.\n")
-    assert response["Content-Disposition"] == 'attachment; filename="interview (so far).txt"'
-
-
-# Cancel, retry, delete
-
-
-@pytest.mark.parametrize(
-    ("deed", "before", "after"),
-    [
-        ("cancel", Status.QUEUED, Status.CANCELLED),
-        ("cancel", Status.RUNNING, Status.CANCELLED),
-        ("retry", Status.FAILED, Status.QUEUED),
-        ("retry", Status.CANCELLED, Status.QUEUED),
-    ],
-)
-@pytest.mark.parametrize("person", ["alice", "bob"])
-def test_owner_and_staff_cancel_and_retry(
-    request: pytest.FixtureRequest,
-    alice: User,
-    client_of: ClientOf,
-    person: str,
-    deed: str,
-    before: Status,
-    after: Status,
-) -> None:
-    client = client_of(request.getfixturevalue(person))
-    job = make_job(make_upload(alice), before)
-    response = client.post(f"/jobs/{job.pk}/{deed}/")
-    assert (response.status_code, response["Location"], said(response)) == (302, f"/jobs/{job.pk}/", [])
-    job.refresh_from_db()
-    assert job.status == after
-    other = make_job(make_upload(alice), before)
-    response = client.post(f"/jobs/{other.pk}/{deed}/", headers=JSON)
-    assert (response.status_code, response.json()["id"], response.json()["status"]) == (200, str(other.pk), after)
-
-
-@pytest.mark.parametrize(
-    ("deed", "status", "reason"),
-    [
-        (
-            "cancel",
-            Status.COMPLETED,
-            "This job is completed and can't be cancelled. There is nothing left to cancel.",
-        ),
-        ("cancel", Status.FAILED, "This job is failed and can't be cancelled. There is nothing left to cancel."),
-        (
-            "retry",
-            Status.COMPLETED,
-            "This job is completed and can't be tried again. Only a failed or cancelled job can go on.",
-        ),
-        (
-            "retry",
-            Status.RUNNING,
-            "This job is running and can't be tried again. Only a failed or cancelled job can go on.",
-        ),
-    ],
-)
-def test_says_why_a_job_can_not_be_changed(
-    alice: User, client_of: ClientOf, deed: str, status: Status, reason: str
-) -> None:
-    job = make_job(make_upload(alice), status)
-    before, client = state(), client_of(alice)
-    response = client.post(f"/jobs/{job.pk}/{deed}/")
-    assert (response.status_code, response["Location"], said(response)) == (302, f"/jobs/{job.pk}/", [reason])
-    response = client.post(f"/jobs/{job.pk}/{deed}/", headers=JSON)
-    assert (response.status_code, response.json()) == (409, {"error": reason})
-    assert state() == before
-
-
-def test_deletes_a_transcript_and_keeps_the_recording(alice: User, client_of: ClientOf, rows: Rows) -> None:
-    other = make_job(rows.upload)
-    make_segments(other, ["Stays."])
-    response = client_of(alice).post(f"/jobs/{rows.job.pk}/delete/")
-    assert (response.status_code, response["Location"]) == (302, f"/uploads/{rows.upload.pk}/")
-    assert said(response) == ["The transcript of “alice.wav” was deleted. The recording is still there."]
-    assert [*Job.objects.all()] == [other]
-    assert [*Segment.objects.values_list("text", flat=True)] == ["Stays."]
-    assert rows.upload.file.storage.exists(rows.upload.file.name)
-
-
-def test_deletes_a_transcript_for_a_program(bob: User, client_of: ClientOf, rows: Rows) -> None:
-    response = client_of(bob).post(f"/jobs/{rows.job.pk}/delete/", headers=JSON)
-    assert (response.status_code, response.content) == (204, b"")
-    assert not Job.objects.exists()
-    assert client_of(bob).post(f"/jobs/{rows.job.pk}/delete/", headers=JSON).status_code == 404
