@@ -15,6 +15,7 @@ run: $(VENV)/installed  ## Serve the site on http://127.0.0.1:8000 (HOST, PORT)
 
 test: $(VENV)/installed-dev  ## Run the whole suite, browser tests included
 	@sh tests/need_chromium.sh
+	@sh tests/need_redis.sh $(VENV)
 	$(BIN)/pytest -n logical --dist worksteal
 
 check: $(VENV)/installed-dev  ## Lint, format and types

@@ -33,7 +33,7 @@ class Spool:
         self.samples = 0
         self.is_complete = False
         self.position = 0.0
-        self._error: decoding.DecodingError | None = None
+        self._error: Exception | None = None
         self._grown = asyncio.Condition()
 
     @property
@@ -48,7 +48,7 @@ class Spool:
             async with aclosing(decoded):
                 async for samples in decoded:
                     await self._grow(samples, is_complete=False)
-        except decoding.DecodingError as error:
+        except Exception as error:  # whatever it is, the readers must learn of it instead of waiting for ever
             self._error = error
             # What it wrote since it last said so is good too.
             written = os.stat(self.path).st_size // (SAMPLE_BYTES * self.channels)

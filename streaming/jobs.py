@@ -36,8 +36,13 @@ class LostClaim(Exception):
 
 
 def may_change(user: "User | AnonymousUser", job: Job) -> bool:
-    """Whether this person may cancel, retry and delete a job that they may see."""
+    """Whether this person may cancel and retry a job that they may see."""
     return job.owner_id == user.pk or (user.is_staff and user.has_perm("streaming.change_job"))
+
+
+def may_delete(user: "User | AnonymousUser", job: Job) -> bool:
+    """Whether this person may delete a job that they may see."""
+    return job.owner_id == user.pk or (user.is_staff and user.has_perm("streaming.delete_job"))
 
 
 def may_start(user: "User | AnonymousUser", upload: Upload) -> bool:

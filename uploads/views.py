@@ -5,7 +5,6 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.contrib import messages
-from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -17,12 +16,9 @@ from uploads.models import Upload, may
 logger = logging.getLogger(__name__)
 
 
-@login_not_required  # it asks itself, since a program is told so and not sent to the sign-in page
 @require_POST
 def create(request: HttpRequest) -> HttpResponse:
     """Store the files of the field `file`: one from a program, any number from a form."""
-    if not request.user.is_authenticated:
-        return answers.ask_to_sign_in(request)
     files = request.FILES.getlist("file")
     if not files:
         return answers.refuse(request, "There was no file. Choose a recording, or drop one on the page.", 400)

@@ -10,7 +10,7 @@ import logging
 import struct
 import sys
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from streaming.audio import SAMPLE_BYTES, Spool
 from streaming.engines.base import Engine, EngineError, Request
 from streaming.transcripts import Result, spread_words
+from uploads import processes
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,10 @@ class Recogniser:
     @classmethod
     async def start(cls) -> "Recogniser":
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", str(PROGRAM), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            *(sys.executable, "-I", str(PROGRAM)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            process_group=0,  # Ctrl-C in a terminal is for us, who end it in order
         )
         recogniser = cls(process)
         try:
@@ -71,12 +75,7 @@ class Recogniser:
         return self._heard(await self._ask(b"e", b""))
 
     async def aclose(self) -> None:
-        if self._process.returncode is None:
-            with suppress(ProcessLookupError):  # ended by itself in this moment
-                self._process.kill()
-        await self._process.wait()
-        # The pipe's transport is closed by hand: else it is, with a warning, when it is collected.
-        self._process._transport.close()  # type: ignore[attr-defined]
+        await processes.end(self._process)
 
     @staticmethod
     def _heard(answer: dict[str, Any]) -> Heard:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 from django.contrib.auth.models import User
+from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 from pytest_django.fixtures import Settings
@@ -50,17 +51,23 @@ def rows(alice: User) -> Rows:
 @pytest.mark.parametrize("pattern", PAGES)
 def test_who_is_not_signed_in_is_asked_to(client: Client, rows: Rows, pattern: str, headers: dict[str, str]) -> None:
     address = rows.address(pattern)
-    response = client.get(address, headers=headers)
-    assert (response.status_code, response["Location"]) == (302, f"/accounts/login/?next={address}")
+    assert_asks_to_sign_in(client.get(address, headers=headers), address, headers)
 
 
 @pytest.mark.parametrize("headers", [{}, JSON])
 @pytest.mark.parametrize("pattern", DEEDS)
 def test_who_is_not_signed_in_does_nothing(client: Client, rows: Rows, pattern: str, headers: dict[str, str]) -> None:
     before, address = state(), rows.address(pattern)
-    response = client.post(address, headers=headers)
-    assert (response.status_code, response["Location"]) == (302, f"/accounts/login/?next={address}")
+    assert_asks_to_sign_in(client.post(address, headers=headers), address, headers)
     assert state() == before
+
+
+def assert_asks_to_sign_in(response: HttpResponse, address: str, headers: dict[str, str]) -> None:
+    """A person is sent to the sign-in page, a program is told."""
+    if headers == JSON:
+        assert (response.status_code, response.json()) == (401, {"error": "You are signed out. Sign in and try again."})
+    else:
+        assert (response.status_code, response["Location"]) == (302, f"/accounts/login/?next={address}")
 
 
 @pytest.mark.parametrize("headers", [{}, JSON])
