@@ -32,6 +32,8 @@ FORMATS = {
     "mkv": ("matroska", "aac", "libx264"),
     "avi": ("avi", "libmp3lame", "mpeg4"),
     "wma": ("asf", "wmav2", None),
+    "wmv": ("asf", "aac", "mpeg4"),
+    "mka": ("matroska", "alac", None),
     "aiff": ("aiff", "pcm_s16be", None),
     "caf": ("caf", "pcm_s16be", None),
     "amr": ("amr", "libopencore_amrnb", None),
@@ -61,7 +63,8 @@ def speech(name: str = "beckett") -> Path:
 def encode(source: Path, suffix: str, seconds: float | None = None) -> Path:
     """Return `source`, or its first `seconds`, as a file of the format `suffix` (a key of FORMATS).
 
-    The formats with a picture (mp4, mkv, avi, ts) are videos with a sound track. More than two channels are mixed down.
+    The formats with a picture (mp4, mkv, avi, wmv, ts) are videos with a sound track. More than two channels are
+    mixed down.
     """
     container, codec, video = FORMATS[suffix]
     target = folder() / f"{source.stem}{'' if seconds is None else f'-{seconds:g}s'}.{suffix}"

@@ -73,11 +73,14 @@ def probe(path: str, report: Report) -> None:
     """Say what is in the file. Its headers are not believed: a frame is decoded, and the packets are counted."""
     first = Recording(path).first_frame()
     recording = Recording(path)
+    seconds = recording.seconds()
+    if seconds is None:
+        seconds = sum(map(len, Recording(path).pcm(first.sample_rate, 1))) / 2 / first.sample_rate
     report.say(
         done=True,
         container=recording.container.format.name,
         codec=recording.codec,
-        duration=round(recording.seconds(first.sample_rate), 3),
+        duration=round(seconds, 3),
         sample_rate=first.sample_rate,
         channels=first.layout.nb_channels,
     )

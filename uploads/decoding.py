@@ -40,6 +40,10 @@ class DecodingError(Exception):
     """Decoding failed. The text is a sentence for a person."""
 
 
+class DecoderNotStarted(DecodingError):
+    """It is this machine that failed, not the file: no memory, no process to be had."""
+
+
 @dataclass(frozen=True)
 class Probe:
     """What decoding found: short names, seconds, Hz."""
@@ -58,9 +62,10 @@ def probe(path: Path) -> Probe:
 
 async def _probe(path: Path) -> Probe:
     found = await _last_message("probe", path)
+    codec = str(found["codec"])[:64]
     return Probe(
-        container=kinds.container_name(str(found["container"]))[:64],
-        codec=str(found["codec"])[:64],
+        container=kinds.container_name(str(found["container"]), codec)[:64],
+        codec=codec,
         duration=float(found["duration"]),
         sample_rate=int(found["sample_rate"]),
         channels=int(found["channels"]),
@@ -141,8 +146,9 @@ async def _start(mode: str, path: Path, output: int | None, options: dict[str, i
             env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ} | {"OPENBLAS_NUM_THREADS": "1"},
             process_group=0,  # Ctrl-C in a terminal is for us, who end it in order
         )
-    except OSError as error:  # no memory or no process to be had
-        raise DecodingError(f"The decoder can't be started: {error.strerror}.") from error
+    except OSError as error:
+        logger.error("A decoder can't be started: %s", error)
+        raise DecoderNotStarted("The decoder can't be started. Try again in a while.") from error
 
 
 def _command(mode: str, path: Path, options: dict[str, int]) -> list[str]:

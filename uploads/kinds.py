@@ -23,7 +23,7 @@ MAGIC = (
 # FFmpeg's name of the container → ours, and the type that it is served with.
 CONTAINERS = {
     "mov,mp4,m4a,3gp,3g2,mj2": ("mp4", "audio/mp4"),
-    "matroska,webm": ("webm", "audio/webm"),
+    "matroska,webm": ("matroska", "video/x-matroska"),
     "wav": ("wav", "audio/wav"),
     "w64": ("w64", "audio/x-w64"),
     "mp3": ("mp3", "audio/mpeg"),
@@ -40,12 +40,14 @@ CONTAINERS = {
     "mpeg": ("mpeg", "video/mpeg"),
     "mpegts": ("mpegts", "video/mp2t"),
 }
-CONTENT_TYPES = dict(CONTAINERS.values())
+CONTENT_TYPES = {**dict(CONTAINERS.values()), "webm": "audio/webm"}
+WEBM_CODECS = {"opus", "vorbis"}  # what makes a Matroska file one that every browser plays
 
 
-def container_name(ffmpeg_name: str) -> str:
+def container_name(ffmpeg_name: str, codec: str) -> str:
     """Return a container's short name; FFmpeg's own where that is short already."""
-    return CONTAINERS.get(ffmpeg_name, (ffmpeg_name, ""))[0]
+    name = CONTAINERS.get(ffmpeg_name, (ffmpeg_name, ""))[0]
+    return "webm" if name == "matroska" and codec in WEBM_CODECS else name
 
 
 def content_type(container: str) -> str:

@@ -17,8 +17,8 @@ from django.utils.http import content_disposition_header
 from uploads import kinds, ranges
 from uploads.models import Upload
 
-# Players ask for all that follows ("bytes=0-") and read as they play. daphne takes what it is given into memory
-# however slow the client is, so such a request gets a part, as RFC 9110, section 15.3.7, allows, and asks again.
+# Players ask for all that follows ("bytes=0-"), read as they play, and seek. Such a request gets a part, as RFC 9110,
+# section 15.3.7, allows, and the player asks again: neither it nor a server without back-pressure holds the whole.
 PART_BYTES = 2 * 1024**2
 CHUNK_BYTES = 256 * 1024
 Response = TypeVar("Response", bound=HttpResponseBase)

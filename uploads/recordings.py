@@ -79,6 +79,8 @@ def _copy(file: File, copy: TemporaryUploadedFile) -> tuple[int, str]:
 def _probe(path: Path) -> decoding.Probe:
     try:
         found = decoding.probe(path)
+    except decoding.DecoderNotStarted as error:
+        raise RecordingRefused(str(error), 503) from error
     except decoding.DecodingError as error:
         reason = str(error)
         if reason == kinds.UNREADABLE:  # FFmpeg doesn't say what it is; a look at it may

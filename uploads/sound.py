@@ -124,21 +124,18 @@ class Recording:
             return frames[0]
         raise Refused(f"There is a sound track in this file ({self.codec}), but nothing in it can be decoded.")
 
-    def seconds(self, rate: int) -> float:
+    def seconds(self) -> float | None:
         """Return the length by a walk over all packets, without decoding: headers lie about it.
 
-        Right to a tenth of a second (priming samples are counted). Where the packets don't say how long they are,
-        everything is decoded after all, at `rate`.
+        Right to a tenth of a second (priming samples are counted). None where too few packets say how long they are.
         """
-        timeline, total = Timeline(self.start), 0.0
+        timeline, total, known, unknown = Timeline(self.start), 0.0, 0, 0
         for packet in self.packets():
             base = float(packet.time_base or 0)
             length = (packet.duration or 0) * base
-            if not length:
-                self.container.seek(0)
-                return sum(map(len, self.pcm(rate, 1))) / (2 * rate)
+            known, unknown = known + bool(length), unknown + (not length)
             total += length + timeline.gap(None if packet.pts is None else packet.pts * base, length)
-        return total
+        return None if unknown * 100 > known else total
 
     def pcm(self, rate: int, channels: int) -> Iterator[bytes]:
         """Yield all of it as interleaved 16-bit samples, with silence where its times leave a hole.

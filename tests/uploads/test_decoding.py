@@ -43,6 +43,11 @@ def test_finds_what_is_in_a_file() -> None:
     assert decoding.probe(recordings.encode(recordings.speech(), "webm")) == Probe("webm", "opus", 9.97, 48_000, 1)
 
 
+def test_finds_the_length_by_decoding_where_the_packets_do_not_say() -> None:
+    found = decoding.probe(recordings.encode(recordings.speech(), "mka"))
+    assert found == Probe("matroska", "alac", 9.963, 16_000, 1)
+
+
 def test_finds_it_from_within_a_thread_of_an_event_loop() -> None:
     async def serve() -> Probe:
         return await asyncio.to_thread(decoding.probe, recordings.speech())

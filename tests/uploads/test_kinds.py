@@ -30,5 +30,10 @@ def test_every_container_has_a_short_name_and_a_type_that_a_player_takes() -> No
 
 
 def test_a_container_that_is_not_listed_is_served_as_bytes() -> None:
-    assert kinds.container_name("tta") == "tta"
+    assert kinds.container_name("tta", "tta") == "tta"
     assert kinds.content_type("tta") == "application/octet-stream"
+
+
+def test_only_what_browsers_play_is_called_webm() -> None:
+    assert [kinds.container_name("matroska,webm", codec) for codec in ("opus", "aac")] == ["webm", "matroska"]
+    assert [kinds.content_type(name) for name in ("webm", "matroska")] == ["audio/webm", "video/x-matroska"]

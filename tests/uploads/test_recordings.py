@@ -4,6 +4,7 @@ import errno
 import hashlib
 import io
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -217,6 +218,15 @@ def test_refuses_when_the_decoder_dies(alice: User, files: Files, monkeypatch: p
     found, status = refusal(alice, made.tone(1.0).read_bytes())
     assert found.startswith("The decoder stopped in the middle of this file.")
     assert status == 415
+    assert files() == []
+
+
+def test_says_when_it_is_the_machine_that_cannot_decode(
+    alice: User, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    sentence = "The decoder can't be started. Try again in a while."
+    assert refusal(alice, made.tone(1.0).read_bytes()) == (sentence, 503)
     assert files() == []
 
 

@@ -46,10 +46,14 @@ def test_decodes_every_usual_format_to_the_same_speech(suffix: str) -> None:
     assert likeness(found, original) > 0.94
 
 
-@pytest.mark.parametrize("suffix", recordings.FORMATS)
+@pytest.mark.parametrize("suffix", sorted(recordings.FORMATS.keys() - {"mka"}))
 def test_finds_the_length_without_decoding(suffix: str) -> None:
     path = recordings.encode(recordings.speech(), suffix)
-    assert Recording(str(path)).seconds(RATE) == pytest.approx(9.963, abs=0.1)
+    assert Recording(str(path)).seconds() == pytest.approx(9.963, abs=0.1)
+
+
+def test_does_not_guess_the_length_where_the_packets_do_not_say() -> None:
+    assert Recording(str(recordings.encode(recordings.speech(), "mka"))).seconds() is None
 
 
 def test_does_not_look_at_the_name(tmp_path: Path) -> None:
@@ -137,7 +141,7 @@ def test_a_picture_of_the_cover_does_not_matter(tmp_path: Path) -> None:
 def test_a_truncated_wav_is_as_long_as_what_is_left_of_it(tmp_path: Path) -> None:
     path = tmp_path / "cut.wav"
     path.write_bytes(recordings.speech().read_bytes()[: 44 + 3 * RATE * 2])
-    assert Recording(str(path)).seconds(RATE) == pytest.approx(3.0, abs=0.1)
+    assert Recording(str(path)).seconds() == pytest.approx(3.0, abs=0.1)
     assert len(samples_of(path)) == pytest.approx(3 * RATE, abs=0.1 * RATE)
 
 
@@ -152,7 +156,7 @@ def test_finds_the_length_of_what_a_browser_recorded(tmp_path: Path) -> None:
                 writer.mux(packet)
     with av.open(str(path)) as seen:
         assert seen.duration is None
-    assert Recording(str(path)).seconds(RATE) == pytest.approx(9.963, abs=0.1)
+    assert Recording(str(path)).seconds() == pytest.approx(9.963, abs=0.1)
 
 
 def with_hole(path: Path, start: float, hole: float) -> Path:
@@ -179,7 +183,7 @@ def test_is_silent_where_a_player_is_silent(tmp_path: Path) -> None:
     path = with_hole(tmp_path / "holes.mkv", start=2.0, hole=3.0)
     seconds = np.abs(samples_of(path)).reshape(-1, RATE).max(axis=1)
     assert [bool(second > 1_000) for second in seconds] == [False, False, True, False, False, False, True]
-    assert Recording(str(path)).seconds(RATE) == pytest.approx(7.0, abs=0.01)
+    assert Recording(str(path)).seconds() == pytest.approx(7.0, abs=0.01)
 
 
 def test_a_hole_of_hours_is_taken_for_a_mistake(tmp_path: Path) -> None:
