@@ -27,8 +27,9 @@ const socket = new Socket(page.dataset.socket, { after: () => transcript.seq, on
 function receive(event) {
   switch (event.type) {
     case "snapshot":
+      take(event.job); // first: what it ends must not be taken for one of the partials that the snapshot brings
       transcript.snapshot(event);
-      showJob(event.job);
+      show();
       break;
     case "partial":
       transcript.partial(event);
@@ -41,7 +42,8 @@ function receive(event) {
       show();
       break;
     case "status":
-      showJob(event.job);
+      take(event.job);
+      show();
       break;
     case "error":
       showError(event);
@@ -50,18 +52,18 @@ function receive(event) {
   }
 }
 
-function showJob(newer) {
+function take(newer) {
   if (newer.status !== job.status) {
     state.trouble("");
     ready();
   }
+  // Partials belong to one attempt: nobody will finish those of one that has ended.
+  if (newer.status !== "running" || newer.started_at !== job.started_at) transcript.clearPartials();
   job = newer;
   progress.seeJob(job);
   const isActive = job.status === "queued" || job.status === "running";
-  if (!isActive) transcript.clearPartials();
   follow.isLive = isActive;
   socket.quietMs = isActive ? QUIET_WHILE_ACTIVE_MS : QUIET_AT_REST_MS;
-  show();
 }
 
 function show() {
@@ -71,7 +73,7 @@ function show() {
 
 function showError({ code, message }) {
   ready();
-  if (code === "not_found" || code === "deleted") {
+  if (code === "not_found") {
     gone();
     return;
   }
@@ -137,6 +139,7 @@ for (const button of page.querySelectorAll("[data-copies]")) {
 const ticking = setInterval(() => job.status === "running" && show(), SECOND_MS);
 
 watchKeys(player);
-showJob(job);
+take(job);
+show();
 if (job.status === "running" && !location.hash) follow.start();
 socket.open();

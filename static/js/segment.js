@@ -7,17 +7,22 @@ const SPEAKER_COLOURS = 6;
 const speakers = new Map(); // in order of appearance
 
 /* Return the node of a segment that isn't final yet. */
-export function makeSegment(startTime) {
+export function makeSegment() {
   const node = document.createElement("p");
   node.className = "segment partial";
   node.setAttribute("aria-hidden", "true"); // not announced until it is final
   const time = document.createElement("a");
   time.className = "time";
-  time.textContent = clock(startTime);
   const text = document.createElement("span");
   text.className = "text";
   node.append(time, text);
   return node;
+}
+
+export function writeTime(node, startTime) {
+  const place = node.querySelector(".time");
+  const text = clock(startTime);
+  if (place.textContent !== text) place.textContent = text;
 }
 
 export function writeText(node, text, speaker) {
@@ -39,9 +44,8 @@ export function writeText(node, text, speaker) {
 /* The words are settled: the ink changes, and nothing else. */
 export function settle(node, segment) {
   writeText(node, segment.text, segment.speaker);
-  const time = node.querySelector(".time");
-  time.textContent = clock(segment.start_time);
-  time.href = `#s${segment.seq}`;
+  writeTime(node, segment.start_time);
+  node.querySelector(".time").href = `#s${segment.seq}`;
   node.id = `s${segment.seq}`;
   node.classList.remove("partial");
   node.removeAttribute("aria-hidden");

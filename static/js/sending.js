@@ -86,7 +86,9 @@ export class Sending {
     link.href = url;
     link.textContent = this.#file.name;
     this.#part("name").replaceWith(link);
-    this.#does("transcribe").action = `${url}jobs/`;
+    const form = this.#does("transcribe");
+    form.action = `${url}jobs/`;
+    form.elements.request_id.value = requestId();
     this.#show("done", `Uploaded, ${bytes(this.#file.size)}`);
     this.#tell(`${this.#file.name} is uploaded.`);
   }
@@ -127,4 +129,11 @@ export class Sending {
   #does(name) {
     return this.#row.querySelector(`[data-does='${name}']`);
   }
+}
+
+/* A name for the job that a press starts, so that a press that is sent twice starts one. Not `crypto.randomUUID`:
+   browsers have that only on https and on one's own machine. */
+function requestId() {
+  const chance = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(chance, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

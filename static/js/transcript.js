@@ -1,10 +1,11 @@
 /* The list of segments on the page, and the partial of each slot. Knows no socket: gets the protocol's events,
    and says through `onGap(seq)` that something between was lost. */
 
-import { makeSegment, nameSpeaker, settle, writeText } from "./segment.js";
+import { makeSegment, nameSpeaker, settle, writeText, writeTime } from "./segment.js";
 import { clock } from "./words.js";
 
-// A partial and the segment that came of it while we were away begin at the same place, give or take.
+// What is being revised begins at the same place, give or take: a partial and the next of its slot, a partial and
+// the segment that came of it while we were away.
 const SAME_START_SECONDS = 0.25;
 // A line stays marked through the pause after it, but not through a long silence.
 const PAUSE_SECONDS = 2;
@@ -56,12 +57,18 @@ export class Transcript {
 
   partial({ slot, start_time, end_time, text, speaker }) {
     let row = this.#slots.get(slot);
-    if (!row) {
-      row = { start: start_time, end: end_time, node: makeSegment(start_time), isPartial: true };
-      this.#slots.set(slot, row);
-      this.#place(row);
+    if (row && !isSameStart(row, start_time)) {
+      this.#clear(slot); // other words, somewhere else: nothing of the row is theirs
+      row = undefined;
     }
+    if (!row) {
+      row = { start: start_time, end: end_time, node: makeSegment(), isPartial: true };
+      this.#slots.set(slot, row);
+    }
+    row.start = start_time;
     row.end = end_time;
+    this.#place(row);
+    writeTime(row.node, start_time);
     writeText(row.node, text, speaker);
     nameSpeaker(row.node);
   }
@@ -108,7 +115,7 @@ export class Transcript {
     return finals.map((row) => row.node.querySelector(".text").textContent).join("\n");
   }
 
-  #settle(row = { node: makeSegment(0), isPartial: true }, segment) {
+  #settle(row = { node: makeSegment(), isPartial: true }, segment) {
     row.start = segment.start_time;
     row.end = segment.end_time;
     row.isPartial = false;
@@ -141,7 +148,7 @@ export class Transcript {
   /* Find the partial that became a segment while nobody told us; it gives its node. */
   #partialAt(start) {
     for (const [slot, row] of this.#slots) {
-      if (Math.abs(row.start - start) <= SAME_START_SECONDS) {
+      if (isSameStart(row, start)) {
         this.#slots.delete(slot);
         return row;
       }
@@ -161,4 +168,8 @@ export class Transcript {
     const row = this.#rows[low - 1];
     return row && seconds <= row.end + PAUSE_SECONDS ? row : null;
   }
+}
+
+function isSameStart(row, start) {
+  return Math.abs(row.start - start) <= SAME_START_SECONDS;
 }
