@@ -127,11 +127,13 @@ log.addEventListener("click", (event) => {
 });
 
 for (const button of page.querySelectorAll("[data-copies]")) {
+  const label = button.textContent;
+  let timer = null;
   button.hidden = false;
   button.addEventListener("click", async () => {
-    const label = button.textContent;
     button.textContent = (await copy(transcript.text())) ? "Copied" : "Could not copy";
-    setTimeout(() => (button.textContent = label), COPIED_MS);
+    clearTimeout(timer); // pressed again: the answer is new
+    timer = setTimeout(() => (button.textContent = label), COPIED_MS);
   });
 }
 
