@@ -1,6 +1,8 @@
 """A browser at a served site, signed in, that tells of every error on its console."""
 
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,3 +53,25 @@ def new_page(browser: Browser, site: Site) -> Iterator[Callable[..., Page]]:
 def visitor(site: Site) -> Iterator[Visitor]:
     with Visitor(site) as visitor:
         yield visitor
+
+
+@pytest.fixture(scope="session")
+def shared_site(prepared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Site]]:
+    """Starts sites that several tests share, each of which looks only at what is its own."""
+    sites = []
+
+    def shared_site(**environment: str) -> Site:
+        sites.append(Site(tmp_path_factory.mktemp("shared") / "site", environment))
+        shutil.copytree(prepared_folder, sites[-1].folder)
+        sites[-1].start()
+        return sites[-1]
+
+    yield shared_site
+    for site in sites:
+        site.kill()
+
+
+@pytest.fixture(scope="session")
+def still_site(shared_site: Callable[..., Site]) -> Site:
+    """Its jobs stay queued: for tests that play what a job or a server does. A file takes it as its `site`."""
+    return shared_site(TRANSCRIBE_RUN_JOBS="0")

@@ -1,10 +1,9 @@
-"""Words that arrive: in two browsers at once, after joining late, after the server's death, and as they are sent."""
+"""A job that is watched: past the death of its server, cancelled and gone on with, read, heard, deleted."""
 
 import re
 import time
 from collections.abc import Callable
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests import recordings
@@ -17,19 +16,6 @@ from tests.visitor import Visitor
 NewPage = Callable[..., Page]
 FINAL = ".segment:not(.partial)"
 
-# Notes every text that was shown as a partial on a job page.
-NOTE_PARTIALS = """() => {
-    window.partials = [];
-    const note = () => {
-        for (const shown of document.querySelectorAll(".segment.partial .text")) {
-            window.partials.push(shown.textContent);
-        }
-    };
-    const everything = {subtree: true, childList: true, characterData: true};
-    new MutationObserver(note).observe(document.querySelector(".transcript"), everything);
-    note();
-}"""
-
 
 def words_on(page: Page) -> str:
     """Return the transcript as it is on a page."""
@@ -38,31 +24,6 @@ def words_on(page: Page) -> str:
 
 def stored_words(site: Site) -> str:
     return " ".join(row[3] for row in segments(site))
-
-
-@pytest.mark.parametrize("suffix", ["wav", "mp4"])
-def test_two_browsers_one_of_which_joins_halfway_end_with_the_text_of_the_database(
-    new_page: NewPage, site: Site, visitor: Visitor, suffix: str
-) -> None:
-    upload = visitor.upload(recordings.encode(recordings.speech("two_cities"), suffix))
-    early = new_page()
-    early.goto(f"/uploads/{upload}/")
-    early.get_by_role("button", name="Transcribe", exact=True).click()
-    early.wait_for_url("**/jobs/*/")
-    early.evaluate(NOTE_PARTIALS)
-    expect(early.locator(FINAL).nth(4)).to_be_attached(timeout=JOB_TIMEOUT)
-    late = new_page()
-    late.goto(early.url)
-    late.evaluate(NOTE_PARTIALS)
-    for page in (early, late):
-        expect(page.get_by_text("Completed")).to_be_visible(timeout=JOB_TIMEOUT)
-        expect(page.locator(".segment.partial")).to_have_count(0)
-    assert words_on(early) == words_on(late) == stored_words(site)
-    assert word_error_rate(TWO_CITIES, words_on(early)) <= LARGEST_ERROR["two_cities"] + 0.03
-    assert early.evaluate("window.partials.length") > 5
-    if suffix == "wav":  # a page that was loaded again is the same
-        late.reload()
-        assert words_on(late) == stored_words(site)
 
 
 def test_a_page_goes_on_by_itself_after_the_server_was_killed(new_page: NewPage, site: Site, visitor: Visitor) -> None:

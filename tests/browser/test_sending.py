@@ -1,0 +1,159 @@
+"""Recordings on their way: how far they are, and what happens when they are stopped, refused or left."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import CDPSession, Dialog, Locator, Page, Route, expect
+
+from tests import recordings
+from tests.browser.test_library import names
+from tests.site import Site, wait_until
+
+NewPage = Callable[..., Page]
+KIB = 1024
+
+
+@pytest.fixture(scope="module")
+def site(still_site: Site) -> Site:
+    return still_site
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    """A recording of 938 KiB whose name is this test's own."""
+    path = tmp_path / f"{tmp_path.name}.wav"
+    path.write_bytes(recordings.tone(30.0).read_bytes())
+    return path
+
+
+def limit(page: Page, bytes_a_second: int) -> CDPSession:
+    """Make the page's line to the server slow; -1 is no limit."""
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    throttle(session, bytes_a_second)
+    return session
+
+
+def throttle(session: CDPSession, bytes_a_second: int) -> None:
+    conditions = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_a_second}
+    session.send("Network.emulateNetworkConditions", conditions)
+
+
+def choose(page: Page, path: Path) -> Locator:
+    """Send a file, and return its row."""
+    page.locator("#files").set_input_files([path])
+    return page.locator(".sending", has_text=path.name)
+
+
+def sent(row: Locator) -> float:
+    part: float = row.locator("progress").evaluate("bar => bar.value")
+    return part
+
+
+def test_the_bar_moves_while_a_recording_is_sent(new_page: NewPage, site: Site, recording: Path) -> None:
+    page = new_page()
+    page.goto("/")
+    line = limit(page, 100 * KIB)
+    row = choose(page, recording)
+    expect(row).to_have_attribute("data-state", "sending")
+    wait_until(lambda: 0 < sent(row) < 1, what="the first part")
+    first = sent(row)
+    wait_until(lambda: first < sent(row) < 1, what="more of it")
+    expect(row.locator(".said")).to_have_text(re.compile(r"^[1-9]\d?% of 938 KB$"))
+    throttle(line, -1)
+    expect(row.locator(".said")).to_have_text("Uploaded, 938 KB")
+    expect(row.locator("progress")).to_be_hidden()
+    expect(row.get_by_role("link", name=recording.name)).to_be_visible()
+    assert recording.name in names(site)
+
+
+def test_a_sending_that_is_cancelled_stops_and_nothing_is_stored(
+    new_page: NewPage, site: Site, recording: Path
+) -> None:
+    page = new_page()
+    page.goto("/")
+    line = limit(page, 10 * KIB)
+    before = names(site)
+    with page.expect_event("requestfailed", lambda request: request.method == "POST"):
+        row = choose(page, recording)
+        wait_until(lambda: 0 < sent(row) < 1, what="the first part")
+        row.get_by_role("button", name="Cancel").click()
+    expect(page.locator(".sending")).to_have_count(0)
+    throttle(line, -1)
+    other = choose(page, recordings.tone(1.0))
+    expect(other).to_have_attribute("data-state", "done")
+    assert names(site) == sorted([*before, recordings.tone(1.0).name])
+
+
+def test_a_sending_that_broke_or_was_refused_can_be_tried_again(new_page: NewPage, site: Site, recording: Path) -> None:
+    page = new_page(tells_errors=False)  # the browser notes both on its console
+    answers = [
+        lambda route: route.abort("connectionreset"),
+        lambda route: route.fulfill(status=507, json={"error": "The disk is full."}),
+        lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>"),
+    ]
+
+    def answer(route: Route) -> None:
+        if answers:
+            answers.pop(0)(route)
+        else:
+            route.continue_()
+
+    page.route("**/uploads/", answer)
+    page.goto("/")
+    row = choose(page, recording)
+    for said in ("The connection broke", "The disk is full.", "The server broke over this file"):
+        expect(row.locator(".said")).to_contain_text(said)
+        expect(row).to_have_attribute("data-state", "failed")
+        expect(row.get_by_role("button", name="Cancel")).to_be_hidden()
+        expect(row.get_by_role("button", name="Transcribe")).to_be_hidden()
+        assert recording.name not in names(site)
+        row.get_by_role("button", name="Try again").click()
+    expect(row.get_by_role("button", name="Transcribe")).to_be_visible()
+    expect(row.get_by_role("button", name="Try again")).to_be_hidden()
+    assert names(site).count(recording.name) == 1
+
+
+def test_a_recording_can_be_pasted_and_transcribed(new_page: NewPage, site: Site, recording: Path) -> None:
+    page = new_page()
+    page.goto("/")
+    page.evaluate(
+        """([name, bytes]) => {
+            const clipboardData = new DataTransfer();
+            clipboardData.items.add(new File([new Uint8Array(bytes)], name, {type: "audio/wav"}));
+            document.body.dispatchEvent(new ClipboardEvent("paste", {clipboardData, bubbles: true, cancelable: true}));
+        }""",
+        [recording.name, list(recordings.tone(1.0).read_bytes())],
+    )
+    row = page.locator(".sending", has_text=recording.name)
+    expect(row.get_by_role("button", name="Transcribe")).to_be_visible()
+    assert recording.name in names(site)
+    expect(row.locator("input[name=request_id]")).to_have_value(re.compile(r"^[0-9a-f]{32}$"))
+    row.get_by_role("button", name="Transcribe").click()
+    page.wait_for_url("**/jobs/*/")
+
+
+def test_leaving_while_something_is_sent_asks_first(new_page: NewPage, recording: Path) -> None:
+    page = new_page()
+    page.goto("/")
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
+    line = limit(page, 10 * KIB)
+    row = choose(page, recording)
+    expect(row).to_have_attribute("data-state", "sending")
+    page.get_by_role("link", name="History").click()
+    wait_until(lambda: page.title() and asked == ["beforeunload"], what="the question")
+    expect(page).to_have_title("Library · Transcribe")
+    expect(row).to_have_attribute("data-state", "sending")
+    row.get_by_role("button", name="Cancel").click()
+    throttle(line, -1)
+    page.get_by_role("link", name="History").click()
+    expect(page).to_have_title("History · Transcribe")
+    assert asked == ["beforeunload"]
