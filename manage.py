@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import dotenv
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
 
@@ -13,7 +14,10 @@ def main() -> None:
     # What is already in the environment wins over the file.
     dotenv.load_dotenv(Path(__file__).with_name(".env"))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "transcribe_site.settings")
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(str(error))  # the sentence says it all
 
 
 if __name__ == "__main__":

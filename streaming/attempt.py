@@ -7,14 +7,14 @@ the next attempt goes on after the last final.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import DatabaseError
-from django.utils import timezone
+from django.db import Error
 
 from streaming import broadcast, events, jobs
 from streaming.audio import Spool, open_spool
@@ -29,7 +29,21 @@ logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0  # between two status events of a running job
 
+Value = TypeVar("Value")
 Publish = Callable[[str, dict[str, Any]], None]
+
+
+async def insist(write: Callable[..., Value], *args: Any, **kwargs: Any) -> Value:
+    """Return what `write` does to the database, waiting for as long as that is away.
+
+    If it is away for longer than the lease, the fence decides whose the job is: `write` raises `LostClaim`.
+    """
+    while True:
+        try:
+            return await in_thread(write)(*args, **kwargs)
+        except Error:
+            logger.exception("The database did not take a write; trying again")
+            await asyncio.sleep(BEAT_SECONDS)
 
 
 class Attempt:
@@ -72,7 +86,7 @@ class Attempt:
                 await self._hear(spool)
                 if abs(spool.seconds - self.job.duration) > 0.01:
                     self.job.duration = spool.seconds
-                    await in_thread(jobs.set_duration)(self.job, spool.seconds)
+                    await insist(jobs.set_duration, self.job, spool.seconds)
         except (EngineError, DecodingError) as error:
             logger.warning("Job %s failed: %s", self.job.pk, error)
             await self._finish(Status.FAILED, str(error), position=self.job.position)
@@ -81,7 +95,7 @@ class Attempt:
             logger.exception("Job %s failed on the disk", self.job.pk)
             reason = f"The server could not keep the decoded sound on its disk: {error.strerror or error}."
             await self._finish(Status.FAILED, reason, position=self.job.position)
-        except (jobs.LostClaim, asyncio.CancelledError):
+        except jobs.LostClaim:
             raise
         except Exception:
             # A fault of ours. The person learns that it is one; the log has the rest.
@@ -94,7 +108,7 @@ class Attempt:
             await self._finish(Status.COMPLETED, position=self.job.duration)
 
     async def _hear(self, spool: Spool) -> None:
-        start_time = await in_thread(jobs.resume_time)(self.job)
+        start_time = await insist(jobs.resume_time, self.job)
         request = Request(self.job.language_code, self.job.options, start_time)
         async with aclosing(hear(self._engine, spool, request)) as results:
             async for result in results:
@@ -109,7 +123,7 @@ class Attempt:
             return
         # The database first: what a viewer sees as final is stored.
         seq = self.job.segment_count + 1
-        segment = await in_thread(jobs.store_final)(self.job.pk, self.job.attempt, seq, result, self.job.position)
+        segment = await insist(jobs.store_final, self.job.pk, self.job.attempt, seq, result, self.job.position)
         self.job.segment_count = seq
         self._partials.pop(result.slot, None)
         self._send(events.final(segment))
@@ -117,7 +131,7 @@ class Attempt:
     async def _beat(self) -> None:
         """Send the state every second, extend the lease several times in its length. Raises `LostClaim`."""
         lease_beat_seconds = settings.TRANSCRIBE_LEASE_SECONDS / 4
-        extended_at = timezone.now()
+        extended_at = time.monotonic()
         while True:
             try:
                 async with asyncio.timeout(min(BEAT_SECONDS, lease_beat_seconds)):
@@ -125,19 +139,18 @@ class Attempt:
             except TimeoutError:
                 pass  # the ordinary beat
             self._advance()
-            since = (timezone.now() - extended_at).total_seconds()
-            if self._look.is_set() or since >= lease_beat_seconds:
+            if self._look.is_set() or time.monotonic() - extended_at >= lease_beat_seconds:
                 self._look.clear()
-                extended_at = timezone.now()
+                extended_at = time.monotonic()
                 try:
                     await in_thread(jobs.extend_lease)(self.job.pk, self.job.attempt, self.job.position)
-                except DatabaseError:
+                except Error:
                     # It may be restarting. If it takes longer than the lease, the fence decides who goes on.
                     logger.exception("Job %s: no sign of life could be given", self.job.pk)
             self._send_status()
 
     async def _finish(self, status: Status, reason: str = "", **changes: Any) -> None:
-        await in_thread(jobs.finish)(self.job.pk, self.job.attempt, status, reason, **changes)
+        await insist(jobs.finish, self.job.pk, self.job.attempt, status, reason, **changes)
 
     def _advance(self) -> None:
         if self._spool is not None:

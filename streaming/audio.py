@@ -105,6 +105,7 @@ async def open_spool_of_file(source: Path, sample_rate: int, folder: Path, chann
     # A telephone's 8 kHz gain nothing from being 16.
     spool = Spool(folder / f"{uuid.uuid4()}.pcm", 8_000 if sample_rate == 8_000 else 16_000, channels)
     try:
+        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
         spool.path.touch()  # a reader may come before the decoder
         filling = asyncio.create_task(spool.fill(source))
         try:

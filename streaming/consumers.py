@@ -13,7 +13,8 @@ from urllib.parse import parse_qs
 from uuid import UUID
 
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.db import DatabaseError
+from django.contrib.auth.models import User
+from django.db import Error
 
 from streaming import events, jobs, origins
 from streaming.database import in_thread
@@ -21,14 +22,14 @@ from streaming.feed import Cursor
 from streaming.feeds import feeds
 from streaming.jobs import JobRefused
 from streaming.models import Job
-from streaming.people import User, current_user
+from streaming.people import current_user
 from uploads.models import Upload
 
 logger = logging.getLogger(__name__)
 
 BAD_ORIGIN, NOT_SIGNED_IN, NOT_FOUND = 1008, 4401, 4404
 MESSAGE_CHARACTERS = 64 * 1024
-AUTHORISE_SECONDS = 60.0  # between two looks whether a viewer may still watch
+AUTHORISE_SECONDS = 15.0  # between two looks whether a viewer may still watch
 
 Message = dict[str, Any]
 
@@ -47,12 +48,12 @@ class ViewerConsumer(AsyncWebsocketConsumer):
         await self.accept()
         if not origins.is_allowed(self.scope):
             await self.close(BAD_ORIGIN)
-        elif await self.user() is None:
+        elif (user := await self.user()) is None:
             await self.close(NOT_SIGNED_IN)
         else:
-            await self.open()
+            await self.open(user)
 
-    async def open(self) -> None:
+    async def open(self, user: User) -> None:
         """Begin, for somebody who is signed in."""
 
     async def disconnect(self, code: int) -> None:
@@ -74,8 +75,6 @@ class ViewerConsumer(AsyncWebsocketConsumer):
         if watching is not None:
             watching.cancel()
             await asyncio.wait({watching})
-            if not watching.cancelled() and (error := watching.exception()):
-                logger.error("A viewer of job %s was lost", self.job_id, exc_info=error)
 
     async def _watch(self, job_id: UUID, after: int) -> None:
         """Send the snapshot, then what is new whenever something is, until cancelled."""
@@ -99,11 +98,12 @@ class ViewerConsumer(AsyncWebsocketConsumer):
                         await self.send(text_data=await feed.resync(cursor, wanted))
                     for text in await feed.pending(cursor):
                         await self.send(text_data=text)
-        except DatabaseError:
-            # The browser comes again by itself, to this process or another.
-            await self.close(1013)
         except OSError:
             pass  # the viewer has left (some servers say so to who sends); `disconnect` is about to be called
+        except Exception:
+            # The database is away, or a fault of ours. The browser comes again by itself, to this process or another.
+            logger.exception("A viewer of job %s is sent away", job_id)
+            await self.close(1013)
 
     async def _may_still_watch(self, job_id: UUID) -> bool:
         user = await self.user()
@@ -130,7 +130,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
             await self.answer(user, text_data)
         except JobRefused as refusal:
             await self.send(text_data=events.encode(events.error(refusal.code, str(refusal))))
-        except DatabaseError:
+        except Error:
             message = "The server can't reach its database. Try again in a moment."
             await self.send(text_data=events.encode(events.error("unavailable", message)))
 
@@ -170,15 +170,24 @@ class ViewerConsumer(AsyncWebsocketConsumer):
 class JobConsumer(ViewerConsumer):
     """`/ws/jobs/<uuid>/[?after=<seq>]`: watches one job."""
 
-    async def open(self) -> None:
+    async def open(self, user: User) -> None:
         job_id: UUID = self.scope["url_route"]["kwargs"]["job_id"]
-        user = await self.user()
-        if user is None or await in_thread(visible_job)(user, job_id) is None:
+        if await in_thread(visible_job)(user, job_id) is None:
             await self.close(NOT_FOUND)
             return
         given = parse_qs(self.scope["query_string"].decode("latin-1")).get("after", ["0"])[0]
         # What is not a number asks for everything.
         await self.watch(job_id, int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0)
+
+
+class NowhereConsumer(AsyncWebsocketConsumer):
+    """Any other address: there is nothing."""
+
+    channel_layer_alias = ViewerConsumer.channel_layer_alias
+
+    async def connect(self) -> None:
+        await self.accept()
+        await self.close(NOT_FOUND)
 
 
 class StreamConsumer(ViewerConsumer):
@@ -240,4 +249,5 @@ def visible_upload(user: User, given: object) -> Upload | None:
 
 
 def newest_upload_named(user: User, name: str) -> Upload | None:
-    return Upload.objects.filter(owner_id=user.pk, name=name).order_by("-created_at").first()
+    # PostgreSQL knows no NUL in a text, and no recording's name has one.
+    return Upload.objects.filter(owner_id=user.pk, name=name.replace("\0", "")).order_by("-created_at").first()

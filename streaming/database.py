@@ -9,12 +9,22 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from channels.db import DatabaseSyncToAsync
+from django.core.management.base import CommandError
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 
 Parameters = ParamSpec("Parameters")
 Value = TypeVar("Value")
 
 THREADS = 4
 _executor = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
+
+
+def refuse_unmigrated() -> None:
+    """Raise `CommandError` where the database has not the tables of this version."""
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise CommandError("The database is of another version: run `manage.py migrate` first (`make run` does).")
 
 
 def in_thread(function: Callable[Parameters, Value]) -> Callable[Parameters, Awaitable[Value]]:

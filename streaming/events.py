@@ -13,7 +13,9 @@ Event = dict[str, Any]
 
 def encode(event: Event) -> str:
     """Return the text of an event as it goes over the socket."""
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+    # An error may quote half a character (\ud800), which no socket can carry.
+    return text.encode(errors="replace").decode()
 
 
 def job_object(job: Job) -> dict[str, Any]:

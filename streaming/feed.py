@@ -46,7 +46,7 @@ class Feed:
     def __init__(self, job_id: UUID) -> None:
         self.job_id = job_id
         self.seq = 0  # the number of the last final that is known here
-        self.is_loaded = False
+        self.loaded = asyncio.Event()
         self.is_gone = False
         self.is_subscribed = False
         self._attempt = 0
@@ -75,6 +75,8 @@ class Feed:
         segments = await in_thread(finals_after)(self.job_id, after)
         cursor.seq = max([min(after, self.seq), *(segment.seq for segment in segments)])
         cursor.version = self._version
+        if not self._job:
+            return events.encode(events.gone())  # deleted before it was ever read
         stored = {segment.slot: segment.seq for segment in sorted(segments, key=lambda segment: segment.seq)}
         # The database may be ahead of the messages: a partial that has become one of these finals is over.
         partials = [
@@ -113,7 +115,7 @@ class Feed:
     def apply(self, message: dict[str, Any]) -> bool:
         """Take a message of the channel layer. Returns False, and takes nothing, if something before it is missing."""
         kind, seq, text = message["kind"], message["seq"], message["text"]
-        if message["attempt"] < self._attempt:
+        if self.is_gone or message["attempt"] < self._attempt:
             return True  # of a worker that has lost the job
         if kind == "error":
             self.end()
@@ -133,20 +135,22 @@ class Feed:
     async def catch_up(self) -> None:
         """Read the job, and the finals that are missing, from the database."""
         async with self._catching_up:
+            before = self._status
             job = await in_thread(Job.objects.filter(pk=self.job_id).first)()
             if job is None:
                 self.end()
                 return
-            if not self.is_loaded:
+            if not self.loaded.is_set():
                 self.seq = job.segment_count  # who joins reads the finals before it by himself
-                self.is_loaded = True
             while segments := await in_thread(finals_after)(self.job_id, self.seq, PAGE):
                 for segment in segments:
                     self._partials.pop(segment.slot, None)
                     self._append(segment.seq, events.encode(events.final(segment)))
-            if job.attempt >= self._attempt:
+            # A state that came as a message in the meantime is newer than the row.
+            if self._status is before and job.attempt >= self._attempt:
                 self._set_attempt(job.attempt)
                 self._set_status(events.status(job))
+            self.loaded.set()  # from here on messages are taken
 
     def is_behind(self, row: dict[str, Any]) -> bool:
         """Whether the job's row in the database (some of its values) has something that no message told."""

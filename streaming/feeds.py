@@ -6,13 +6,13 @@ Consumers join and leave here. Without a channel layer viewers still get everyth
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from channels.layers import get_channel_layer
-from django.db import DatabaseError
+from django.db import Error
 
 from streaming import broadcast
 from streaming.database import in_thread
@@ -31,8 +31,9 @@ class Feeds:
         # Each lives as long as somebody joins, watches or leaves that job.
         self._locks: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
         self._channel = ""
+        self._has_channel = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._catching_up: set[asyncio.Task[None]] = set()
+        self._short_tasks: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def watch(self, job_id: UUID, after: int) -> AsyncIterator[tuple[Feed, Cursor, str]]:
@@ -53,23 +54,19 @@ class Feeds:
         """Subscribe first, then read: what is stored between the two is not lost, and what comes is a message."""
         feed = Feed(job_id)
         self._feeds[job_id] = feed
-        if not self._tasks:
-            self._channel = ""
-            ready = asyncio.Event()
-            self._tasks = [asyncio.create_task(self._receive(ready)), asyncio.create_task(self._look())]
-            try:
-                async with asyncio.timeout(LAYER_TIMEOUT_SECONDS):
-                    await ready.wait()
-            except TimeoutError:
-                pass  # subscribed later, by _look
-        await self._subscribe(feed)
         try:
+            if not self._tasks:
+                self._has_channel.clear()
+                self._tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._look())]
+            with suppress(TimeoutError):  # subscribed later, by _look
+                async with asyncio.timeout(LAYER_TIMEOUT_SECONDS):
+                    await self._has_channel.wait()
+            await self._subscribe(feed)
             await feed.catch_up()
         except BaseException:
+            # The viewer has left in this moment, or the database is away: whoever comes next begins anew.
             await self._close(job_id)
             raise
-        # Partials are nowhere but with the worker that runs the job.
-        await broadcast.send(broadcast.RUNNERS, broadcast.ring("join", job_id))
         return feed
 
     async def _close(self, job_id: UUID) -> None:
@@ -81,60 +78,69 @@ class Feeds:
             except Exception:  # whatever the layer's client raises: messages that still come are ignored
                 logger.warning("The channel layer did not end a subscription", exc_info=True)
         if not self._feeds:
-            for task in [*self._tasks, *self._catching_up]:
+            for task in [*self._tasks, *self._short_tasks]:
                 task.cancel()
             self._tasks = []
 
     async def _subscribe(self, feed: Feed) -> None:
-        if not self._channel:
+        if not self._has_channel.is_set():
             return
         try:
             async with asyncio.timeout(LAYER_TIMEOUT_SECONDS):
                 await get_channel_layer().group_add(broadcast.feed_group(feed.job_id), self._channel)
-            feed.is_subscribed = True
         except Exception as error:  # whatever the layer's client raises: _look tries again
             logger.warning("The channel layer took no subscription: %r", error)
+            return
+        feed.is_subscribed = True
+        # Partials are nowhere but with the worker that runs the job; a feed that has not loaded would drop the answer.
+        self._keep(asyncio.create_task(self._ask_for_partials(feed)))
 
-    async def _receive(self, ready: asyncio.Event) -> None:
+    async def _ask_for_partials(self, feed: Feed) -> None:
+        await feed.loaded.wait()
+        await broadcast.send(broadcast.RUNNERS, broadcast.ring("join", feed.job_id))
+
+    async def _receive(self) -> None:
         """Give messages to their feeds, for ever; the channel layer may come and go."""
         layer = get_channel_layer()
         while True:
             try:
                 self._channel = await layer.new_channel()
-                ready.set()
+                self._has_channel.set()
                 while True:
                     self._dispatch(await layer.receive(self._channel))
             except Exception:  # whatever the layer's client raises: viewers are served from the database
                 logger.exception("The channel layer did not answer; trying again")
-                self._channel = ""
+                self._has_channel.clear()
                 for feed in self._feeds.values():
                     feed.is_subscribed = False
                 await asyncio.sleep(LOOK_SECONDS)
 
     def _dispatch(self, message: dict[str, Any]) -> None:
         feed = self._feeds.get(UUID(message["job"]))
-        if feed is not None and feed.is_loaded and not feed.apply(message):
+        if feed is not None and feed.loaded.is_set() and not feed.apply(message):
             self._catch_up(feed)
 
     def _catch_up(self, feed: Feed) -> None:
         async def catch_up() -> None:
             try:
                 await feed.catch_up()
-            except DatabaseError:
+            except Error:
                 logger.exception("A feed could not be read; the next look does")
 
-        task = asyncio.create_task(catch_up())
-        self._catching_up.add(task)
-        task.add_done_callback(self._catching_up.discard)
+        self._keep(asyncio.create_task(catch_up()))
+
+    def _keep(self, task: "asyncio.Task[None]") -> None:
+        self._short_tasks.add(task)
+        task.add_done_callback(self._short_tasks.discard)
 
     async def _look(self) -> None:
         """Compare all feeds with the database in one query, for ever."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            feeds = [feed for feed in self._feeds.values() if feed.is_loaded and not feed.is_gone]
+            feeds = [feed for feed in self._feeds.values() if feed.loaded.is_set() and not feed.is_gone]
             try:
                 rows = await in_thread(rows_of)([feed.job_id for feed in feeds])
-            except DatabaseError:
+            except Error:
                 logger.exception("The feeds could not be compared with the database; trying again")
                 continue
             for feed in feeds:
@@ -143,8 +149,11 @@ class Feeds:
                     feed.end()
                 elif feed.is_behind(row):
                     self._catch_up(feed)
+            for feed in feeds:
                 if not feed.is_subscribed:
                     await self._subscribe(feed)
+                    if not feed.is_subscribed:
+                        break  # the layer is away, for the others as well
 
 
 def rows_of(job_ids: list[UUID]) -> dict[UUID, dict[str, Any]]:

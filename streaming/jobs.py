@@ -17,7 +17,8 @@ from streaming.engines import engine_class
 from streaming.engines.base import EngineError
 from streaming.models import Job, Segment, Status
 from streaming.transcripts import Result
-from uploads.models import Upload
+from uploads import recordings
+from uploads.models import Upload, may
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
@@ -43,6 +44,11 @@ def may_change(user: "User | AnonymousUser", job: Job) -> bool:
 def may_delete(user: "User | AnonymousUser", job: Job) -> bool:
     """Whether this person may delete a job that they may see."""
     return job.owner_id == user.pk or (user.is_staff and user.has_perm("streaming.delete_job"))
+
+
+def may_delete_upload(user: "User | AnonymousUser", upload: Upload) -> bool:
+    """Whether this person may delete a recording that they may see, which takes its jobs with it."""
+    return may(user, "delete", upload) and (upload.owner_id == user.pk or user.has_perm("streaming.delete_job"))
 
 
 def may_start(user: "User | AnonymousUser", upload: Upload) -> bool:
@@ -83,7 +89,8 @@ def start(
                 duration=upload.duration,
             )
     except IntegrityError:
-        same = Job.objects.filter(owner_id=upload.owner_id, request_id=request_id).first()
+        mine = Job.objects.filter(owner_id=upload.owner_id, request_id=request_id)
+        same = mine.first() if request_id is not None else None
         if same is None:  # not the same request: the upload was deleted in this moment
             raise JobRefused("not_found", "This recording is no longer there.") from None
         if same.upload_id != upload.pk:
@@ -109,11 +116,21 @@ def retry(job: Job) -> Job:
 
 def delete(job: Job) -> None:
     """Delete a job and its transcript, whatever it is doing."""
-    attempt, seq = job.attempt + 1, job.segment_count
-    Job.objects.filter(pk=job.pk).delete()
-    gone = broadcast.envelope(job.pk, attempt, seq, events.gone())
-    broadcast.send_after_commit(broadcast.feed_group(job.pk), gone)
-    broadcast.send_after_commit(broadcast.RUNNERS, broadcast.ring("stop", job.pk))
+    with transaction.atomic():
+        mine = Job.objects.filter(pk=job.pk)
+        mine.fence()  # no final is stored while its job is being deleted
+        mine.delete()
+        gone = broadcast.envelope(job.pk, job.attempt + 1, job.segment_count, events.gone())
+        broadcast.send_after_commit(broadcast.feed_group(job.pk), gone)
+        broadcast.send_after_commit(broadcast.RUNNERS, broadcast.ring("stop", job.pk))
+
+
+def delete_upload(upload: Upload) -> None:
+    """Delete a recording with its jobs and their transcripts, whatever they are doing."""
+    with transaction.atomic():
+        for job in upload.jobs.all():
+            delete(job)
+        recordings.delete(upload)
 
 
 def _told(job: Job, about: str) -> Job:
@@ -180,8 +197,9 @@ def resume_time(job: Job) -> float:
 
 
 def set_duration(job: Job, duration: float) -> None:
-    """Correct the length of a recording, now that all of it was decoded."""
-    Job.objects.filter(pk=job.pk).update(duration=duration)
+    """Correct the length of a recording, now that all of it was decoded. Raises `LostClaim`."""
+    if not Job.objects.filter(pk=job.pk).held(job.attempt).update(duration=duration):
+        raise LostClaim
     Upload.objects.filter(pk=job.upload_id).update(duration=duration)
 
 

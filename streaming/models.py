@@ -63,6 +63,10 @@ class JobQuerySet(models.QuerySet["Job"]):
             failure_reason="",
         )
 
+    def fence(self) -> int:
+        """Take jobs from whoever holds them, in any state."""
+        return self.update(attempt=F("attempt") + 1, worker="", lease_expires_at=None)
+
     def cancel(self) -> int:
         """queued, running → cancelled. The worker that runs it finds its attempt gone."""
         return self.filter(status__in=ACTIVE).update(

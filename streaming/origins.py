@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+from django.utils.http import is_same_domain
 
 
 def is_allowed(scope: Mapping[str, Any]) -> bool:
@@ -16,5 +18,13 @@ def is_allowed(scope: Mapping[str, Any]) -> bool:
         return True
     origin = headers[b"origin"].decode("latin-1").lower()
     scheme = "https" if scope.get("scheme") == "wss" else "http"
-    own = f"{scheme}://{headers.get(b'host', b'').decode('latin-1').lower()}"
-    return origin == own or origin in settings.CSRF_TRUSTED_ORIGINS
+    host = headers.get(b"host", b"").decode("latin-1").lower()
+    is_own = origin == f"{scheme}://{host}" and validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS)
+    return is_own or any(is_same(origin, trusted.lower()) for trusted in settings.CSRF_TRUSTED_ORIGINS)
+
+
+def is_same(origin: str, trusted: str) -> bool:
+    """Return whether an origin is one that the setting names, `https://*.example.org` as in Django."""
+    scheme, _, host = origin.partition("://")
+    trusted_scheme, _, trusted_host = trusted.partition("://")
+    return scheme == trusted_scheme and is_same_domain(host, trusted_host.removeprefix("*"))

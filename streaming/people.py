@@ -7,8 +7,6 @@ from django.contrib.auth import get_user
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 
-__all__ = ["User", "current_user"]
-
 
 def current_user(session_key: str | None) -> User | None:
     """Return the person of a session, or None once it has ended (signed out, expired, password changed, blocked)."""

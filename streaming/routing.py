@@ -1,8 +1,9 @@
-from django.urls import path
+from django.urls import path, re_path
 
-from streaming.consumers import JobConsumer, StreamConsumer
+from streaming.consumers import JobConsumer, NowhereConsumer, StreamConsumer
 
 websocket_urlpatterns = [
     path("ws/jobs/<uuid:job_id>/", JobConsumer.as_asgi()),
     path("ws/stream/", StreamConsumer.as_asgi()),
+    re_path("", NowhereConsumer.as_asgi()),
 ]

@@ -6,11 +6,12 @@ A ring over the channel layer says that there is work; a ring that was lost cost
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from uuid import UUID
 
 from channels.layers import get_channel_layer
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import Error
 
 from streaming import broadcast, jobs, workers
 from streaming.attempt import Attempt
@@ -49,9 +50,9 @@ class Runner:
                     self._rung.clear()
                     try:
                         await self.look_for_work()
-                    except DatabaseError:
-                        # It may be restarting; the jobs are safe in it.
-                        logger.exception("The database did not answer; trying again")
+                    except (Error, OSError):
+                        # The database may be restarting, or the process out of files: the jobs are safe.
+                        logger.exception("No work could be looked for; trying again")
                     try:
                         async with asyncio.timeout(LOOK_SECONDS):
                             await self._rung.wait()
@@ -69,7 +70,7 @@ class Runner:
             self._looked_for_dead_at = time.monotonic()
             if dead := workers.dead_workers():
                 freed = await in_thread(jobs.free_jobs_of)(dead)
-                workers.forget(dead)
+                await asyncio.to_thread(workers.forget, dead)
                 logger.info("Took over %d jobs of %d workers that died here", freed, len(dead))
         while len(self._tasks) < self._max_jobs:
             job = await in_thread(jobs.claim_next)(self._worker.name)
@@ -78,16 +79,23 @@ class Runner:
             await self._begin(job)
 
     async def _warm_up(self) -> None:
-        engine = settings.TRANSCRIBE_DEFAULT_ENGINE
-        self._engines[engine] = engine_class(engine)()
-        await self._engines[engine].warm_up()
+        name = settings.TRANSCRIBE_DEFAULT_ENGINE
+        try:
+            engine = engine_class(name)()
+        except ImportError:
+            logger.exception("The engine %s cannot be had; its jobs will fail", name)
+            return
+        self._engines[name] = engine
+        await engine.warm_up()
 
     async def _begin(self, job: Job) -> None:
         try:
             engine = self._engines.get(job.engine) or engine_class(job.engine)()
-        except EngineError as error:
+        except (EngineError, ImportError) as error:
             # The site has lost an engine since the job was started.
-            await in_thread(jobs.finish)(job.pk, job.attempt, Status.FAILED, str(error))
+            logger.exception("Job %s: its engine cannot be had", job.pk)
+            with suppress(jobs.LostClaim):  # cancelled in this moment
+                await in_thread(jobs.finish)(job.pk, job.attempt, Status.FAILED, str(error))
             return
         self._engines[job.engine] = engine
         attempt = Attempt(job, engine, self._worker.folder, self._outbox.put)
@@ -114,7 +122,7 @@ class Runner:
         for attempt in running.values():
             try:
                 await in_thread(jobs.hand_back)(attempt.job.pk, attempt.job.attempt)
-            except DatabaseError:
+            except Error:
                 logger.exception("Job %s could not be handed back; its lease will run out", attempt.job.pk)
         for engine in self._engines.values():
             await engine.aclose()

@@ -6,6 +6,7 @@ urlpatterns = [
     path("", views.library, name="library"),
     path("sample/", views.add_sample, name="sample"),
     path("uploads/<uuid:pk>/", views.upload, name="upload"),
+    path("uploads/<uuid:pk>/delete/", views.delete_upload, name="upload-delete"),
     path("uploads/<uuid:pk>/jobs/", views.create_job, name="job-create"),
     path("jobs/", views.history, name="jobs"),
     path("jobs/<uuid:pk>/", views.job, name="job"),

@@ -15,14 +15,14 @@ from django.db.models import OuterRef, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from streaming import events, exports, jobs
 from streaming.forms import HistoryForm, StartForm
 from streaming.models import Job
 from streaming.samples import SAMPLE_NAME, sample_path
 from uploads import answers, recordings
-from uploads.models import Upload
+from uploads.models import Upload, may
 
 PAGE_LENGTH = 30
 STATUS_OF_REFUSAL = {"not_found": 404, "conflict": 409}
@@ -65,12 +65,26 @@ def upload(request: HttpRequest, pk: UUID) -> HttpResponse:
 def _upload_page(request: HttpRequest, found: Upload, form: StartForm, status: int = 200) -> HttpResponse:
     context = {
         "upload": found,
-        "jobs": found.jobs.all(),
+        "jobs": found.jobs.visible_to(request.user),
         "form": form,
         "can_start": jobs.may_start(request.user, found),
-        "can_change": found.owner_id == request.user.pk or request.user.has_perm("uploads.change_upload"),
+        "can_change": may(request.user, "change", found),
+        "can_delete": jobs.may_delete_upload(request.user, found),
     }
     return render(request, "uploads/upload.html", context, status=status)
+
+
+@require_POST
+def delete_upload(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Delete a recording with all that was made of it."""
+    found = get_object_or_404(Upload.objects.visible_to(request.user), pk=pk)
+    if not jobs.may_delete_upload(request.user, found):
+        raise PermissionDenied
+    jobs.delete_upload(found)
+    if answers.wants_json(request):
+        return HttpResponse(status=204)
+    messages.success(request, f"{found.name} and its transcripts are deleted.")
+    return redirect("library")
 
 
 @require_POST
@@ -152,7 +166,7 @@ def delete(request: HttpRequest, pk: UUID) -> HttpResponse:
     return redirect(found.upload)
 
 
-@require_GET
+@require_safe
 def transcript(request: HttpRequest, pk: UUID, format: str) -> HttpResponse:
     """The transcript as a file; of a running job, as far as it is."""
     found = _job(request, pk)

@@ -6,8 +6,8 @@ while those on other machines are noticed by their lease.
 """
 
 import fcntl
+import logging
 import shutil
-import socket
 import uuid
 from pathlib import Path
 from types import TracebackType
@@ -15,12 +15,14 @@ from typing import IO
 
 from django.conf import settings
 
+logger = logging.getLogger(__name__)
+
 
 class Worker:
     """The identity of a worker; a context manager that holds the lock and the folder."""
 
     def __init__(self) -> None:
-        self.name = f"{socket.gethostname()}/{uuid.uuid4().hex}"
+        self.name = uuid.uuid4().hex
         self.folder = folder_of(self.name)
         self._lock: IO[bytes] | None = None
 
@@ -30,8 +32,6 @@ class Worker:
         new.mkdir(parents=True)
         self._lock = open(new / "lock", "wb")
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._lock.write(self.name.encode())
-        self._lock.flush()
         new.rename(self.folder)
         return self
 
@@ -44,7 +44,7 @@ class Worker:
 
 
 def folder_of(name: str) -> Path:
-    return Path(settings.DATA_DIR) / "workers" / name.rsplit("/", 1)[-1]
+    return Path(settings.DATA_DIR) / "workers" / name
 
 
 def dead_workers() -> list[str]:
@@ -56,11 +56,14 @@ def dead_workers() -> list[str]:
         try:
             with open(lock, "rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                dead.append(file.read().decode())
+            dead.append(lock.parent.name)
         except BlockingIOError:
             continue  # it lives
         except FileNotFoundError:
             continue  # it ended well in this moment
+        except OSError as error:
+            # Not ours to read, or a file system without locks: the lease will tell.
+            logger.warning("Whether the worker of %s lives can't be seen: %s", lock, error)
     return dead
 
 

@@ -8,7 +8,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from transcribe_site import environment
-from transcribe_site.settings import kept_secret_key
+from transcribe_site.settings import kept_secret_key, usable
 
 ROOT = Path(__file__).parent.parent
 
@@ -65,11 +65,24 @@ def test_the_readme_has_every_setting_with_its_default() -> None:
 
 
 def test_the_secret_key_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "secret_key"
+    path = tmp_path / "secret_key"
     key = kept_secret_key(path)
     assert len(key) >= 50
     assert kept_secret_key(path) == key
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_data_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    folder = usable(tmp_path / "new" / "data")
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert usable(folder) == folder
+
+
+def test_a_data_folder_that_cannot_be_one_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "inside"):
+        with pytest.raises(ImproperlyConfigured, match="can't be written"):
+            usable(folder)
 
 
 def test_an_empty_secret_key_file_is_not_a_key(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 pytestmark = pytest.mark.django_db
 
-OPEN = {"healthz", "login", "logout"}  # to sign out when one is signed out does no harm
+OPEN = {"login", "logout"}  # to sign out when one is signed out does no harm
 ARGUMENTS = {"pk": UUID(int=4), "format": "txt"}
 
 

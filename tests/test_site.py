@@ -185,6 +185,41 @@ def test_a_large_upload_and_a_reader_who_does_not_read_cost_little_memory(site: 
     large.unlink()
 
 
+def test_a_viewer_who_does_not_read_costs_no_memory_and_gets_all_finals_later(site: Site, visitor: Visitor) -> None:
+    """What waits for a socket waits in the feed, where partials replace each other, and not in the server's buffers."""
+    job = visitor.start(visitor.upload(recordings.speech("beckett")))
+    wait_until(lambda: status(site) == "completed", 90, "the end of the job")
+    with visitor.watch(job) as idle, visitor.watch(job) as reader:
+        before = peak_mib(site)
+        for _ in range(3000):  # each is answered by a snapshot of some KB, which `idle` does not read
+            idle.send('{"type": "sync", "after": 0}')
+            reader.send('{"type": "sync", "after": 0}')
+            reader.recv(timeout=30)
+        assert peak_mib(site) - before < 40
+        assert next(events(idle))["type"] == "snapshot"
+
+
+def test_a_message_that_no_socket_can_carry_back_is_answered_all_the_same(site: Site, visitor: Visitor) -> None:
+    upload = visitor.upload(recordings.speech("beckett"))
+    cookie = {"Cookie": f"sessionid={visitor.http.cookies['sessionid']}"}
+    with connect(f"ws{site.url[4:]}/ws/stream/", additional_headers=cookie, origin=site.url) as socket:  # type: ignore[arg-type]
+        for _ in range(2):
+            socket.send('{"type": "start", "upload": "%s", "engine": "\\ud800"}' % upload)  # noqa: UP031
+            assert next(events(socket))["type"] == "error"
+
+
+def test_a_connection_that_is_cut_before_it_has_asked_is_forgotten(site: Site, visitor: Visitor) -> None:
+    assert site.process is not None
+    host, port = site.url.removeprefix("http://").split(":")
+    descriptors = Path(f"/proc/{site.process.pid}/fd")
+    before = len(list(descriptors.iterdir()))
+    for _ in range(50):
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: loc")
+    wait_until(lambda: len(list(descriptors.iterdir())) <= before + 2, what="forgetting the connections")
+    assert "Traceback" not in site.log()
+
+
 def test_every_close_code_reaches_the_browser(site: Site, visitor: Visitor) -> None:
     cookie = {"Cookie": f"sessionid={visitor.http.cookies['sessionid']}"}
     path = f"/ws/jobs/{uuid4()}/"
@@ -203,7 +238,8 @@ def test_every_close_code_reaches_the_browser(site: Site, visitor: Visitor) -> N
 
 
 def test_healthz_answers_without_a_sign_in_and_everything_else_asks_for_one(site: Site) -> None:
-    assert httpx.get(f"{site.url}/healthz").text == "ok\n"
+    answer = httpx.get(f"{site.url}/healthz", headers={"Host": "of.a.load.balancer"})
+    assert (answer.status_code, answer.text) == (200, "ok\n")
     for address in ("/", "/jobs/", "/admin/", "/accounts/password/"):
         answer = httpx.get(f"{site.url}{address}")
         assert (answer.status_code, "login" in answer.headers.get("location", "")) == (302, True), address

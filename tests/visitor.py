@@ -45,7 +45,9 @@ class Visitor:
     def watch(self, job: str, after: int = 0) -> ClientConnection:
         cookie = f"sessionid={self.http.cookies['sessionid']}"
         url = f"{self.site.url.replace('http', 'ws', 1)}/ws/jobs/{job}/?after={after}"
-        return connect(url, additional_headers={"Cookie": cookie}, origin=self.site.url, max_size=None)  # type: ignore[arg-type]
+        return connect(
+            url, additional_headers={"Cookie": cookie}, origin=self.site.url, max_size=None, ping_interval=None
+        )  # type: ignore[arg-type]
 
     def transcript(self, job: str) -> str:
         return self.http.get(f"/jobs/{job}/transcript.txt").text

@@ -1,11 +1,52 @@
-"""The sign-in that everything is behind."""
+"""What every request passes: whether the process lives, the sign-in, and errors that a program can read."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.middleware import LoginRequiredMiddleware
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.deprecation import MiddlewareMixin
 
 from uploads.answers import wants_json
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+CHARSETS = {"utf-8", "utf8", "us-ascii", "iso-8859-1"}
+SENTENCES = {
+    400: "The request can't be understood.",
+    403: "You may not do this, or the page is out of date: load it again.",
+    404: "There is nothing here, or nothing that is yours.",
+    405: "This can't be done here in this way.",
+    500: "Something in the program went wrong.",
+}
+
+
+def health(get_response: GetResponse) -> GetResponse:
+    """Answer /healthz as soon as the process answers at all: whatever the Host, without database or session."""
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        if request.path == "/healthz":
+            return HttpResponse("ok\n", content_type="text/plain")
+        return get_response(request)
+
+    return answer
+
+
+class JsonErrorsMiddleware(MiddlewareMixin):
+    """Gives a program that asks for JSON the error as JSON, where there is only a page for people."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:
+        """Refuse forms in encodings that no browser sends: Python has some that decode to nothing like text."""
+        if (request.content_params or {}).get("charset", "utf-8").lower() in CHARSETS:
+            return None
+        return HttpResponse("Send text as UTF-8.", status=400, content_type="text/plain")
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        sentence = SENTENCES.get(response.status_code)
+        if sentence is None or response.get("Content-Type") == "application/json" or not wants_json(request):
+            return response
+        kept = {name: response[name] for name in ("Allow",) if name in response}
+        return JsonResponse({"error": sentence}, status=response.status_code, headers=kept)
 
 
 class SignInMiddleware(LoginRequiredMiddleware):

@@ -53,18 +53,52 @@ class SetAside:
         self._content.close()
 
 
-class Request(WebRequest):
-    """A request that knows the longest body it may have, and when its client has read enough to get more."""
+class Flow:
+    """A connection that an application waits for: what the client has not read yet is in the transport's buffer, and
+    the transport says when that is full.
+    """
+
+    _has_producer = False
+    _has_room: asyncio.Event
+
+    async def drained(self) -> None:
+        """Wait until the client has read enough. Returns at once if it is gone."""
+        if not self._has_producer:
+            self._has_room = asyncio.Event()
+            self._has_room.set()
+            self._has_producer = True
+            self.begin_flow()
+        await self._has_room.wait()
+
+    def begin_flow(self) -> None:
+        self.registerProducer(self, True)  # type: ignore[attr-defined]
+
+    def pauseProducing(self) -> None:
+        self._has_room.clear()
+
+    def resumeProducing(self) -> None:
+        self._has_room.set()
+
+    def stopProducing(self) -> None:
+        self._has_room.set()
+
+    def let_go(self) -> None:
+        """Let nobody wait any longer: the connection ends."""
+        if self._has_producer:
+            self._has_producer = False
+            self._has_room.set()
+            self.unregisterProducer()  # type: ignore[attr-defined]
+
+
+class Request(Flow, WebRequest):
+    """A request that knows the longest body it may have."""
 
     content: Any
     set_aside: Any = None
+    _is_refused = False
 
     def gotLength(self, length: int | None) -> None:
         self._left = self.channel.factory.server.max_body_bytes
-        self._is_refused = False
-        self._has_producer = False
-        self._flowing = asyncio.Event()
-        self._flowing.set()
         super().gotLength(length)
         if length is not None and length > self._left:
             self._refuse()
@@ -91,45 +125,44 @@ class Request(WebRequest):
         if self._is_refused:
             self.channel.transport.loseConnection()
             return
-        if not self.requestHeaders.hasHeader(b"Upgrade"):
-            self.set_aside, self.content = self.content, SetAside(self.content)
-            self.set_aside.seek(0)
+        self.body_bytes = self.content.tell()
+        self.set_aside, self.content = self.content, SetAside(self.content)
+        self.set_aside.seek(0)
         super().requestReceived(command, path, version)
 
-    # What the client has not read yet is in the transport's buffer, and the transport says when that is full.
-
-    async def drained(self) -> None:
-        """Wait until the client has read enough. Returns at once if it is gone."""
-        if not self._has_producer and self.channel is not None:
-            self._has_producer = True
-            self.registerProducer(self, True)
-        await self._flowing.wait()
-
-    def pauseProducing(self) -> None:
-        self._flowing.clear()
-
-    def resumeProducing(self) -> None:
-        self._flowing.set()
-
-    def stopProducing(self) -> None:
-        self._flowing.set()
-
     def finish(self) -> None:
-        if self._has_producer:
-            self._has_producer = False
-            self.unregisterProducer()
+        self.let_go()
         super().finish()
 
     def connectionLost(self, reason: Any) -> None:
-        self._flowing.set()
+        self.let_go()
         super().connectionLost(reason)
 
 
-class Socket(WebSocketProtocol):
+class Socket(Flow, WebSocketProtocol):
     """A WebSocket that can be closed with every code of RFC 6455; autobahn's own `sendClose` refuses 1008 to 1013."""
+
+    maxMessagePayloadSize: int
 
     def serverClose(self, code: int | None = None) -> None:
         self.sendCloseFrame(code=1000 if code is None else code)
+
+    def begin_flow(self) -> None:
+        # The HTTP channel that the socket began as has left itself behind as producer.
+        self.transport.unregisterProducer()
+        super().begin_flow()
+
+    def serverSend(self, content: Any, binary: bool = False) -> None:
+        """Send a message of any length: the limit is for what comes in, though autobahn takes it for both."""
+        limit, self.maxMessagePayloadSize = self.maxMessagePayloadSize, 0
+        try:
+            super().serverSend(content, binary)
+        finally:
+            self.maxMessagePayloadSize = limit
+
+    def onClose(self, wasClean: bool, code: int, reason: str) -> None:
+        self.let_go()
+        super().onClose(wasClean, code, reason)
 
 
 class SocketFactory(WebSocketFactory):
@@ -187,6 +220,7 @@ class Server(daphne.server.Server):
         self.max_body_bytes = max_body_bytes
         self._on_listening = on_listening
         self._on_stop = on_stop
+        self.failure = ""  # why it could not listen
 
     def run(self) -> None:
         # There is no other way to choose them.
@@ -194,6 +228,10 @@ class Server(daphne.server.Server):
         daphne.server.WebSocketFactory = SocketFactory
         reactor.addSystemEventTrigger("before", "shutdown", self._stop)
         super().run()
+
+    def listen_error(self, failure: Any) -> None:
+        self.failure = failure.getErrorMessage()
+        super().listen_error(failure)
 
     def listen_success(self, port: Any) -> None:
         super().listen_success(port)
@@ -203,11 +241,15 @@ class Server(daphne.server.Server):
         content = getattr(protocol, "set_aside", None)
         if content is not None:
             scope[BODY] = content
+            if not any(name == b"content-length" for name, _ in scope["headers"]):
+                # A chunked body has come to its end: its length is known now, and Django asks for it.
+                scope["headers"].append((b"content-length", b"%d" % protocol.body_bytes))
         return super().create_application(protocol, scope)
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         await super().handle_reply(protocol, message)
-        if message.get("more_body") and isinstance(protocol, Request):
+        is_more = message.get("more_body") or message["type"] == "websocket.send"
+        if is_more and isinstance(protocol, Flow) and "disconnected" not in self.connections[protocol]:
             await protocol.drained()
 
     def _stop(self) -> defer.Deferred:

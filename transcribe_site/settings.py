@@ -27,17 +27,29 @@ MAX_AUDIO_SECONDS = 12 * 3600  # of decoded sound: a small file can hold days of
 HOST, PORT = ENV["HOST"], ENV["PORT"]
 
 
+def usable(folder: Path) -> Path:
+    """Return a folder that is there: made, if it has to be, for its owner alone."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for inner in ("static", "incoming"):
+            (folder / inner).mkdir(exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"TRANSCRIBE_DATA_DIR={str(folder)!r}: can't be written: {error.strerror}."
+        ) from error
+    return folder
+
+
 def kept_secret_key(path: Path) -> str:
     """Return the key in the file at `path`, made at the first start and readable by its owner only."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         # O_EXCL: of two processes that start at once, one makes the key and the other reads it.
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(50))
     except FileExistsError:
         pass  # made at an earlier start
     except OSError as error:
-        raise ImproperlyConfigured(f"TRANSCRIBE_DATA_DIR={str(path.parent)!r}: can't be written: {error}.") from error
+        raise ImproperlyConfigured(f"{path} can't be written: {error.strerror}.") from error
     key = path.read_text()
     if not key:
         raise ImproperlyConfigured(f"{path} is empty. Delete it, and a new key is made at the next start.")
@@ -45,7 +57,7 @@ def kept_secret_key(path: Path) -> str:
 
 
 # Django.
-SECRET_KEY = ENV["SECRET_KEY"] or kept_secret_key(DATA_DIR / "secret_key")
+SECRET_KEY = ENV["SECRET_KEY"] or kept_secret_key(usable(DATA_DIR) / "secret_key")
 DEBUG = ENV["DEBUG"]
 ALLOWED_HOSTS = ENV["ALLOWED_HOSTS"]
 CSRF_TRUSTED_ORIGINS = ENV["CSRF_TRUSTED_ORIGINS"]
@@ -70,9 +82,11 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
 ]
 MIDDLEWARE = [
+    "transcribe_site.middleware.health",
     "django.middleware.security.SecurityMiddleware",
     "transcribe_site.static.StaticFilesMiddleware",
     "csp.middleware.CSPMiddleware",
+    "transcribe_site.middleware.JsonErrorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -97,12 +111,11 @@ TEMPLATES = [
 ]
 
 # Database: SQLite, set up so that readers and one writer don't stand in each other's way, or PostgreSQL.
-DATABASES = {
-    "default": dj_database_url.parse(
-        ENV["DATABASE_URL"] or f"sqlite:///{DATA_DIR / 'db.sqlite3'}", conn_health_checks=True
-    )
-}
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+DATABASES = {"default": dj_database_url.parse(ENV["DATABASE_URL"] or f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    # Connections are taken from a pool: threads come and go with requests.
+    DATABASES["default"]["OPTIONS"] = {"pool": True}
+elif DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
@@ -130,9 +143,9 @@ STORAGES = {
     "staticfiles": {"BACKEND": "transcribe_site.static.HashedStaticFilesStorage"},
 }
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "incoming"
-for folder in (STATIC_ROOT, FILE_UPLOAD_TEMP_DIR):
-    folder.mkdir(parents=True, exist_ok=True)
+usable(DATA_DIR)
 FILE_UPLOAD_PERMISSIONS = 0o600
+FILE_UPLOAD_HANDLERS = ["uploads.handlers.DiskUploadHandler"]
 
 # People.
 LOGIN_URL = "login"

@@ -4,8 +4,6 @@ from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import include, path
 
-from transcribe_site import views
-
 urlpatterns = [
     path("", include("streaming.urls")),
     path("", include("uploads.urls")),
@@ -14,5 +12,4 @@ urlpatterns = [
     path("accounts/password/", auth.PasswordChangeView.as_view(), name="password_change"),
     path("accounts/password/done/", auth.PasswordChangeDoneView.as_view(), name="password_change_done"),
     path("admin/", admin.site.urls),
-    path("healthz", views.healthz, name="healthz"),
 ]

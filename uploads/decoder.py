@@ -57,8 +57,10 @@ def limit(output_bytes: int) -> None:
     most = {"AS": MEMORY_BYTES, "CPU": CPU_SECONDS, "FSIZE": output_bytes, "NOFILE": 32, "CORE": 0}
     for name, value in most.items():
         # Not every system has every limit (macOS has no RLIMIT_AS), and one that is lower already stays.
+        # At the lower limit of time comes SIGXCPU, which says what it is; at the upper one SIGKILL.
+        upper = value + 5 if name == "CPU" else value
         with contextlib.suppress(AttributeError, ValueError, OSError):
-            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
+            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, upper))
 
 
 def die_with(parent: int) -> None:

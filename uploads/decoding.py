@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asgiref.sync import async_to_sync
 from django.conf import settings
 
 from uploads import kinds, processes
@@ -57,7 +56,8 @@ class Probe:
 
 def probe(path: Path) -> Probe:
     """Return what is in a file whose sound can be decoded. Raises DecodingError for any other."""
-    return async_to_sync(_probe)(path)
+    # On a loop of its own: the server's may stop while a request waits here.
+    return asyncio.run(_probe(path))
 
 
 async def _probe(path: Path) -> Probe:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+DISK_FULL = "The server's disk is full. Nothing was stored; try again later."
+MIN_SAMPLE_RATE = 2_000  # Hz; a small file of less would be hours of nothing
 MIN_SECONDS = 0.1  # less is no recording; what looks like one by chance is mostly shorter
 
 
@@ -50,7 +52,7 @@ def store(owner: "User | AnonymousUser", file: File, name: str) -> Upload:
         if not _is_full(error):
             raise
         logger.error("A recording of %s bytes can't be stored: %s", file.size, error)
-        raise RecordingRefused("The server's disk is full. Nothing was stored; try again later.", 507) from error
+        raise RecordingRefused(DISK_FULL, 507) from error
     return upload
 
 
@@ -89,6 +91,8 @@ def _probe(path: Path) -> decoding.Probe:
         raise RecordingRefused(f"{reason} {kinds.WHAT_WORKS}", 415) from error
     if found.duration < MIN_SECONDS:
         raise RecordingRefused(f"There is next to no sound in this file. {kinds.WHAT_WORKS}", 415)
+    if found.sample_rate < MIN_SAMPLE_RATE:
+        raise RecordingRefused(f"Nothing can be heard at {found.sample_rate} samples a second. {kinds.WHAT_WORKS}", 415)
     if found.duration > settings.MAX_AUDIO_SECONDS:
         hours = settings.MAX_AUDIO_SECONDS / 3600
         most = f"{hours:g} hour{'' if hours == 1 else 's'}"

@@ -5,7 +5,6 @@ from uploads import views
 urlpatterns = [
     path("uploads/", views.create, name="upload-create"),
     path("uploads/<uuid:pk>/rename/", views.rename, name="upload-rename"),
-    path("uploads/<uuid:pk>/delete/", views.delete, name="upload-delete"),
     path("uploads/<uuid:pk>/audio/", views.audio, name="upload-audio"),
     path("uploads/<uuid:pk>/waveform.svg", views.waveform, name="upload-waveform"),
 ]

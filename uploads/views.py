@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST, require_safe
 
 from uploads import answers, decoding, media, names, recordings, waveforms
+from uploads.handlers import DISK_IS_FULL
 from uploads.models import Upload, may
 
 logger = logging.getLogger(__name__)
@@ -20,6 +21,8 @@ logger = logging.getLogger(__name__)
 def create(request: HttpRequest) -> HttpResponse:
     """Store the files of the field `file`: one from a program, any number from a form."""
     files = request.FILES.getlist("file")
+    if request.META.get(DISK_IS_FULL):
+        return answers.refuse(request, recordings.DISK_FULL, 507)
     if not files:
         return answers.refuse(request, "There was no file. Choose a recording, or drop one on the page.", 400)
     if answers.wants_json(request) and len(files) > 1:
@@ -50,16 +53,6 @@ def rename(request: HttpRequest, pk: UUID) -> HttpResponse:
         return JsonResponse({"id": str(pk), "url": upload.get_absolute_url(), "name": upload.name})
     messages.success(request, f"It is called {upload.name} now.")
     return redirect(upload)
-
-
-@require_POST
-def delete(request: HttpRequest, pk: UUID) -> HttpResponse:
-    upload = _visible(request, pk, to="delete")
-    recordings.delete(upload)
-    if answers.wants_json(request):
-        return JsonResponse({"id": str(pk)})
-    messages.success(request, f"{upload.name} and its transcripts are deleted.")
-    return redirect("library")
 
 
 @require_safe

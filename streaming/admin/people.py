@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from streaming.admin.uploads import delete_recording
+from streaming.jobs import delete_upload
 from streaming.models import Job
 from uploads.models import Upload
 
@@ -19,7 +19,7 @@ admin.site.unregister(User)
 class PersonAdmin(UserAdmin):
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         for upload in obj.uploads.all():
-            delete_recording(upload)
+            delete_upload(upload)
         obj.delete()
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db import transaction
 from django.db.models import Model, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, StreamingHttpResponse
 from django.template.defaultfilters import filesizeformat
@@ -13,7 +12,6 @@ from streaming import jobs
 from streaming.admin import archive
 from streaming.admin.review import OWNER_FIELDS, ReviewAdmin, moment, player, time_taken
 from streaming.models import Job, Status
-from uploads import recordings
 from uploads.models import Upload
 from uploads.templatetags.durations import clock
 
@@ -98,11 +96,11 @@ class UploadAdmin(ReviewAdmin):
     # Deleting
 
     def delete_model(self, request: HttpRequest, obj: Upload) -> None:
-        delete_recording(obj)
+        jobs.delete_upload(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Upload]) -> None:
         for upload in queryset:
-            delete_recording(upload)
+            jobs.delete_upload(upload)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict[str, int], set[str], list]:
         """Say what would go. Django's own answer reads and lists every segment."""
@@ -120,11 +118,3 @@ class UploadAdmin(ReviewAdmin):
         completed = Job.objects.filter(upload=OuterRef("pk"), status=Status.COMPLETED).order_by("-created_at")
         newest = queryset.order_by().annotate(newest=Subquery(completed.values("pk")[:1])).values("newest")
         return archive.response(Job.objects.filter(pk__in=newest))
-
-
-def delete_recording(upload: Upload) -> None:
-    """Delete a recording, and before it its jobs, one by one: the viewers and workers of each are told."""
-    with transaction.atomic():
-        for job in upload.jobs.all():
-            jobs.delete(job)
-        recordings.delete(upload)

@@ -51,12 +51,15 @@ class Recogniser:
 
     @classmethod
     async def start(cls) -> "Recogniser":
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", str(PROGRAM)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            process_group=0,  # Ctrl-C in a terminal is for us, who end it in order
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", str(PROGRAM)),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                process_group=0,  # Ctrl-C in a terminal is for us, who end it in order
+            )
+        except OSError as error:  # no memory or no process to be had
+            raise EngineError(f"The recogniser can't be started: {error.strerror}.", permanent=False) from error
         recogniser = cls(process)
         try:
             await recogniser._answer()  # the model is loaded

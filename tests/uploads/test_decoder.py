@@ -190,7 +190,7 @@ def test_limits_itself() -> None:
         decoder.kill()
     hard = {line[:26].strip(): line[47:68].strip() for line in lines}
     assert hard["Max address space"] == str(3 * 1024**3 // 2)
-    assert hard["Max cpu time"] == "900"
+    assert hard["Max cpu time"] == "905"
     assert hard["Max open files"] == "32"
     assert hard["Max core file size"] == "0"
     assert hard["Max file size"] == str((12 * 3_600 + 1) * 16_000 * 2)

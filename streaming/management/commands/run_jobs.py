@@ -7,14 +7,15 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from streaming.database import refuse_unmigrated
 from streaming.runner import Runner
 
 
 class Command(BaseCommand):
     help = "Runs jobs until it is told to stop; what it has not finished then, another worker goes on with."
-    requires_migrations_checks = True
 
     def handle(self, *args: Any, **options: Any) -> None:
+        refuse_unmigrated()
         asyncio.run(self.run())
 
     async def run(self) -> None:

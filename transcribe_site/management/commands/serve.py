@@ -2,11 +2,17 @@
 
 import asyncio
 import logging
+import os
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from streaming.database import refuse_unmigrated
 from streaming.runner import Runner
 
 logger = logging.getLogger(__name__)
@@ -15,15 +21,35 @@ FORM_BYTES = 1024 * 1024  # what a request may have beside the file
 MESSAGE_BYTES = 256 * 1024  # a longer WebSocket message ends its socket; from 64 KB on it gets an error
 
 
+END_SECONDS = 8.0
+SWEEP_SECONDS = 24 * 3600
+
+
+def end_soon() -> None:
+    """See to it that the process ends: a request's thread that waits for the event loop would hold it for ever."""
+    timer = threading.Timer(END_SECONDS, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
+
+
+def sweep(folder: Path) -> None:
+    """Remove what uploads left that were cut off with their process."""
+    for path in folder.iterdir():
+        with suppress(OSError):  # somebody else was faster
+            if time.time() - path.stat().st_mtime > SWEEP_SECONDS:
+                path.unlink()
+
+
 class Command(BaseCommand):
     help = "Serves the site and, unless TRANSCRIBE_RUN_JOBS=0, runs jobs."
-    requires_migrations_checks = True
 
     def handle(self, *args: Any, **options: Any) -> None:
         # Imported here: daphne installs Twisted's reactor, which no other command shall have.
         from transcribe_site.asgi import application
         from transcribe_site.server import Server
 
+        refuse_unmigrated()
+        sweep(settings.FILE_UPLOAD_TEMP_DIR)
         self.running: asyncio.Task[None] | None = None
         self.server = Server(
             application,
@@ -38,7 +64,12 @@ class Command(BaseCommand):
             on_listening=self.announce,
             on_stop=self.stop_runner,
         )
-        self.server.run()
+        try:
+            self.server.run()
+        finally:
+            end_soon()
+        if self.server.failure:
+            raise CommandError(f"The site can't listen on {settings.HOST}:{settings.PORT}: {self.server.failure}.")
         if self.running is not None and not self.running.cancelled() and self.running.exception() is not None:
             raise CommandError("The runner failed, and the server with it: whoever watches over it may start it again.")
 
