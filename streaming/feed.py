@@ -16,7 +16,7 @@ from uuid import UUID
 
 from streaming import events
 from streaming.database import in_thread
-from streaming.models import ACTIVE, Job, Segment
+from streaming.models import Job, Segment, Status
 
 LOG_LENGTH = 500  # finals kept in memory; a viewer who is further behind gets them from the database
 PAGE = 500  # finals fetched at a time
@@ -182,7 +182,7 @@ class Feed:
 
     def _set_status(self, event: events.Event) -> None:
         self._job = event["job"]
-        if self._job["status"] not in ACTIVE:
+        if self._job["status"] != Status.RUNNING:
             self._partials.clear()
         self._status = (self._next_version(), events.encode(event))
 

@@ -5,11 +5,15 @@ import os
 import signal
 from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
 from django.conf import settings as site_settings
+from django.db import OperationalError
 from pytest_django import Settings
 
+from streaming import attempt as attempt_module
 from streaming import hearing, jobs, runner, workers
 from streaming.audio import Spool
 from streaming.database import in_thread
@@ -257,3 +261,48 @@ async def test_a_disk_that_is_full_fails_the_job_with_a_sentence(
     async with running():
         failed = await until_status(job, Status.FAILED)
     assert "disk is full" in failed.failure_reason
+
+
+async def test_a_job_waits_for_a_database_that_is_away(
+    running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = [OperationalError("database is locked")] * 3
+    for name in ("store_final", "finish", "resume_time"):
+        write = getattr(jobs, name)
+
+        def flaky(*args: Any, write: Callable[..., Any] = write, **kwargs: Any) -> Any:
+            if away:
+                raise away.pop()
+            return write(*args, **kwargs)
+
+        monkeypatch.setattr(jobs, name, flaky)
+    monkeypatch.setattr(attempt_module, "BEAT_SECONDS", 0.05)
+    job = await start(await in_thread(spoken)(8))
+    async with running():
+        await until_status(job, Status.COMPLETED)
+    assert (await heard(job), away) == (words(8), [])
+
+
+def test_a_folder_of_a_worker_without_a_name_costs_no_other_its_own(tmp_path: Path) -> None:
+    with workers.Worker() as living:
+        empty = living.folder.with_name("deadbeef")
+        empty.mkdir()
+        (empty / "lock").touch()
+        assert workers.dead_workers() == ["deadbeef"]
+        workers.forget(workers.dead_workers())
+        assert living.folder.exists()
+        assert not empty.exists()
+
+
+async def test_eight_workers_at_once_claim_no_job_twice(transactional_db: None, spoken: Spoken) -> None:
+    upload = await in_thread(spoken)(1)
+    made = [await start(upload) for _ in range(24)]
+
+    async def claim(worker: str) -> list[UUID]:
+        claimed = []
+        while (job := await in_thread(jobs.claim_next)(worker)) is not None:
+            claimed.append(job.pk)
+        return claimed
+
+    claims = await asyncio.gather(*(claim(f"worker-{number}") for number in range(8)))
+    assert sorted(pk for claimed in claims for pk in claimed) == sorted(job.pk for job in made)
