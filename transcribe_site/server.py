@@ -249,7 +249,9 @@ class Server(daphne.server.Server):
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         await super().handle_reply(protocol, message)
         is_more = message.get("more_body") or message["type"] == "websocket.send"
-        if is_more and isinstance(protocol, Flow) and "disconnected" not in self.connections[protocol]:
+        # The connection may have ended, and been forgotten, while its application was still sending.
+        connection = self.connections.get(protocol, {"disconnected": True})
+        if is_more and isinstance(protocol, Flow) and "disconnected" not in connection:
             await protocol.drained()
 
     def _stop(self) -> defer.Deferred:
