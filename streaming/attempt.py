@@ -19,7 +19,7 @@ from django.db import Error
 from streaming import broadcast, events, jobs
 from streaming.audio import Spool, open_spool
 from streaming.database import in_thread
-from streaming.engines.base import Engine, EngineError, Request
+from streaming.engines.base import Engine, EngineBusy, EngineError
 from streaming.hearing import hear
 from streaming.models import Job, Status
 from streaming.transcripts import Result
@@ -81,12 +81,16 @@ class Attempt:
     async def _transcribe(self) -> None:
         """Steps: 1. decode, 2. let the engine hear, 3. store and send what it says, 4. end the job."""
         try:
-            async with open_spool(self.job.upload, self._folder) as spool:
+            channels = self._engine.channels(self.job.options)
+            async with open_spool(self.job.upload, self._folder, channels) as spool:
                 self._spool = spool
                 await self._hear(spool)
                 if abs(spool.seconds - self.job.duration) > 0.01:
                     self.job.duration = spool.seconds
                     await insist(jobs.set_duration, self.job, spool.seconds)
+        except EngineBusy as busy:
+            logger.info("Job %s waits: %s", self.job.pk, busy)
+            await insist(jobs.postpone, self.job.pk, self.job.attempt, str(busy))
         except (EngineError, DecodingError) as error:
             logger.warning("Job %s failed: %s", self.job.pk, error)
             await self._finish(Status.FAILED, str(error), position=self.job.position)
@@ -108,8 +112,7 @@ class Attempt:
             await self._finish(Status.COMPLETED, position=self.job.duration)
 
     async def _hear(self, spool: Spool) -> None:
-        start_time = await insist(jobs.resume_time, self.job)
-        request = Request(self.job.language_code, self.job.options, start_time)
+        request = await insist(jobs.remaining, self.job)
         async with aclosing(hear(self._engine, spool, request)) as results:
             async for result in results:
                 await self._take(result)

@@ -43,6 +43,7 @@ def segment_object(segment: Segment) -> dict[str, Any]:
         "text": segment.text,
         **_known(speaker=segment.speaker, channel=segment.channel, language_code=segment.language_code),
         "words": segment.words,
+        **({"is_provisional": True} if segment.is_provisional else {}),
     }
 
 
@@ -65,6 +66,7 @@ def partial(result: Result) -> Event:
         "end_time": result.end_time,
         "text": result.text,
         **_known(speaker=result.speaker),
+        **({"stable": result.stable} if result.stable else {}),
     }
 
 

@@ -2,35 +2,50 @@
 
 import asyncio
 import logging
+import random
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
 
 from streaming.audio import Spool
-from streaming.engines.base import Engine, EngineError, Request
+from streaming.engines.base import Engine, EngineBusy, EngineError, Request
 from streaming.transcripts import Result
 
 logger = logging.getLogger(__name__)
 
-# A failure that may pass is tried again this often in a row without a new final, with a pause before each.
-PAUSES_SECONDS = (0.5, 2.0, 5.0)
+MOST_FAILURES = 8  # in a row; with the pauses before each, about a minute and a half
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
+HEALTH_SECONDS = 10.0  # of being heard; the failures before are forgotten then
 
 
 async def hear(engine: Engine, spool: Spool, request: Request) -> AsyncGenerator[Result, None]:
-    """Yield the engine's results. Raises `EngineError` for a failure that is permanent or does not pass."""
+    """Yield the engine's results. Raises `EngineError` for a failure that is permanent or does not pass.
+
+    `EngineBusy` is raised at once: others may have their turn while this job waits.
+    """
     failures = 0
     while True:
+        began_at, position = time.monotonic(), spool.position
         try:
             async with aclosing(engine.transcribe(spool, request)) as results:
                 async for result in results:
                     yield result
                     if not result.is_partial:
                         failures = 0
-                        request = replace(request, start_time=max(request.start_time, result.end_time))
+                        request = request.after(result)
             return
+        except EngineBusy:
+            raise
         except EngineError as error:
+            if time.monotonic() - began_at >= HEALTH_SECONDS and spool.position > position:
+                failures = 0
             failures += 1
-            if error.permanent or failures > len(PAUSES_SECONDS):
+            if error.permanent or failures > MOST_FAILURES:
                 raise
             logger.warning("The engine goes on at %.1f s after a failure: %s", request.start_time, error)
-            await asyncio.sleep(PAUSES_SECONDS[failures - 1])
+            await asyncio.sleep(pause_seconds(failures))
+
+
+def pause_seconds(failures: int) -> float:
+    """Return how long to wait after so many failures in a row: doubled each time, and never the same for two jobs."""
+    return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (failures - 1) * random.uniform(1.0, 1.5))

@@ -4,17 +4,20 @@ All of it is synchronous database work, each step one short transaction; what it
 is sent after the commit.
 """
 
+import random
 import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F
+from django.db.models import Count, F, Max, Min, Value
+from django.db.models.functions import Greatest
+from django.utils import timezone
 
 from streaming import broadcast, events
-from streaming.engines import engine_class
-from streaming.engines.base import EngineError
+from streaming.engines import engine_class, engine_classes
+from streaming.engines.base import EngineError, Request
 from streaming.models import Job, Segment, Status
 from streaming.transcripts import Result
 from uploads import recordings
@@ -22,6 +25,9 @@ from uploads.models import Upload, may
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
+
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0  # of a job that its engine had no room for
 
 
 class JobRefused(Exception):
@@ -71,8 +77,8 @@ def start(
     engine = engine or settings.TRANSCRIBE_DEFAULT_ENGINE
     try:
         chosen = engine_class(engine)
-        language_code = language_code or next(iter(chosen.languages))
-        chosen.check(language_code, options or {})
+        language_code = language_code or chosen.default_language(options or {})
+        chosen.check(language_code, options or {}, upload.channels)
     except EngineError as error:
         raise JobRefused("bad_request", str(error)) from error
     if request_id is not None and not 0 < len(request_id) <= 100:
@@ -155,7 +161,7 @@ def claim_next(worker: str) -> Job | None:
     if not Job.objects.claimable().exists():
         return None  # without opening a write transaction
     with transaction.atomic():
-        free = Job.objects.claimable()
+        free = Job.objects.claimable().exclude(engine__in=full_engines())
         if connection.features.has_select_for_update_skip_locked:
             free = free.select_for_update(skip_locked=True)
         pk = free.values_list("pk", flat=True).first()
@@ -164,6 +170,15 @@ def claim_next(worker: str) -> Job | None:
         job = Job.objects.select_related("upload").get(pk=pk)
     broadcast.job_changed(job)
     return job
+
+
+def full_engines() -> list[str]:
+    """Return the engines on which as many jobs run as may at once; one query for those that have a limit at all."""
+    limits = {engine.name: engine.most_jobs() for engine in engine_classes()}
+    limited = [name for name, limit in limits.items() if limit is not None]
+    running = Job.objects.filter(status=Status.RUNNING, engine__in=limited, lease_expires_at__gte=timezone.now())
+    counts = dict(running.order_by().values_list("engine").annotate(Count("pk"))) if limited else {}
+    return [name for name in limited if counts.get(name, 0) >= (limits[name] or 0)]
 
 
 def free_jobs_of(workers: list[str]) -> int:
@@ -180,20 +195,35 @@ def extend_lease(job_id: uuid.UUID, attempt: int, position: float) -> None:
 
 def store_final(job_id: uuid.UUID, attempt: int, seq: int, result: Result, position: float) -> Segment:
     """Commit a final as number `seq` of its job. Raises `LostClaim`, and then nothing is stored."""
+    resume_time = result.end_time if result.resume_time is None else result.resume_time
     with transaction.atomic():
         # The update is fence, counter and row lock in one.
         held = Job.objects.filter(pk=job_id, segment_count=seq - 1).held(attempt)
-        if not held.update(segment_count=seq, word_count=F("word_count") + len(result.text.split()), position=position):
+        changes = {
+            "segment_count": seq,
+            "word_count": F("word_count") + len(result.text.split()),
+            "position": position,
+            "resume_time": Greatest("resume_time", Value(resume_time)),
+            "postponed_count": 0,
+        }
+        if not held.update(**changes):
             raise LostClaim
         segment = Segment.of(job_id, seq, result)
         segment.save(force_insert=True)
     return segment
 
 
-def resume_time(job: Job) -> float:
-    """Return where in the recording (seconds) the next attempt goes on: the end of the last final."""
-    last = job.segments.order_by("-end_time").first()
-    return last.end_time if last else 0.0
+def remaining(job: Job) -> Request:
+    """Return what an engine is to be asked for: what no earlier attempt at this job has stored."""
+    slots = job.segments.order_by().values_list("slot").annotate(Max("end_time"))
+    speakers = job.segments.exclude(speaker="").order_by().values_list("speaker").annotate(first=Min("seq"))
+    return Request(
+        job.language_code,
+        job.options,
+        start_time=job.resume_time,
+        ended=dict(slots),
+        speakers=tuple(label for label, _ in speakers.order_by("first")),
+    )
 
 
 def set_duration(job: Job, duration: float) -> None:
@@ -206,6 +236,15 @@ def set_duration(job: Job, duration: float) -> None:
 def finish(job_id: uuid.UUID, attempt: int, status: Status, failure_reason: str = "", **changes: Any) -> None:
     """End a job. Raises `LostClaim`."""
     if not Job.objects.filter(pk=job_id).finish(attempt, status, failure_reason, **changes):
+        raise LostClaim
+    broadcast.job_changed(Job.objects.get(pk=job_id))
+
+
+def postpone(job_id: uuid.UUID, attempt: int, reason: str) -> None:
+    """Put a job that its engine has no room for back into the queue, each time for longer. Raises `LostClaim`."""
+    count = Job.objects.filter(pk=job_id).values_list("postponed_count", flat=True).first() or 0
+    pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(count, 10)) * random.uniform(0.7, 1.3)
+    if not Job.objects.filter(pk=job_id).postpone(attempt, reason, pause):
         raise LostClaim
     broadcast.job_changed(Job.objects.get(pk=job_id))
 

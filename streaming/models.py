@@ -43,7 +43,9 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     def claimable(self) -> "JobQuerySet":
         """Return the jobs that a worker may take: queued, or running with a lease that ran out; oldest first."""
-        free = Q(status=Status.QUEUED) | Q(lease_expires_at__lt=timezone.now())
+        now = timezone.now()
+        waits_no_more = Q(claimable_at=None) | Q(claimable_at__lte=now)
+        free = (Q(status=Status.QUEUED) & waits_no_more) | Q(status=Status.RUNNING, lease_expires_at__lt=now)
         return self.filter(free, status__in=ACTIVE).order_by("created_at", "id")
 
     def held(self, attempt: int) -> "JobQuerySet":
@@ -61,6 +63,7 @@ class JobQuerySet(models.QuerySet["Job"]):
             started_at=now,
             finished_at=None,
             failure_reason="",
+            claimable_at=None,
         )
 
     def fence(self) -> int:
@@ -80,13 +83,31 @@ class JobQuerySet(models.QuerySet["Job"]):
     def retry(self) -> int:
         """failed, cancelled → queued. Finals stay: the next attempt goes on after the last of them."""
         return self.filter(status__in=RETRYABLE).update(
-            status=Status.QUEUED, failure_reason="", finished_at=None, started_at=None
+            status=Status.QUEUED,
+            failure_reason="",
+            finished_at=None,
+            started_at=None,
+            claimable_at=None,
+            postponed_count=0,
         )
 
     def hand_back(self, attempt: int) -> int:
         """running → queued, by the worker that holds it and won't finish it."""
         return self.held(attempt).update(
             status=Status.QUEUED, attempt=F("attempt") + 1, worker="", lease_expires_at=None
+        )
+
+    def postpone(self, attempt: int, reason: str, seconds: float) -> int:
+        """running → queued, not to be claimed for so long, by the worker that holds it and found no room."""
+        return self.held(attempt).update(
+            status=Status.QUEUED,
+            attempt=F("attempt") + 1,
+            worker="",
+            lease_expires_at=None,
+            started_at=None,
+            failure_reason=reason,
+            claimable_at=timezone.now() + timedelta(seconds=seconds),
+            postponed_count=F("postponed_count") + 1,
         )
 
     def finish(self, attempt: int, status: Status, failure_reason: str = "", **changes: Any) -> int:
@@ -129,6 +150,10 @@ class Job(models.Model):
     attempt = models.PositiveIntegerField(default=0, editable=False)
     worker = models.CharField(max_length=200, blank=True, editable=False)
     lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
+    resume_time = models.FloatField(default=0, editable=False, help_text="Seconds: what comes before it is final.")
+    # A job that an engine had no room for waits until then, each time longer.
+    claimable_at = models.DateTimeField(null=True, blank=True, editable=False)
+    postponed_count = models.PositiveIntegerField(default=0, editable=False)
     created_at = models.DateTimeField("created", auto_now_add=True)
     started_at = models.DateTimeField("started", null=True, blank=True)
     finished_at = models.DateTimeField("finished", null=True, blank=True)
@@ -179,6 +204,9 @@ class Segment(models.Model):
     channel = models.CharField(max_length=16, blank=True)
     language_code = models.CharField(max_length=32, blank=True)
     words = models.JSONField(default=list)
+    is_provisional = models.BooleanField(
+        "provisional", default=False, help_text="The engine ended before it confirmed these words."
+    )
 
     class Meta:
         ordering = ("start_time", "seq")
@@ -201,4 +229,5 @@ class Segment(models.Model):
             channel=result.channel,
             language_code=result.language_code,
             words=[word.as_dict() for word in result.words],
+            is_provisional=result.is_provisional,
         )

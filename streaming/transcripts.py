@@ -6,12 +6,18 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word as it was said; `confidence` is 0 to 1, or None where the engine has none."""
+    """One word as it was said. What an engine does not know is None.
+
+    `confidence` is 0 to 1, `pii` the kind of personal data that it belongs to (Amazon's names: `NAME`, `PHONE` …),
+    `vocabulary_filter_match` true where a vocabulary filter is to tag it.
+    """
 
     text: str
     start_time: float
     end_time: float
     confidence: float | None = None
+    pii: str | None = None
+    vocabulary_filter_match: bool | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON object of the protocol, without what is not known."""
@@ -23,7 +29,9 @@ class Result:
     """What an engine heard: a partial, still being revised, or a final.
 
     A partial replaces the one before it in its `slot`; a final ends what stood there. There is one slot for
-    each channel or lane of an engine that hears several at once.
+    each channel or lane of an engine that hears several at once. The first `stable` characters of a partial will
+    not change any more. A final is `is_provisional` where the engine ended before it confirmed the words.
+    `resume_time`, of a final: what comes before it is final in every slot; None: its own end.
     """
 
     text: str
@@ -35,6 +43,9 @@ class Result:
     speaker: str = ""
     channel: str = ""
     language_code: str = ""
+    stable: int = 0
+    is_provisional: bool = False
+    resume_time: float | None = None
 
 
 def spread_words(text: str, start_time: float, end_time: float) -> tuple[Word, ...]:

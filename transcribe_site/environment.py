@@ -48,6 +48,16 @@ def whole(lowest: int, highest: int) -> Callable[[str], int]:
     return parse
 
 
+def number(lowest: float, highest: float) -> Callable[[str], float]:
+    def parse(value: str) -> float:
+        number = float(value)
+        if not lowest <= number <= highest:  # NaN is neither
+            raise ValueError
+        return number
+
+    return parse
+
+
 def one_of(*allowed: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if value not in allowed:
@@ -119,7 +129,11 @@ VARIABLES = (
         "The port of `manage.py serve`; 0 takes a free one.",
     ),
     Variable(
-        "TRANSCRIBE_ENGINE", "local", one_of("local"), "local", "The engine that is chosen when nobody says which."
+        "TRANSCRIBE_ENGINE",
+        "local",
+        one_of("local", "aws"),
+        "local or aws",
+        "The engine that is chosen when nobody says which.",
     ),
     Variable(
         "TRANSCRIBE_DATA_DIR",
@@ -131,6 +145,41 @@ VARIABLES = (
     Variable("TRANSCRIBE_RUN_JOBS", "1", flag, "0 or 1", "Whether `manage.py serve` runs jobs too."),
     Variable(
         "TRANSCRIBE_MAX_JOBS", "2", whole(1, 1000), "a number from 1 to 1000", "How many jobs one process runs at once."
+    ),
+    Variable(
+        "TRANSCRIBE_AWS_PACE",
+        "1.0",
+        number(0.1, 100.0),
+        "a number from 0.1 to 100",
+        "How many seconds of sound a second Amazon Transcribe is sent. It hears no faster than 1.",
+    ),
+    Variable(
+        "TRANSCRIBE_AWS_MAX_STREAMS",
+        "24",
+        whole(1, 10_000),
+        "a number from 1 to 10000",
+        "How many streams the site opens to Amazon Transcribe at once. An account has 25 unless Amazon raises it.",
+    ),
+    Variable(
+        "AWS_REGION",
+        "",
+        text,
+        "the name of a region, as in eu-west-1",
+        "Where Amazon Transcribe hears. Empty: what AWS's own files in the home folder say.",
+    ),
+    Variable(
+        "AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING",
+        "",
+        url("https"),
+        "https://…",
+        "Another address for Amazon Transcribe: a private endpoint. Empty: the region's own.",
+    ),
+    Variable(
+        "AWS_CA_BUNDLE",
+        "",
+        text,
+        "the path of a PEM file",
+        "Whom to trust there instead of the system's authorities.",
     ),
     Variable(
         "TRANSCRIBE_MAX_UPLOAD_BYTES",

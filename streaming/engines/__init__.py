@@ -7,6 +7,7 @@ from django.conf import settings
 from streaming.engines.base import Engine, EngineError
 
 ENGINES = {
+    "aws": "streaming.engines.aws.AwsEngine",
     "local": "streaming.engines.local.LocalEngine",
     "scripted": "streaming.engines.scripted.ScriptedEngine",
 }
@@ -23,4 +24,5 @@ def engine_class(name: str) -> type[Engine]:
 
 
 def engine_classes() -> list[type[Engine]]:
+    """Return the engines of this site, whether or not they are set up."""
     return [engine_class(name) for name in settings.TRANSCRIBE_ENGINES]

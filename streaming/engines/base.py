@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from streaming.audio import Spool
@@ -21,13 +21,61 @@ class EngineError(Exception):
         self.permanent = permanent
 
 
+class EngineBusy(EngineError):
+    """There is no room for another job now: it goes back to the queue, with `message` as the reason, and waits."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, permanent=False)
+
+
 @dataclass(frozen=True)
 class Request:
-    """What is asked of an engine: from `start_time` (seconds) to the end of the recording."""
+    """What is asked of an engine: from `start_time` (seconds) to the end of the recording.
+
+    `ended` says for each slot where its last final ends: what was said before is known and not wanted again.
+    `speakers` are the labels given so far, in order.
+    """
 
     language_code: str
     options: Mapping[str, Any] = field(default_factory=dict)
     start_time: float = 0.0
+    ended: Mapping[str, float] = field(default_factory=dict)
+    speakers: tuple[str, ...] = ()
+
+    def after(self, final: Result) -> "Request":
+        """Return what is left to ask after this final."""
+        resume_time = final.end_time if final.resume_time is None else final.resume_time
+        known = not final.speaker or final.speaker in self.speakers
+        return replace(
+            self,
+            start_time=max(self.start_time, resume_time),
+            ended={**self.ended, final.slot: max(self.ended.get(final.slot, 0.0), final.end_time)},
+            speakers=self.speakers if known else (*self.speakers, final.speaker),
+        )
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option that a person can set before a job starts; the form makes a field of it.
+
+    `kind` is `flag`, `text`, `names` (texts, separated by commas), `choice` or `choices` (of `choices`: value → what
+    people call it).
+    """
+
+    name: str
+    label: str
+    kind: str
+    help: str = ""
+    choices: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Quote:
+    """What a job will take: `seconds` of waiting, US dollars (None: nothing), and where the sound goes."""
+
+    seconds: float
+    price_usd: float | None = None
+    place: str = ""
 
 
 class Engine(ABC):
@@ -36,10 +84,16 @@ class Engine(ABC):
     name: ClassVar[str]
     label: ClassVar[str]
     languages: ClassVar[Mapping[str, str]]  # code → what people call it; the first is the default
+    options: ClassVar[tuple[Option, ...]] = ()
 
     @classmethod
-    def check(cls, language_code: str, options: Mapping[str, Any]) -> None:
-        """Raise `EngineError` with a sentence if a job with these cannot be started."""
+    def default_language(cls, options: Mapping[str, Any]) -> str:
+        """Return the language of a job that names none."""
+        return next(iter(cls.languages))
+
+    @classmethod
+    def check(cls, language_code: str, options: Mapping[str, Any], channels: int) -> None:
+        """Raise `EngineError` with a sentence if a job with these, with so many channels, can't start."""
         if language_code not in cls.languages:
             known = ", ".join(cls.languages)
             raise EngineError(
@@ -48,6 +102,34 @@ class Engine(ABC):
             )
         if options:
             raise EngineError(f"The engine “{cls.label}” has no option “{next(iter(options))}”.", permanent=True)
+
+    @classmethod
+    def missing(cls) -> str:
+        """Return what must be set up before this site can use the engine, as a sentence; empty: nothing."""
+        return ""
+
+    @classmethod
+    def channels(cls, options: Mapping[str, Any]) -> int:
+        """Return how many channels of the sound are wanted: 1 is all of them mixed."""
+        return 1
+
+    @classmethod
+    def quote(cls, duration: float, options: Mapping[str, Any]) -> Quote | None:
+        """Return what a recording of `duration` (seconds) will take, or None where that isn't worth a word."""
+        return None
+
+    @classmethod
+    def most_jobs(cls) -> int | None:
+        """Return how many jobs of the whole site may run at once on this engine; None: any number."""
+        return None
+
+    @classmethod
+    async def test_connection(cls) -> str | None:
+        """Try the way to the service and return a sentence; None for an engine that has none.
+
+        Raises `EngineError` with what to mend.
+        """
+        return None
 
     @abstractmethod
     def transcribe(self, audio: Spool, request: Request) -> AsyncGenerator[Result, None]:

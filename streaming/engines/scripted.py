@@ -48,8 +48,8 @@ class ScriptedEngine(Engine):
     languages: ClassVar[Mapping[str, str]] = {"en-US": "English, US", "de-DE": "German"}
 
     @classmethod
-    def check(cls, language_code: str, options: Mapping[str, Any]) -> None:
-        super().check(language_code, {})
+    def check(cls, language_code: str, options: Mapping[str, Any], channels: int) -> None:
+        super().check(language_code, {}, channels)
 
     async def transcribe(self, audio: Spool, request: Request) -> AsyncGenerator[Result, None]:
         options = request.options

@@ -140,7 +140,7 @@ def test_trying_again_goes_on_after_the_last_final(alice: User) -> None:
     jobs.store_final(job.pk, job.attempt, 1, final("one", 0.0, 3.5), 4.0)
     jobs.finish(job.pk, job.attempt, Status.FAILED, "It broke.")
     again = claimed(jobs.retry(Job.objects.get(pk=job.pk)))
-    assert (again.failure_reason, again.segment_count, jobs.resume_time(again)) == ("", 1, 3.5)
+    assert (again.failure_reason, again.segment_count, jobs.remaining(again).start_time) == ("", 1, 3.5)
     assert jobs.store_final(again.pk, again.attempt, 2, final("two", 3.5, 4.0), 4.0).seq == 2
 
 

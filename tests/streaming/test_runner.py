@@ -153,7 +153,7 @@ async def test_failures_that_pass_cost_no_word_and_repeat_none(
 ) -> None:
     monkeypatch.setattr(Stumbling, "starts", 0)
     monkeypatch.setattr(runner, "engine_class", lambda name: Stumbling)
-    monkeypatch.setattr(hearing, "PAUSES_SECONDS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(hearing, "FIRST_PAUSE_SECONDS", 0.0)
     job = await start(await in_thread(spoken)(40))
     async with running():
         await until_status(job, Status.COMPLETED)
@@ -164,7 +164,7 @@ async def test_failures_that_pass_cost_no_word_and_repeat_none(
 async def test_a_failure_that_does_not_pass_ends_the_job(
     running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hearing, "PAUSES_SECONDS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(hearing, "FIRST_PAUSE_SECONDS", 0.0)
     job = await start(await in_thread(spoken)(20), fail_at=3.0, permanent=False, fail_message="No line.")
     async with running():
         failed = await until_status(job, Status.FAILED)
@@ -267,7 +267,7 @@ async def test_a_job_waits_for_a_database_that_is_away(
     running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away = [OperationalError("database is locked")] * 3
-    for name in ("store_final", "finish", "resume_time"):
+    for name in ("store_final", "finish", "remaining"):
         write = getattr(jobs, name)
 
         def flaky(*args: Any, write: Callable[..., Any] = write, **kwargs: Any) -> Any:

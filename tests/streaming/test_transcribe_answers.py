@@ -172,6 +172,6 @@ async def test_goes_on_after_a_failure_that_passes_and_hears_nothing_twice(tmp_p
 
 
 async def test_gives_up_on_a_failure_that_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streaming.hearing.PAUSES_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr("streaming.hearing.FIRST_PAUSE_SECONDS", 0.0)
     with pytest.raises(EngineError, match="The script says so"):
         await heard(numbers(tmp_path / "eight.wav", 8), Faltering(10))

@@ -50,7 +50,7 @@ class Command(BaseCommand):
         try:
             chosen = engine_class(options["engine"])
             self._language = options["language"] or next(iter(chosen.languages))
-            chosen.check(self._language, {})
+            chosen.check(self._language, {}, 1)
         except EngineError as error:
             raise CommandError(str(error)) from error
         if options["format"] not in FORMATS:
