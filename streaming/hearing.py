@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import random
-import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -15,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 MOST_FAILURES = 8  # in a row; with the pauses before each, about a minute and a half
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
-HEALTH_SECONDS = 10.0  # of being heard; the failures before are forgotten then
+HEALTH_SECONDS = 10.0  # of new sound taken; the failures before are forgotten then
 
 
 async def hear(engine: Engine, spool: Spool, request: Request) -> AsyncGenerator[Result, None]:
@@ -25,7 +24,7 @@ async def hear(engine: Engine, spool: Spool, request: Request) -> AsyncGenerator
     """
     failures = 0
     while True:
-        began_at, position = time.monotonic(), spool.position
+        position = spool.position
         try:
             async with aclosing(engine.transcribe(spool, request)) as results:
                 async for result in results:
@@ -37,7 +36,7 @@ async def hear(engine: Engine, spool: Spool, request: Request) -> AsyncGenerator
         except EngineBusy:
             raise
         except EngineError as error:
-            if time.monotonic() - began_at >= HEALTH_SECONDS and spool.position > position:
+            if spool.position - position >= HEALTH_SECONDS:
                 failures = 0
             failures += 1
             if error.permanent or failures > MOST_FAILURES:

@@ -1,12 +1,17 @@
-"""The engine of Amazon Transcribe streaming."""
+"""The engine of Amazon Transcribe: one call is one stream, at the speed of the recording.
 
+`hear` asks for another stream from the end of the last final when one breaks off. Amazon's libraries are imported
+when there is a job for them: they are large, and start what must not be there before a process forks.
+"""
+
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, ClassVar
 
 from django.conf import settings
 
 from streaming.audio import Spool
-from streaming.engines import aws_options
+from streaming.engines import aws_account, aws_options
 from streaming.engines.base import Engine, Option, Quote, Request
 from streaming.transcripts import Result
 
@@ -16,6 +21,7 @@ class AwsEngine(Engine):
     label = "Amazon Transcribe"
     languages: ClassVar[Mapping[str, str]] = aws_options.LANGUAGES
     options: ClassVar[tuple[Option, ...]] = aws_options.OPTIONS
+    test_note = "A test opens a stream, which Amazon bills as 15 seconds."
 
     @classmethod
     def default_language(cls, options: Mapping[str, Any]) -> str:
@@ -27,7 +33,7 @@ class AwsEngine(Engine):
 
     @classmethod
     def missing(cls) -> str:
-        return "" if settings.AWS_REGION else "Set AWS_REGION to use Amazon Transcribe."
+        return "" if aws_account.region() else "Set AWS_REGION, as in eu-west-1, to use Amazon Transcribe."
 
     @classmethod
     def channels(cls, options: Mapping[str, Any]) -> int:
@@ -35,12 +41,31 @@ class AwsEngine(Engine):
 
     @classmethod
     def quote(cls, duration: float, options: Mapping[str, Any]) -> Quote | None:
-        return aws_options.quote(duration, options, settings.AWS_REGION, settings.TRANSCRIBE_AWS_PACE)
+        return aws_options.quote(duration, options, aws_account.region(), settings.TRANSCRIBE_AWS_PACE)
 
     @classmethod
     def most_jobs(cls) -> int | None:
         return settings.TRANSCRIBE_AWS_MAX_STREAMS
 
+    @classmethod
+    async def test_connection(cls) -> str:
+        from streaming.engines import aws_session
+
+        return await aws_session.test()
+
     async def transcribe(self, audio: Spool, request: Request) -> AsyncGenerator[Result, None]:
-        raise NotImplementedError
-        yield
+        from streaming.engines.aws_session import (
+            Session,  # Amazon's libraries, which only a worker with such a job needs
+        )
+
+        results: asyncio.Queue[Result | None] = asyncio.Queue()
+        session = asyncio.create_task(Session(audio, request, results.put_nowait).run())
+        session.add_done_callback(lambda _: results.put_nowait(None))
+        try:
+            while (result := await results.get()) is not None:
+                yield result
+            await session  # raises what ended it
+        finally:
+            # Whatever the reason is: a stream that nobody wants any more is closed, or it goes on costing.
+            session.cancel()
+            await asyncio.wait({session})

@@ -59,7 +59,8 @@ class Option:
     """An option that a person can set before a job starts; the form makes a field of it.
 
     `kind` is `flag`, `text`, `names` (texts, separated by commas), `choice` or `choices` (of `choices`: value → what
-    people call it).
+    people call it; a `choice` of one is a box to tick). `label` says what a job with it does, as in “Speakers told
+    apart”. With one that `marks_words`, finals may have words that a page is to mark.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Option:
     kind: str
     help: str = ""
     choices: Mapping[str, str] = field(default_factory=dict)
+    marks_words: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class Engine(ABC):
     label: ClassVar[str]
     languages: ClassVar[Mapping[str, str]]  # code → what people call it; the first is the default
     options: ClassVar[tuple[Option, ...]] = ()
+    test_note: ClassVar[str] = ""  # what a test of the connection costs, said before it
 
     @classmethod
     def default_language(cls, options: Mapping[str, Any]) -> str:
@@ -117,6 +120,12 @@ class Engine(ABC):
     def quote(cls, duration: float, options: Mapping[str, Any]) -> Quote | None:
         """Return what a recording of `duration` (seconds) will take, or None where that isn't worth a word."""
         return None
+
+    @classmethod
+    def address(cls) -> str:
+        """Return where the sound goes, for those who set the site up; empty: it stays on this machine."""
+        quote = cls.quote(0, {})
+        return quote.place if quote else ""
 
     @classmethod
     def most_jobs(cls) -> int | None:

@@ -1,0 +1,93 @@
+"""Whose stream it is and where it goes: credentials, region and address, found as AWS's own tools find them."""
+
+import os
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from streaming.engines.base import EngineError
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a stream is opened with. The same for all of it; the next stream looks again."""
+
+    region: str
+    endpoint: str
+    ca_file: str
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    source: str = ""
+
+    @property
+    def key(self) -> str:
+        """The key as it may be shown: enough to tell which it is."""
+        return f"{self.access_key_id[:4]}…{self.access_key_id[-4:]}"
+
+
+def region() -> str:
+    """Return the region, or nothing where none is set up."""
+    if settings.AWS_REGION:
+        return settings.AWS_REGION
+    names = ("AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_CONFIG_FILE")
+    return _region_of_files(*(os.environ.get(name, "") for name in names))
+
+
+@lru_cache(maxsize=8)
+def _region_of_files(region: str, profile: str, config_file: str) -> str:
+    if region:
+        return region
+    if not profile and not Path(config_file or "~/.aws/config").expanduser().exists():
+        return ""  # without the cost of AWS's library, which most sites never need
+    return _session().get_config_variable("region") or ""
+
+
+def _session() -> Any:
+    import botocore.session  # large, and of no use to a site without AWS
+
+    return botocore.session.Session()
+
+
+def endpoint(region: str) -> str:
+    """Return the address that is set, or else the region's own."""
+    suffix = ".cn" if region.startswith("cn-") else ""
+    return settings.AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING or (
+        f"https://transcribestreaming.{region}.amazonaws.com{suffix}"
+    )
+
+
+def resolve() -> Account:
+    """Return fresh credentials and where to go. Blocks: keys may be fetched over the network.
+
+    Raises `EngineError`: where something is not set up, or nobody would give a key.
+    """
+    where = region()
+    if not where:
+        raise EngineError("Amazon Transcribe has no region here. Set AWS_REGION, as in eu-west-1.", permanent=True)
+    from botocore.exceptions import BotoCoreError  # as above
+
+    try:
+        # A new session each time: files and variables may have changed.
+        found = _session().get_credentials()
+        keys = found and found.get_frozen_credentials()
+    except BotoCoreError as error:
+        raise EngineError(f"AWS gave no credentials: {error}", permanent=True) from error
+    if not keys or not keys.access_key:
+        raise EngineError(
+            "There are no AWS credentials here. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give "
+            "the machine a role.",
+            permanent=True,
+        )
+    return Account(
+        region=where,
+        endpoint=endpoint(where),
+        ca_file=settings.AWS_CA_BUNDLE,
+        access_key_id=keys.access_key,
+        secret_access_key=keys.secret_key,
+        session_token=keys.token,
+        source=found.method,
+    )

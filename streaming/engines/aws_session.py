@@ -1,0 +1,161 @@
+"""One stream to Amazon Transcribe, from its first chunk to the end of its answer."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import Any
+
+from django.conf import settings
+
+from streaming.audio import CHUNK_SECONDS, SAMPLE_BYTES, Spool
+from streaming.engines import aws_account, aws_options
+from streaming.engines.aws_account import Account
+from streaming.engines.aws_failures import failure
+from streaming.engines.aws_results import Hearing, Timeline
+from streaming.engines.aws_transport import CutOff, Stream, open_stream
+from streaming.engines.base import EngineError, Request
+from streaming.transcripts import Result
+from uploads.decoding import DecodingError
+
+# Seconds of the wall.
+START_SECONDS = 15.0
+DRAIN_SECONDS = 30.0  # from the end of the sound to the end of the answer
+# Seconds of sound, so that they hold at any pace.
+UNSENT_SECONDS = 1.0  # the most that waits for the service to take it
+STARVED_SECONDS = 5.0  # without sound; the service ends a stream after 15
+STUCK_SECONDS = 30.0  # of sound since the last answer, with words still open; it pauses for 15 at times
+
+
+class Session:
+    """Sends what is asked for and calls `tell` with each result. `run()` once; cancelled, it closes the stream.
+
+    Three tasks share the stream: one sends sound, one reads what was heard, one looks that both get on. Whichever
+    fails ends all three.
+    """
+
+    def __init__(self, audio: Spool, request: Request, tell: Callable[[Result], None]) -> None:
+        self._audio = audio
+        self._request = request
+        self._tell = tell
+        self._pace = settings.TRANSCRIBE_AWS_PACE
+        self._timeline = Timeline(request.start_time)
+        self._hearing = Hearing(request, self._timeline)
+        self._frame_bytes = SAMPLE_BYTES * audio.channels
+        self._bytes_a_second = audio.sample_rate * self._frame_bytes
+        self._starved_since: float | None = None  # while the next chunk is waited for
+        self._answered_at = 0.0  # seconds of the stream
+        self._has_ended = False
+        self._broken_sound: DecodingError | None = None
+
+    async def run(self) -> None:
+        """Raises `EngineError`; and `DecodingError`, after what could be decoded was heard."""
+        async with aclosing(self._audio.chunks(self._request.start_time)) as chunks:
+            first = await anext(chunks, None)
+            if first is None:
+                return  # all of it is final, and an empty stream would cost as much as 15 seconds
+            parameters = aws_options.parameters(self._request.language_code, self._request.options)
+            async with opened(parameters, self._audio.sample_rate) as (stream, _), asyncio.TaskGroup() as group:
+                ending = asyncio.timeout(None)
+                sending = group.create_task(self._send(stream, first, chunks, ending))
+                watching = group.create_task(self._watch(stream))
+                try:
+                    async with ending:
+                        await self._hear(stream)
+                except TimeoutError:
+                    pass  # it does not end its answer; what it has not settled is kept as it is
+                await sending
+                watching.cancel()
+        for result in self._hearing.unconfirmed():
+            self._tell(result)
+        if self._broken_sound is not None:
+            raise self._broken_sound
+
+    async def _send(
+        self, stream: Stream, first: bytes, chunks: AsyncGenerator[bytes, None], ending: asyncio.Timeout
+    ) -> None:
+        """Send the sound at the speed at which it was spoken, then its end."""
+        loop = asyncio.get_running_loop()
+        began_at = loop.time()
+        chunk: bytes | None = first
+        while chunk is not None:
+            # What is signed too early is no longer valid when the service comes to it.
+            early = self._timeline.sent_seconds / self._pace - (loop.time() - began_at)
+            if early > 0:
+                await asyncio.sleep(early)
+            await stream.send(chunk, self._most_unsent_bytes)
+            self._timeline.add(len(chunk) / self._bytes_a_second)
+            self._starved_since = loop.time()
+            try:
+                chunk = await anext(chunks, None)
+            except DecodingError as error:
+                self._broken_sound = error  # what came before it is good, and wants to be heard to the end
+                chunk = None
+            self._starved_since = None
+        self._has_ended = True
+        await stream.end()
+        ending.reschedule(loop.time() + DRAIN_SECONDS)
+
+    @property
+    def _most_unsent_bytes(self) -> int:
+        return round(UNSENT_SECONDS * self._bytes_a_second)
+
+    async def _hear(self, stream: Stream) -> None:
+        async for results in stream.results():
+            self._answered_at = self._timeline.sent_seconds
+            for heard in results:
+                for result in self._hearing.take(heard):
+                    self._tell(result)
+        if not self._has_ended:
+            raise CutOff("the service ended the stream before the sound had ended")
+
+    async def _watch(self, stream: Stream) -> None:
+        """Send silence while there is no sound to send; give up a service that has stopped hearing."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(STARVED_SECONDS / self._pace / 4)
+            since = self._starved_since
+            if since is not None and loop.time() - since >= STARVED_SECONDS / self._pace:
+                samples = round(self._audio.sample_rate * CHUNK_SECONDS)
+                await stream.send(bytes(samples * self._frame_bytes), self._most_unsent_bytes)
+                self._timeline.add_silence(CHUNK_SECONDS)
+                if self._starved_since is not None:
+                    self._starved_since = loop.time()
+            if self._hearing.has_open and self._timeline.sent_seconds - self._answered_at > STUCK_SECONDS:
+                raise EngineError("Amazon Transcribe has stopped answering.", permanent=False)
+
+
+@asynccontextmanager
+async def opened(parameters: Mapping[str, Any], sample_rate: int) -> AsyncIterator[tuple[Stream, Account]]:
+    """Open a stream with fresh credentials and a session of its own; leave it at the end.
+
+    Whatever goes wrong, inside too, is raised as an `EngineError` with a sentence.
+    """
+    account = await asyncio.to_thread(aws_account.resolve)
+    media = {"media_sample_rate_hz": sample_rate, "media_encoding": "pcm", "session_id": str(uuid.uuid4())}
+    is_open = False
+    try:
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(START_SECONDS):  # a start can hang for ever
+                stream = await stack.enter_async_context(open_stream(account, {**parameters, **media}))
+            is_open = True
+            yield stream, account
+    except Exception as error:
+        cause: Exception = error
+        while isinstance(cause, ExceptionGroup):
+            cause = cause.exceptions[0]  # the one that ended the others
+        raise failure(cause, account, is_open=is_open) from error
+
+
+async def test() -> str:
+    """Open a stream, send a tenth of a second of silence, and return a sentence. Raises `EngineError`."""
+    began_at, sample_rate = time.monotonic(), 16_000
+    async with opened(aws_options.parameters("en-US", {}), sample_rate) as (stream, account):
+        await stream.send(bytes(round(sample_rate * CHUNK_SECONDS) * SAMPLE_BYTES), 0)
+        await stream.end()
+        async with asyncio.timeout(START_SECONDS):
+            async for _ in stream.results():
+                pass  # nothing was said
+    took = time.monotonic() - began_at
+    return f"Amazon Transcribe in {account.region} took the key {account.key} and answered in {took:.1f} s."

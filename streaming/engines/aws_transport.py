@@ -1,0 +1,340 @@
+"""The way to Amazon Transcribe: the SDK's client over an HTTP/2 connection of our own, one a stream.
+
+This is the one file that imports the SDK, and holds what we mend in it. The SDK's own connection asks its request
+body for bytes again and again from a thread of its own, whether or not there are any: a core for a single stream.
+It never tells that a connection was cut, and waits for ever for one that failed too early. Here the h2 library
+speaks on the event loop: bytes are written when there are some, an end that nobody announced is an error, what
+the service has not taken yet can be waited for, and a connection that has gone silent is asked whether it lives.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
+
+from amazon_transcribe import exceptions as sdk
+from amazon_transcribe.auth import StaticCredentialResolver
+from amazon_transcribe.client import TranscribeStreamingClient
+from amazon_transcribe.deserialize import TranscribeStreamingResponseParser
+from amazon_transcribe.endpoints import StaticEndpointResolver
+from amazon_transcribe.eventstream import EventSigner, EventStreamMessageSerializer, ParserError
+from amazon_transcribe.model import AudioStream, StartStreamTranscriptionEventStream
+from amazon_transcribe.model import Result as HeardResult
+from amazon_transcribe.response import Response
+from amazon_transcribe.serialize import AudioEventSerializer, TranscribeStreamingSerializer
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    ResponseReceived,
+    SettingsAcknowledged,
+    StreamEnded,
+    StreamReset,
+    WindowUpdated,
+)
+from h2.exceptions import ProtocolError
+
+from streaming.engines.aws_account import Account
+
+__all__ = ["CutOff", "HeardResult", "ParserError", "Stream", "open_stream", "sdk"]
+
+SIGN_OF_LIFE_SECONDS = 10.0  # without a byte from the service it is asked; after as long again it is given up
+CLOSE_SECONDS = 2.0  # for the farewell of TLS
+STREAM_ID = 1  # of a client's first and here only stream
+
+
+class CutOff(ConnectionError):
+    """The connection ended, or the service ended the answer, in another way than at the end of a good answer."""
+
+
+@lru_cache(maxsize=4)
+def tls_context(ca_file: str) -> ssl.SSLContext:
+    """Return what trusts the system's authorities, or those in `ca_file`. Raises `OSError` if that can't be read."""
+    context = ssl.create_default_context(cafile=ca_file or None)
+    context.set_alpn_protocols(["h2"])
+    return context
+
+
+class Connection(asyncio.Protocol):
+    """An HTTP/2 connection with one request on it: the SDK's request body and the SDK's response in one."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        # The SDK's headers are in order, and this is the only stream: h2 need not check ours.
+        config = H2Configuration(header_encoding="utf-8", validate_outbound_headers=False)
+        self._h2 = H2Connection(config)
+        self._transport: asyncio.Transport | None = None
+        self._unsent: deque[bytes] = deque()  # what the service has not made room for yet
+        self._unsent_bytes = 0
+        self._is_ending = False
+        self._has_room = asyncio.Event()
+        self._headers: asyncio.Future[Response] = self._loop.create_future()
+        self._received: deque[bytes] = deque()
+        self._news = asyncio.Event()
+        self._is_complete = False
+        self._error: Exception | None = None
+        self._heard_at = self._loop.time()
+        self._asked_at: float | None = None
+        self._watch: asyncio.TimerHandle | None = None
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._h2.initiate_connection()
+        self._flush()
+        self._watch = self._loop.call_later(SIGN_OF_LIFE_SECONDS, self._look_for_life)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard_at, self._asked_at = self._loop.time(), None
+        try:
+            for event in self._h2.receive_data(data):
+                self._take(event)
+        except ProtocolError as error:
+            self.fail(CutOff(f"it does not speak HTTP/2 ({error})"))
+            return
+        self._send_unsent()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.fail(CutOff(f"the connection was cut ({error})" if error else "the connection was closed"))
+
+    def pause_writing(self) -> None:
+        self._has_room.clear()
+
+    def resume_writing(self) -> None:
+        self._has_room.set()
+
+    def _take(self, event: Any) -> None:
+        match event:
+            case ResponseReceived():
+                if not self._headers.done():
+                    headers: dict[str, str] = dict(event.headers)  # type: ignore[arg-type]  # as they are decoded
+                    self._headers.set_result(Response(int(headers.pop(":status")), headers))
+            case DataReceived():
+                self._received.append(event.data)
+                self._h2.acknowledge_received_data(event.flow_controlled_length, STREAM_ID)
+                self._news.set()
+            case StreamEnded():
+                self._is_complete = True
+                self._news.set()
+            case StreamReset():
+                self.fail(CutOff(f"the service broke off ({_name(event.error_code)})"))
+            case ConnectionTerminated():
+                # Streams that the service took before may go on to their end.
+                if event.error_code != ErrorCodes.NO_ERROR or (event.last_stream_id or 0) < STREAM_ID:
+                    self.fail(CutOff(f"the service ended the connection ({_name(event.error_code)})"))
+            case WindowUpdated() | SettingsAcknowledged():
+                pass  # there may be room; `data_received` looks
+
+    def _look_for_life(self) -> None:
+        """Ask a silent service whether it is there; give up one that did not answer. A half-open connection else
+        looks like a pause.
+        """
+        now = self._loop.time()
+        if self._asked_at is not None and now - self._asked_at >= SIGN_OF_LIFE_SECONDS:
+            self.fail(CutOff("the service no longer answers"))
+            return
+        if self._asked_at is None and now - self._heard_at >= SIGN_OF_LIFE_SECONDS:
+            self._asked_at = now
+            self._h2.ping(b"are you?")
+            self._flush()
+        self._watch = self._loop.call_later(SIGN_OF_LIFE_SECONDS / 2, self._look_for_life)
+
+    def fail(self, error: Exception) -> None:
+        """End it here: whoever waits gets `error`. Nothing happens where it is over already."""
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._error is None and not self._is_complete:
+            self._error = error
+            if not self._headers.done():
+                self._headers.set_exception(error)
+                self._headers.exception()  # nobody need ask for it
+        self._news.set()
+        self._has_room.set()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self) -> None:
+        """Leave: tell the service that nobody wants the stream, unless it has ended."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        if not self._is_complete or self._unsent:
+            self._h2.reset_stream(STREAM_ID, ErrorCodes.CANCEL)
+        self._h2.close_connection()
+        self._flush()
+        if self._watch is not None:
+            self._watch.cancel()
+        self._transport.close()
+
+    # The SDK's side: the session manager, the request body and the response that its client asks for.
+
+    async def make_request(self, url: str, *, method: str, headers: list[tuple[str, str]], body: Any) -> "Connection":
+        """Send the head of the request; `body` is the SDK's own, and stays empty."""
+        parts = urlsplit(url)
+        named = {name.lower(): value for name, value in headers}
+        head = [
+            (":method", method),
+            (":scheme", "https"),
+            (":authority", named.pop("host")),
+            (":path", parts.path or "/"),
+            *named.items(),
+        ]
+        self._h2.send_headers(STREAM_ID, head)
+        self._flush()
+        return self
+
+    async def resolve_response(self) -> Response:
+        return await self._headers
+
+    async def consume_body(self) -> bytes:
+        return b"".join([chunk async for chunk in self.chunks()])
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """Yield the answer until the service ends it. Raises `CutOff` where it ends otherwise."""
+        while True:
+            while self._received:
+                yield self._received.popleft()
+            if self._error is not None:
+                raise self._error
+            if self._is_complete:
+                return
+            self._news.clear()
+            await self._news.wait()
+
+    def write(self, data: bytes) -> int:
+        """Send as much as the service has made room for; the rest waits. Raises `CutOff`."""
+        if self._error is not None:
+            raise self._error
+        self._unsent.append(data)
+        self._unsent_bytes += len(data)
+        self._send_unsent()
+        return len(data)
+
+    def end_stream(self) -> None:
+        self._is_ending = True
+        self._send_unsent()
+
+    def _send_unsent(self) -> None:
+        assert self._transport is not None
+        if not self._transport.is_closing() and not self._is_complete and self._error is None:
+            while self._unsent and (room := self._room()) > 0:
+                data = self._unsent.popleft()
+                if len(data) > room:
+                    self._unsent.appendleft(data[room:])
+                    data = data[:room]
+                self._unsent_bytes -= len(data)
+                self._h2.send_data(STREAM_ID, data)
+            if self._is_ending and not self._unsent:
+                self._is_ending = False
+                self._h2.end_stream(STREAM_ID)
+        self._flush()
+
+    def _room(self) -> int:
+        return min(self._h2.local_flow_control_window(STREAM_ID), self._h2.max_outbound_frame_size)
+
+    def _flush(self) -> None:
+        data = self._h2.data_to_send()
+        if data and self._transport is not None:
+            self._transport.write(data)
+        if self._unsent_bytes == 0:
+            self._has_room.set()
+
+    @property
+    def unsent_bytes(self) -> int:
+        assert self._transport is not None
+        return self._unsent_bytes + self._transport.get_write_buffer_size()
+
+    async def room(self, most_bytes: int) -> None:
+        """Wait until no more than `most_bytes` are unsent. Returns at once where the connection is over."""
+        while self.unsent_bytes > most_bytes and self._error is None and not self._is_complete:
+            self._has_room.clear()
+            await self._has_room.wait()
+
+
+class Client(TranscribeStreamingClient):
+    """The SDK's client on a connection of ours, without the SDK's own threads. One a stream."""
+
+    def __init__(self, account: Account, connection: Connection) -> None:
+        # Not the SDK's own __init__: that starts its threads.
+        self._connection = connection
+        self._endpoint_resolver = StaticEndpointResolver(account.endpoint)
+        self.service_name, self.region = "transcribe", account.region
+        self._event_signer = EventSigner(self.service_name, self.region)
+        # The same for the whole stream: the service takes no other in the middle of it.
+        self._credential_resolver = StaticCredentialResolver(
+            account.access_key_id, account.secret_access_key, account.session_token
+        )
+        self._response_parser = TranscribeStreamingResponseParser()
+        self._serializer = TranscribeStreamingSerializer()
+        self._session_manager = connection  # type: ignore[assignment]  # which does what is asked of that one
+
+    def _create_audio_stream(self, signed_request: Any) -> AudioStream:
+        return AudioStream(
+            input_stream=self._connection,
+            event_serializer=AudioEventSerializer(),
+            eventstream_serializer=EventStreamMessageSerializer(),
+            event_signer=self._event_signer,
+            initial_signature=self._extract_signature(signed_request),
+            credential_resolver=self._credential_resolver,
+        )
+
+
+class Stream:
+    """An open stream: sound in, results out."""
+
+    def __init__(self, connection: Connection, opened: StartStreamTranscriptionEventStream) -> None:
+        self._connection = connection
+        self._opened = opened
+
+    async def send(self, chunk: bytes, most_unsent_bytes: int) -> None:
+        """Sign and send a chunk, after no more than so much is waiting. Raises `CutOff`."""
+        await self._connection.room(most_unsent_bytes)
+        await self._opened.input_stream.send_audio_event(chunk)
+
+    async def end(self) -> None:
+        """Say that there is no more sound; the service then finishes its answer."""
+        await self._opened.input_stream.end_stream()
+
+    async def results(self) -> AsyncIterator[list[HeardResult]]:
+        """Yield what the service heard, an event at a time, until it ends.
+
+        Raises what the service says in between (`sdk.ServiceException`), `CutOff`, and `ParserError` or `ValueError`
+        for what can't be read.
+        """
+        async for event in self._opened.output_stream:
+            if event is not None:
+                yield event.transcript.results
+
+
+@asynccontextmanager
+async def open_stream(account: Account, parameters: Mapping[str, Any]) -> AsyncIterator[Stream]:
+    """Open a stream with these arguments of the SDK's `start_stream_transcription`; leave it at the end, however.
+
+    Raises what the service answers (`sdk.ServiceException`) and `OSError`. It is the caller who gives it time.
+    """
+    parts = urlsplit(account.endpoint)
+    transport, connection = await asyncio.get_running_loop().create_connection(
+        Connection,
+        parts.hostname or "",
+        parts.port or 443,
+        ssl=await asyncio.to_thread(tls_context, account.ca_file),
+        ssl_shutdown_timeout=CLOSE_SECONDS,
+    )
+    try:
+        spoken = transport.get_extra_info("ssl_object").selected_alpn_protocol()
+        if spoken != "h2":
+            raise CutOff("it does not speak HTTP/2")
+        yield Stream(connection, await Client(account, connection).start_stream_transcription(**parameters))
+    finally:
+        connection.close()
+
+
+def _name(code: Any) -> str:
+    return code.name if isinstance(code, ErrorCodes) else str(code)

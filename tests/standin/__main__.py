@@ -1,0 +1,57 @@
+"""Serves the stand-in until SIGINT or SIGTERM, and says first what a client's environment needs.
+
+Prints one `NAME=value` a line, then an empty line.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+
+from tests.standin.service import Service
+
+
+async def serve(service: Service) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with service:
+        for name, value in service.environ.items():
+            print(f"{name}={value}")
+        print(flush=True)
+        await stop.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.standin", description=__doc__)
+    parser.add_argument("--local", action="store_true", help="recognise real words instead of written numbers")
+    parser.add_argument("--rate", type=float, default=1.0, help="how many times faster than the wall's its clock runs")
+    parser.add_argument("--quota", type=int, default=25, help="how many streams may be open at once")
+    parser.add_argument("--port", type=int, default=0, help="0: any that is free")
+    parser.add_argument("--no-verify", action="store_true", help="look at no signature")
+    options = parser.parse_args()
+    recogniser = None
+    if options.local:
+        # Only real words need Django, for which the settings must be known first.
+        import django
+
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "transcribe_site.settings")
+        django.setup()
+        from tests.standin.recognition import LocalRecognition
+
+        recogniser = LocalRecognition
+    asyncio.run(
+        serve(
+            Service(
+                options.rate,
+                options.quota,
+                recogniser=recogniser,
+                verify=not options.no_verify,
+                port=options.port,
+            )
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""One HTTP/2 connection: hands requests and their bytes to streams, and sends what they answer within the windows."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from h2 import events as h2_events
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.exceptions import ProtocolError
+from h2.settings import SettingCodes
+
+# A connection's own window is kept open: back-pressure is each stream's, so that one never starves another.
+CONNECTION_WINDOW = 2**31 - 1
+# What is sent before a connection is cut arrives, if the cut comes this much later.
+CUT_DELAY_SECONDS = 0.02
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class RequestStream(Protocol):
+    """What a connection tells the stream that serves a request."""
+
+    @property
+    def stops_client(self) -> bool:
+        """Whether a client that has not ended is told, after the response's end, to stop sending."""
+        ...
+
+    def receive(self, data: bytes) -> None: ...
+
+    def client_ended(self) -> None: ...
+
+    def client_left(self) -> None: ...
+
+
+OpenStream = Callable[["Connection", int, list[tuple[str, str]]], RequestStream]
+
+
+class Connection(asyncio.Protocol):
+    """Serves one client. `open_stream` makes the stream of each request."""
+
+    def __init__(self, open_stream: OpenStream, forget: Callable[["Connection"], None]) -> None:
+        self._open_stream = open_stream
+        self._forget = forget
+        self._transport: asyncio.Transport | None = None
+        self._streams: dict[int, RequestStream] = {}
+        self._unsent: dict[int, tuple[bytes, bool]] = {}
+        self._is_hung = False
+        self._window_left = CONNECTION_WINDOW
+        self._h2 = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None
+
+    # What asyncio says.
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        if transport.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
+            transport.abort()  # the service speaks nothing else
+            return
+        self._h2.initiate_connection()
+        self._h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: 100})
+        self._h2.increment_flow_control_window(CONNECTION_WINDOW - 65_535)
+        self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_hung:  # this had been read before
+            return
+        try:
+            for event in self._h2.receive_data(data):
+                self._handle(event)
+        except ProtocolError:
+            self._flush()  # it says GOAWAY
+            self.close()
+            return
+        self._flush()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        for stream in list(self._streams.values()):
+            stream.client_left()
+        self._streams.clear()
+        self._forget(self)
+
+    def _handle(self, event: h2_events.Event) -> None:
+        if isinstance(event, h2_events.DataReceived):
+            self._take_window(event.flow_controlled_length or 0)
+            if stream := self._streams.get(event.stream_id):
+                stream.receive(event.data or b"")
+                # HTTP/2's padding is no message, so the stream doesn't give its window back.
+                if padding := (event.flow_controlled_length or 0) - len(event.data or b""):
+                    self.give_window(event.stream_id, padding)
+        elif isinstance(event, h2_events.RequestReceived):
+            headers = [(str(name), str(value)) for name, value in event.headers or ()]
+            self._streams[event.stream_id] = self._open_stream(self, event.stream_id, headers)
+        elif isinstance(event, h2_events.StreamEnded):
+            if stream := self._streams.get(event.stream_id):
+                stream.client_ended()
+        elif isinstance(event, h2_events.StreamReset):
+            self._unsent.pop(event.stream_id, None)
+            if stream := self._streams.pop(event.stream_id, None):
+                stream.client_left()
+        elif isinstance(event, h2_events.WindowUpdated | h2_events.RemoteSettingsChanged):
+            for stream_id in list(self._unsent):
+                self._send_what_fits(stream_id)
+
+    def _take_window(self, size: int) -> None:
+        self._window_left -= size
+        if self._window_left < CONNECTION_WINDOW // 2:
+            self._h2.increment_flow_control_window(CONNECTION_WINDOW - self._window_left)
+            self._window_left = CONNECTION_WINDOW
+
+    # What streams ask for.
+
+    def give_window(self, stream_id: int, size: int) -> None:
+        """Let the client send `size` more bytes on a stream, if it still may send."""
+        try:
+            self._h2.increment_flow_control_window(size, stream_id)
+        except ProtocolError:
+            return  # it has ended what it sends
+        self._flush()
+
+    def respond(self, stream_id: int, headers: Sequence[tuple[str, str]]) -> None:
+        self._h2.send_headers(stream_id, headers)
+        self._flush()
+
+    def send(self, stream_id: int, data: bytes, *, is_end: bool = False) -> None:
+        """Send bytes of a response's body, as soon as the client's windows let them through."""
+        before, _ = self._unsent.get(stream_id, (b"", False))
+        self._unsent[stream_id] = (before + data, is_end)
+        self._send_what_fits(stream_id)
+        self._flush()
+
+    def _send_what_fits(self, stream_id: int) -> None:
+        data, is_end = self._unsent.pop(stream_id)
+        try:
+            while data:
+                size = min(self._h2.local_flow_control_window(stream_id), self._h2.max_outbound_frame_size, len(data))
+                if size <= 0:
+                    self._unsent[stream_id] = (data, is_end)
+                    return
+                self._h2.send_data(stream_id, data[:size])
+                data = data[size:]
+            if is_end:
+                self._h2.end_stream(stream_id)
+        except ProtocolError:
+            return  # the client has reset the stream; it was told, or will be in a moment
+        if is_end:
+            stream = self._streams.get(stream_id)
+            if stream is not None and stream.stops_client:
+                # We are done before the client is: it may stop sending (RFC 9113, 8.1).
+                self.reset(stream_id, ErrorCodes.NO_ERROR)
+
+    def reset(self, stream_id: int, code: ErrorCodes = ErrorCodes.INTERNAL_ERROR) -> None:
+        self._unsent.pop(stream_id, None)
+        try:
+            self._h2.reset_stream(stream_id, code)
+        except ProtocolError:
+            pass  # it is over on both sides
+        self._flush()
+
+    def go_away(self) -> None:
+        """Say that no request of this connection is served any more, and close it."""
+        self._h2.close_connection(ErrorCodes.INTERNAL_ERROR, last_stream_id=0)
+        self._flush()
+        self.close()
+
+    def hang(self) -> None:
+        """Neither read nor send anything any more."""
+        self._is_hung = True
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def cut(self) -> None:
+        """Break the connection, without a word of TLS or HTTP/2."""
+        if self._transport is not None:
+            raw: socket.socket = self._transport.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+            self._transport.abort()
+
+    def cut_soon(self) -> None:
+        """Break the connection when what has been sent has arrived; from now on nothing is sent."""
+        self._is_hung = True
+        asyncio.get_running_loop().call_later(CUT_DELAY_SECONDS, self.cut)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _flush(self) -> None:
+        if self._transport is not None and not self._is_hung and (data := self._h2.data_to_send()):
+            self._transport.write(data)

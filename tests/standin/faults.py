@@ -1,0 +1,47 @@
+"""What can go wrong on purpose: a `Fault` is given to the service, which lets one request have it."""
+
+from dataclasses import dataclass
+
+KINDS = frozenset(
+    """
+    refuse exception cut cut_in_frame cut_at_byte close half_close reset goaway bad_checksum hang hang_start hang_connect pause
+    never_ends drop_last
+    """.split()
+)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault, at `at` seconds of a stream's audio (None: as soon as the request is accepted).
+
+    - `refuse:<Exception>`: the response is that exception
+    - `exception:<Exception>`: that exception in mid-stream
+    - `cut`, `cut_in_frame`: the connection breaks, the latter in the middle of an event's message
+    - `cut_at_byte`: it breaks when `count` bytes of the response's body have been sent
+    - `close`: the response ends cleanly, unasked, and the client is told to stop sending; `half_close`: it isn't told
+    - `reset`, `goaway`: HTTP/2's ways to say no more of a stream, or of a connection
+    - `bad_checksum`: an event whose checksum is wrong
+    - `hang_connect`: no TLS handshake; `hang_start`: no response headers; `hang`: from then on nothing is sent or
+      read, while the connection stays open
+    - `pause`: results are held back for `seconds`, then all come
+    - `never_ends`: after `end_stream` neither the last final nor the end comes
+    - `drop_last`: after `end_stream` the response ends, and what was a partial never becomes a final
+    """
+
+    kind: str
+    at: float | None = None
+    count: int = 0
+    seconds: float = 12.0
+    message: str = "The stand-in was told to."
+
+    def __post_init__(self) -> None:
+        if self.name not in KINDS or (self.name in ("refuse", "exception")) != bool(self.exception):
+            raise ValueError(f"no such fault: {self.kind}")
+
+    @property
+    def name(self) -> str:
+        return self.kind.partition(":")[0]
+
+    @property
+    def exception(self) -> str:
+        return self.kind.partition(":")[2]

@@ -1,0 +1,375 @@
+"""One transcription stream: takes the client's audio by the service's rules, and answers with results.
+
+All moments are seconds of the service's clock. A rule that is broken becomes an exception in mid-stream.
+"""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tests.standin import messages
+from tests.standin.clock import Clock
+from tests.standin.connection import Connection
+from tests.standin.faults import Fault
+from tests.standin.recognition import Recognition, Segment
+from tests.standin.requests import SAMPLE_BYTES, Request, ServiceError
+from tests.standin.results import NOTHING, Writer
+from tests.standin.signatures import Chain, check_age
+
+LARGEST_CHUNK_BYTES = 32 * 1024
+LARGEST_MESSAGE_BYTES = LARGEST_CHUNK_BYTES + 1024  # with headers and signature
+IDLE_SECONDS = 15.0
+LONGEST_SECONDS = 4 * 3600.0
+LEAST_BILLED_SECONDS = 15
+LEAD_SECONDS = 5.0  # of audio that the client may be ahead of the service
+HTTP2_WINDOW = 65_535  # that each stream begins with
+# Windows are given back in pieces, since each is a message of its own.
+WINDOW_STEP = 16_384
+QUIET_EVENT_SECONDS = 5.0  # of audio without a word, after which an event without results is sent
+IDLE = "Your request timed out because no new audio was received for 15 seconds."
+
+
+@dataclass
+class Record:
+    """What the service saw of one request. Times are the event loop's.
+
+    `end` is `open`, `end_stream` (asked for by the client, and finished), `left` (the client went away first),
+    `limit` (four hours), `exception` (a rule was broken in mid-stream), `fault` or `refused`.
+    """
+
+    headers: dict[str, str]
+    started_at: float
+    options: Request | None = None
+    session_id: str = ""
+    ended_at: float | None = None
+    chunks: int = 0
+    largest_chunk_bytes: int = 0
+    silent_seconds: float = 0.0
+    numbers: list[tuple[int, float]] = field(default_factory=list)
+    fragments: int = 0
+    end: str = "open"
+    exception: str = ""
+    audio_bytes: int = 0
+
+    @property
+    def audio_seconds(self) -> float:
+        return self.audio_bytes / self.options.bytes_per_second if self.options else 0.0
+
+    @property
+    def billed_seconds(self) -> int:
+        if self.options is None:
+            return 0
+        return max(LEAST_BILLED_SECONDS, -(-self.audio_bytes // self.options.bytes_per_second))
+
+    @property
+    def first_number(self) -> int | None:
+        return self.numbers[0][0] if self.numbers else None
+
+
+class Stream:
+    """Serves an accepted request. `on_close` is called once, when it counts as open no longer."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        stream_id: int,
+        record: Record,
+        chain: Chain | None,
+        clock: Clock,
+        fault: Fault | None,
+        on_close: Callable[["Stream"], None],
+    ) -> None:
+        assert record.options is not None
+        self.has_client_ended = False
+        self._connection = connection
+        self._stream_id = stream_id
+        self._record = record
+        self._request = record.options
+        self._chain = chain
+        self._clock = clock
+        self._fault = fault
+        self._on_close = on_close
+        self._is_over = False
+        self._is_deaf = False  # a fault: what comes is not heard
+        self._decoder = messages.Decoder(LARGEST_MESSAGE_BYTES)
+        self._writer = Writer(self._request)
+        self._recognition: Recognition | None = None
+        self._waiting: deque[tuple[float, bytes, int]] = deque()
+        self._processed = 0  # bytes of audio
+        self._window_owed = 0
+        self._is_audio_ended = False
+        self._sent_bytes = 0
+        self._last_event_at = 0.0  # in the audio
+        self._held: list[bytes] | None = None  # results, while a fault holds them back
+        self._finishing: asyncio.Task[None] | None = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._began_at = self._last_audio_at = clock.now()
+
+    def begin(self, headers: list[tuple[str, str]], recognition: Recognition) -> None:
+        """Answer that the request is accepted, and be ready for audio."""
+        self._recognition = recognition
+        self._at("limit", self._began_at + LONGEST_SECONDS, self._reach_limit)
+        self._at("idle", self._began_at + IDLE_SECONDS, self._look_for_audio)
+        if self._fault is not None and self._fault.name == "hang_start":
+            self._go_deaf()
+            return
+        self._connection.respond(self._stream_id, headers)
+        lead = round(LEAD_SECONDS * self._request.bytes_per_second)
+        self._connection.give_window(self._stream_id, max(1, lead - HTTP2_WINDOW))
+        self._meet_fault()
+
+    # What the connection says.
+
+    @property
+    def stops_client(self) -> bool:
+        is_half_closed = self._fault is not None and self._fault.name == "half_close"
+        return not self.has_client_ended and not is_half_closed
+
+    def receive(self, data: bytes) -> None:
+        if self._is_over or self._is_deaf:
+            return
+        try:
+            for message in self._decoder.feed(data):
+                self._take(message)
+                if self._is_over or self._is_deaf:  # a fault came with this chunk
+                    return
+        except messages.TooLargeError:
+            self._fail(ServiceError("BadRequestException", "A chunk of audio must not be larger than 32 KiB."))
+        except messages.DamagedError:
+            self._fail(ServiceError("SerializationException", "The event stream could not be decoded."))
+        except ServiceError as error:
+            self._fail(error)
+
+    def client_ended(self) -> None:
+        self.has_client_ended = True
+        if self._is_over or self._is_deaf:
+            return
+        if self._is_audio_ended:
+            self._finish_when_processed()
+        else:
+            # Without the empty chunk nobody has said that the audio is complete: nothing becomes final.
+            self._close("left")
+            self._connection.send(self._stream_id, b"", is_end=True)
+
+    def client_left(self) -> None:
+        self.has_client_ended = True
+        self._close("left")
+
+    # Audio.
+
+    def _take(self, message: messages.Message) -> None:
+        """Take the next signed message. Raises ServiceError, DamagedError."""
+        now = self._clock.now()
+        signed_at = None if self._chain is None else self._chain.check(message.headers, message.payload)
+        pcm = b""
+        if message.payload:
+            event = messages.decode_one(message.payload)
+            if event.headers.get(":event-type") != "AudioEvent":
+                raise ServiceError("BadRequestException", "The event must be an AudioEvent.")
+            pcm = event.payload
+        request, record = self._request, self._record
+        if len(pcm) > LARGEST_CHUNK_BYTES:
+            raise ServiceError("BadRequestException", "A chunk of audio must not be larger than 32 KiB.")
+        if len(pcm) % request.frame_bytes:
+            raise ServiceError("BadRequestException", "A chunk of audio must hold whole samples of all channels.")
+        # The service goes through the audio at its own speed, so a chunk that comes early waits.
+        due = self._began_at + record.audio_bytes / request.bytes_per_second
+        if signed_at is not None:
+            check_age(signed_at, max(now, due), self._clock, "BadRequestException")
+        if not pcm:
+            self._is_audio_ended = True
+            return
+        if self._is_audio_ended:
+            raise ServiceError("BadRequestException", "Audio came after the empty chunk that ends it.")
+        record.chunks += 1
+        record.audio_bytes += len(pcm)
+        record.largest_chunk_bytes = max(record.largest_chunk_bytes, len(pcm))
+        samples = np.frombuffer(pcm, "<i2")
+        zeros = len(samples) - int(np.count_nonzero(samples))
+        record.silent_seconds += zeros * SAMPLE_BYTES / request.bytes_per_second
+        self._last_audio_at = now
+        if self._waiting or due > now:
+            self._waiting.append((due, pcm, message.size))
+            if len(self._waiting) == 1:
+                self._at("due", due, self._process_what_is_due)
+        else:
+            self._process(pcm, message.size)
+
+    def _process_what_is_due(self) -> None:
+        now = self._clock.now()
+        while self._waiting and self._waiting[0][0] <= now and not self._is_over:
+            _, pcm, size = self._waiting.popleft()
+            self._last_audio_at = now  # while audio waits the client isn't late
+            self._process(pcm, size)
+        if self._is_over or self._is_deaf:
+            return
+        if self._waiting:
+            self._at("due", self._waiting[0][0], self._process_what_is_due)
+        elif self.has_client_ended:
+            self._finish_when_processed()
+
+    def _process(self, pcm: bytes, size: int) -> None:
+        assert self._recognition is not None
+        self._processed += len(pcm)
+        self._recognition.hear(pcm)
+        if self._is_over:  # a result was the last byte that a fault let through
+            return
+        if self._position - self._last_event_at >= QUIET_EVENT_SECONDS:
+            self._say(NOTHING)
+        self._window_owed += size
+        if self._window_owed >= WINDOW_STEP:
+            owed, self._window_owed = self._window_owed, 0
+            self._connection.give_window(self._stream_id, owed)
+        self._meet_fault()
+
+    @property
+    def _position(self) -> float:
+        """How much of the audio has been heard, in seconds."""
+        return self._processed / self._request.bytes_per_second
+
+    # Results.
+
+    def deliver(self, segment: Segment) -> None:
+        """Send what the recognition says."""
+        if not self._is_over and (payload := self._writer.event(segment)):
+            self._say(payload)
+
+    def _say(self, payload: bytes) -> None:
+        self._last_event_at = self._position
+        self._send(messages.encode_event(payload))
+
+    def _send(self, message: bytes, *, is_end: bool = False) -> None:
+        if self._held is not None and not is_end:
+            self._held.append(message)
+            return
+        fault = self._fault
+        if fault is not None and fault.name == "cut_at_byte" and self._sent_bytes + len(message) >= fault.count:
+            self._connection.send(self._stream_id, message[: fault.count - self._sent_bytes])
+            self._connection.cut_soon()
+            self._close("fault")
+            return
+        self._sent_bytes += len(message)
+        self._connection.send(self._stream_id, message, is_end=is_end)
+
+    # The end.
+
+    def _finish_when_processed(self) -> None:
+        if not self._waiting and self._finishing is None:
+            self._finishing = asyncio.create_task(self._finish())
+
+    async def _finish(self) -> None:
+        assert self._recognition is not None
+        fault = "" if self._fault is None else self._fault.name
+        if fault == "never_ends":
+            self._stop_timers()
+            return
+        if fault != "drop_last":
+            try:
+                await self._recognition.finish()
+            except Exception as error:  # of a recogniser, whatever it is: the client must not wait for ever
+                self._fail(ServiceError("InternalFailureException", str(error)))
+            while self._held is not None and not self._is_over:  # until the pause is over
+                await asyncio.sleep(0.01)
+        if not self._is_over:
+            self._close("end_stream")
+            self._connection.send(self._stream_id, b"", is_end=True)
+
+    def _look_for_audio(self) -> None:
+        end = self._last_audio_at + IDLE_SECONDS
+        if self._is_audio_ended:
+            return
+        if self._clock.now() < end or self._waiting:
+            self._at("idle", max(end, self._clock.now() + IDLE_SECONDS / 10), self._look_for_audio)
+        else:
+            self._fail(ServiceError("BadRequestException", IDLE))
+
+    def _reach_limit(self) -> None:
+        self._close("limit")
+        self._connection.send(self._stream_id, b"", is_end=True)
+
+    def _fail(self, error: ServiceError, end: str = "exception") -> None:
+        if self._is_over:
+            return
+        self._record.exception = error.name
+        self._close(end)
+        payload = json.dumps({"Message": error.message}).encode()
+        self._connection.send(self._stream_id, messages.encode_exception(error.name, payload), is_end=True)
+
+    def _close(self, end: str) -> None:
+        """Count as open no longer. Only the first end is the record's."""
+        if self._is_over:
+            return
+        self._is_over = True
+        self._record.end = end
+        self._record.ended_at = self._clock.loop_time()
+        self._stop_timers()
+        self._waiting.clear()
+        if self._recognition is not None:
+            self._recognition.close()
+            self._record.fragments = getattr(self._recognition, "fragments", 0)
+        self._on_close(self)
+
+    def _at(self, name: str, moment: float, callback: Callable[[], None]) -> None:
+        self._timers[name] = self._clock.call_at(moment, callback)
+
+    def _stop_timers(self) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    # Faults.
+
+    def _go_deaf(self) -> None:
+        """Answer nothing any more. The stream counts as open for 15 s: the service gives a dead one up like this."""
+        self._is_deaf = True
+        self._waiting.clear()
+        self._stop_timers()
+        self._at("idle", self._clock.now() + IDLE_SECONDS, lambda: self._close("fault"))
+
+    def _meet_fault(self) -> None:
+        """Let the fault happen when its moment in the audio has come."""
+        fault = self._fault
+        if fault is None or self._position < (fault.at or 0.0):
+            return
+        connection, stream_id = self._connection, self._stream_id
+        match fault.name:
+            case "exception":
+                self._fail(ServiceError(fault.exception, fault.message), "fault")
+            case "cut":
+                self._close("fault")
+                connection.cut()
+            case "cut_in_frame":
+                self._close("fault")
+                message = messages.encode_event(NOTHING)
+                connection.send(stream_id, message[: len(message) // 2])
+                connection.cut_soon()
+            case "close" | "half_close":
+                self._close("fault")
+                connection.send(stream_id, b"", is_end=True)
+            case "reset":
+                self._close("fault")
+                connection.reset(stream_id)
+            case "goaway":
+                self._close("fault")
+                connection.go_away()
+            case "bad_checksum":
+                self._close("fault")
+                message = messages.encode_event(NOTHING)
+                connection.send(stream_id, message[:-1] + bytes([message[-1] ^ 0xFF]))
+            case "hang":
+                connection.hang()
+                self._go_deaf()
+                self._fault = None
+            case "pause":
+                self._held = []
+                self._at("pause", self._clock.now() + fault.seconds, self._end_pause)
+                self._fault = None
+
+    def _end_pause(self) -> None:
+        held, self._held = self._held or [], None
+        for message in held:
+            self._send(message)
