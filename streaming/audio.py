@@ -69,7 +69,9 @@ class Spool:
         frame = SAMPLE_BYTES * self.channels
         size = round(self.sample_rate * CHUNK_SECONDS)
         sample = round(start_time * self.sample_rate)
-        async with AIOFile(self.path, "rb") as file:
+        # Opened here and not in a thread: cancelled in that moment, it would stay open. It is a file of our own disk.
+        with open(self.path, "rb") as opened:  # noqa: ASYNC230
+            file = AIOFile.from_fp(opened)
             while True:
                 async with self._grown:
                     while not self.is_complete and self.samples < sample + size:

@@ -36,63 +36,87 @@ PERSONAL_DATA = {
     "CREDIT_DEBIT_CVV": "Card security codes",
     "CREDIT_DEBIT_EXPIRY": "Card expiry dates",
 }
-EXTRA = "Costs extra, which the price above leaves out."
+EXTRA = "Costs extra, and the price above is without it."
 
 OPTIONS = (
     Option("show_speaker_label", "Speakers told apart", "flag"),
     Option(
-        *("enable_channel_identification", "Channels told apart", "flag"),
+        "enable_channel_identification",
+        "Channels told apart",
+        "flag",
         help="Of a stereo recording with one side of a talk on each channel.",
+    ),
+    Option(
+        "content_identification_type",
+        "Personal data marked",
+        "choice",
+        help=EXTRA,
+        choices={"PII": "personal data"},
+        marks_words=True,
+    ),
+    Option(
+        "content_redaction_type",
+        "Personal data replaced by [PII]",
+        "choice",
+        help=EXTRA,
+        choices={"PII": "personal data"},
+    ),
+    Option(
+        "pii_entity_types",
+        "Kinds of personal data",
+        "choices",
+        help="None ticked means all of them.",
+        choices=PERSONAL_DATA,
     ),
     Option("identify_language", "Language identified", "flag", help="One of the languages below is spoken."),
     Option(
-        *("identify_multiple_languages", "Several languages identified", "flag"),
+        "identify_multiple_languages",
+        "Several languages identified",
+        "flag",
         help="People change between the languages below.",
     ),
     Option(
-        *("language_options", "Languages to expect", "choices"),
-        help="For identification: two to five, and of each language only one kind.",
+        "language_options",
+        "Languages to expect",
+        "choices",
+        help="Where it is identified: two to five, and of each language only one kind.",
         choices=LANGUAGES,
     ),
     Option("preferred_language", "Most likely language", "choice", help="Makes it quicker.", choices=LANGUAGES),
+    Option("language_model_name", "Custom language model", "text", help=f"Its name in the AWS account. {EXTRA}"),
     Option("vocabulary_name", "Vocabulary", "text", help="The name of a custom vocabulary in the AWS account."),
     Option(
-        *("vocabulary_names", "Vocabularies", "names"),
+        "vocabulary_names",
+        "Vocabularies",
+        "names",
         help="Where the language is identified: one for each language, separated by commas.",
     ),
     Option("vocab_filter_name", "Vocabulary filter", "text", help="Its name in the AWS account."),
     Option("vocab_filter_names", "Vocabulary filters", "names", help="Where the language is identified."),
     Option(
-        *("vocab_filter_method", "Filtered words", "choice"),
+        "vocab_filter_method",
+        "Filtered words",
+        "choice",
         choices={"remove": "left out", "mask": "replaced by ***", "tag": "marked"},
         marks_words=True,
     ),
-    Option("language_model_name", "Custom language model", "text", help=f"Its name in the AWS account. {EXTRA}"),
     Option(
-        *("content_identification_type", "Personal data marked", "choice"),
-        help=EXTRA,
-        choices={"PII": "personal data"},
-        marks_words=True,
-    ),
-    Option(
-        *("content_redaction_type", "Personal data replaced by [PII]", "choice"),
-        help=EXTRA,
-        choices={"PII": "personal data"},
-    ),
-    Option(
-        *("pii_entity_types", "Kinds of personal data", "choices"),
-        help="None ticked means all of them.",
-        choices=PERSONAL_DATA,
-    ),
-    Option(
-        *("enable_partial_results_stabilization", "Words settle sooner", "flag"),
+        "enable_partial_results_stabilization",
+        "Words settle sooner",
+        "flag",
         help="A little less exact.",
     ),
     Option(
-        *("partial_results_stability", "How soon", "choice"),
+        "partial_results_stability",
+        "How soon",
+        "choice",
         choices={"low": "a little sooner", "medium": "sooner", "high": "soonest"},
     ),
 )
+
+
+def label_of(name: str) -> str:
+    return next(option.label for option in OPTIONS if option.name == name)
 
 
 def identifies_language(options: Mapping[str, Any]) -> bool:
@@ -150,9 +174,11 @@ def _check_names(given: Mapping[str, Any]) -> None:
         ("vocab_filter_name", "vocab_filter_names", "vocabulary filter"),
     ):
         if one in given and wants_several:
-            raise refuse(f"Where the language is identified, name each {what} in `{several}`, one for each language.")
+            raise refuse(
+                f"Where the language is identified, name one {what} for each language, under “{label_of(several)}”."
+            )
         if several in given and not wants_several:
-            raise refuse(f"Several names of a {what} are for a language that is identified; here name one: `{one}`.")
+            raise refuse(f"For a chosen language there is one {what}: name it under “{label_of(one)}”.")
         if len(",".join(given.get(several, []))) > NAMES_CHARACTERS:
             raise refuse(f"These are too many names of a {what}.")
         for name in [*given.get(several, []), *([given[one]] if one in given else [])]:

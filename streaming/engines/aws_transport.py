@@ -41,6 +41,7 @@ from h2.events import (
 from h2.exceptions import ProtocolError
 
 from streaming.engines.aws_account import Account
+from streaming.engines.base import EngineError
 
 __all__ = ["CutOff", "HeardResult", "ParserError", "Stream", "open_stream", "sdk"]
 
@@ -55,8 +56,11 @@ class CutOff(ConnectionError):
 
 @lru_cache(maxsize=4)
 def tls_context(ca_file: str) -> ssl.SSLContext:
-    """Return what trusts the system's authorities, or those in `ca_file`. Raises `OSError` if that can't be read."""
-    context = ssl.create_default_context(cafile=ca_file or None)
+    """Return what trusts the system's authorities, or those in `ca_file`. Raises `EngineError` if it can't."""
+    try:
+        context = ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:
+        raise EngineError(f"AWS_CA_BUNDLE={ca_file!r} can't be read: {error.strerror}.", permanent=True) from error
     context.set_alpn_protocols(["h2"])
     return context
 

@@ -85,5 +85,5 @@ def in_words(declared: Iterable[Option], options: Mapping[str, Any]) -> list[str
             told.append(option.label)
         else:
             values = value if isinstance(value, list) else [value]
-            told.append(f"{option.label}: {', '.join(option.choices.get(one, one) for one in values)}")
+            told.append(f"{option.label}: {' / '.join(option.choices.get(one, one) for one in values)}")
     return told

@@ -1,8 +1,8 @@
 """A stand-in for Amazon Transcribe streaming. `python -m tests.standin` serves it by itself."""
 
 from tests.standin.faults import Fault
+from tests.standin.record import Record
 from tests.standin.service import Service
 from tests.standin.signatures import Key
-from tests.standin.stream import Record
 
 __all__ = ["Fault", "Key", "Record", "Service"]

@@ -52,7 +52,7 @@ class RawClient(asyncio.Protocol):
         self._serializer = EventStreamMessageSerializer()
         self._decoder = Decoder(1 << 20)
         self._messages: list[Message] = []
-        self._unsent = b""
+        self._unsent = bytearray()
         self._is_ending = False
         self._h2 = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
 
@@ -61,9 +61,7 @@ class RawClient(asyncio.Protocol):
         context = ssl.create_default_context(cafile=environ["AWS_CA_BUNDLE"])
         context.set_alpn_protocols(["h2"])
         address = urlsplit(environ["AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING"])
-        _, client = await asyncio.get_running_loop().create_connection(
-            cls, address.hostname, address.port, ssl=context
-        )
+        _, client = await asyncio.get_running_loop().create_connection(cls, address.hostname, address.port, ssl=context)
         client.region = environ["AWS_REGION"]
         client.credentials = Credentials(
             environ["AWS_ACCESS_KEY_ID"], environ["AWS_SECRET_ACCESS_KEY"], environ.get("AWS_SESSION_TOKEN")
@@ -79,15 +77,14 @@ class RawClient(asyncio.Protocol):
         signed = SigV4RequestSigner("transcribe", self.region).sign(unsigned.prepare(), self.credentials)
         return {name.lower(): value for name, value in signed.headers.as_list()}
 
-    def start(self, headers: dict[str, str], *, is_end: bool = False) -> None:
+    def start(self, headers: dict[str, str], path: str = "/stream-transcription") -> None:
         """Send a request with headers that have been signed, or not."""
         sent = dict(headers)
         authority = sent.pop("host", "localhost")
-        self.prior = bytes.fromhex(sent.get("authorization", "").rpartition("Signature=")[2])
+        _, found, signature = sent.get("authorization", "").rpartition("Signature=")
+        self.prior = bytes.fromhex(signature) if found else b""
         pseudo = [(":method", "POST"), (":scheme", "https"), (":authority", authority)]
-        self._h2.send_headers(
-            self.stream_id, [*pseudo, (":path", "/stream-transcription"), *sent.items()], end_stream=is_end
-        )
+        self._h2.send_headers(self.stream_id, [*pseudo, (":path", path), *sent.items()])
         self._flush()
 
     async def begin(self, **values: Any) -> "RawClient":
@@ -193,8 +190,8 @@ class RawClient(asyncio.Protocol):
             size = min(window, self._h2.max_outbound_frame_size, len(self._unsent))
             if size <= 0:
                 break
-            self._h2.send_data(self.stream_id, self._unsent[:size])
-            self._unsent = self._unsent[size:]
+            self._h2.send_data(self.stream_id, bytes(self._unsent[:size]))
+            del self._unsent[:size]
         if self._is_ending and not self._unsent:
             self._is_ending = False
             self._h2.end_stream(self.stream_id)

@@ -22,7 +22,7 @@ MakeSdk = Callable[..., TranscribeStreamingClient]
 
 def speech(*numbers: int | None, sample_rate: int = 16_000) -> bytes:
     """Return PCM that says numbers, half a second each; None is silence."""
-    silence = bytes(sample_rate)
+    silence = bytes(2 * round(sample_rate / 2))
     return b"".join(silence if number is None else say(number, sample_rate).tobytes() for number in numbers)
 
 

@@ -1,6 +1,7 @@
 """One HTTP/2 connection: hands requests and their bytes to streams, and sends what they answer within the windows."""
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections.abc import Callable, Sequence
@@ -48,6 +49,7 @@ class Connection(asyncio.Protocol):
         self._streams: dict[int, RequestStream] = {}
         self._unsent: dict[int, tuple[bytes, bool]] = {}
         self._is_hung = False
+        self._is_reading = False
         self._window_left = CONNECTION_WINDOW
         self._h2 = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
 
@@ -70,13 +72,14 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_hung:  # this had been read before
             return
+        self._is_reading = True
         try:
             for event in self._h2.receive_data(data):
                 self._handle(event)
         except ProtocolError:
-            self._flush()  # it says GOAWAY
-            self.close()
-            return
+            self.close()  # after the GOAWAY that h2 has prepared
+        finally:
+            self._is_reading = False
         self._flush()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -157,20 +160,18 @@ class Connection(asyncio.Protocol):
 
     def reset(self, stream_id: int, code: ErrorCodes = ErrorCodes.INTERNAL_ERROR) -> None:
         self._unsent.pop(stream_id, None)
-        try:
+        with contextlib.suppress(ProtocolError):  # it is over on both sides
             self._h2.reset_stream(stream_id, code)
-        except ProtocolError:
-            pass  # it is over on both sides
         self._flush()
 
     def go_away(self) -> None:
         """Say that no request of this connection is served any more, and close it."""
         self._h2.close_connection(ErrorCodes.INTERNAL_ERROR, last_stream_id=0)
-        self._flush()
         self.close()
 
     def hang(self) -> None:
         """Neither read nor send anything any more."""
+        self._write()
         self._is_hung = True
         if self._transport is not None:
             self._transport.pause_reading()
@@ -184,10 +185,12 @@ class Connection(asyncio.Protocol):
 
     def cut_soon(self) -> None:
         """Break the connection when what has been sent has arrived; from now on nothing is sent."""
+        self._write()
         self._is_hung = True
         asyncio.get_running_loop().call_later(CUT_DELAY_SECONDS, self.cut)
 
     def close(self) -> None:
+        self._write()
         if self._transport is not None:
             self._transport.close()
 
@@ -196,5 +199,9 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _flush(self) -> None:
+        if not self._is_reading:  # all answers to what was read go out together: a send is what costs most
+            self._write()
+
+    def _write(self) -> None:
         if self._transport is not None and not self._is_hung and (data := self._h2.data_to_send()):
             self._transport.write(data)

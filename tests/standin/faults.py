@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass
 
-KINDS = frozenset(
-    """
-    refuse exception cut cut_in_frame cut_at_byte close half_close reset goaway bad_checksum hang hang_start hang_connect pause
-    never_ends drop_last
-    """.split()
+from tests.standin import messages
+from tests.standin.connection import Connection
+from tests.standin.results import NOTHING
+
+_KINDS = (
+    "refuse exception cut cut_in_frame cut_at_byte close half_close reset goaway bad_checksum hang hang_start "
+    "hang_connect pause never_ends drop_last"
 )
+KINDS = frozenset(_KINDS.split())
+# Those of them that end a stream without a word of the service's own.
+BREAKING = frozenset({"cut", "cut_in_frame", "close", "half_close", "reset", "goaway", "bad_checksum"})
 
 
 @dataclass(frozen=True)
@@ -45,3 +50,22 @@ class Fault:
     @property
     def exception(self) -> str:
         return self.kind.partition(":")[2]
+
+
+def break_off(fault: Fault, connection: Connection, stream_id: int) -> None:
+    """Let a fault of BREAKING happen to a response that has begun."""
+    event = messages.encode_event(NOTHING)
+    match fault.name:
+        case "cut":
+            connection.cut()
+        case "cut_in_frame":
+            connection.send(stream_id, event[: len(event) // 2])
+            connection.cut_soon()
+        case "close" | "half_close":
+            connection.send(stream_id, b"", is_end=True)
+        case "reset":
+            connection.reset(stream_id)
+        case "goaway":
+            connection.go_away()
+        case "bad_checksum":
+            connection.send(stream_id, event[:-1] + bytes([event[-1] ^ 0xFF]))

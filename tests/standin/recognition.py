@@ -47,7 +47,13 @@ Deliver = Callable[[Segment], None]
 
 
 class Recognition(Protocol):
-    """`hear` never waits; `finish` returns when all that was heard has been delivered; `close` may come at any time."""
+    """`hear` never waits; `finish` returns when all that was heard has been delivered; `close` may come at any time.
+
+    `fragments` counts what could not be understood.
+    """
+
+    @property
+    def fragments(self) -> int: ...
 
     def hear(self, pcm: bytes) -> None: ...
 
@@ -58,6 +64,8 @@ class Recognition(Protocol):
 
 def is_loud(samples: Samples) -> Samples:
     """Return the places of the samples that are no silence."""
+    if not samples.any():  # most often, and found at once
+        return np.empty(0, np.intp)
     return np.flatnonzero((samples >= LOUD) | (samples <= -LOUD))
 
 
@@ -108,16 +116,21 @@ class NumberReader:
 
     def _find_word(self) -> bool:
         """Drop what is before the next beginning, and return whether there is one."""
-        loud = is_loud(self._rest) + self._base
-        begins = np.flatnonzero(np.diff(loud, prepend=self._last_loud) > self._gap)
-        if len(begins):
-            self._drop(int(loud[begins[0]]) - self._base)
-            self._is_word = True
-        else:
-            if len(loud):
-                self._last_loud = int(loud[-1])
+        loud = is_loud(self._rest)
+        if not len(loud):
             self._drop(len(self._rest))
-        return self._is_word
+            return False
+        begin = int(loud[0])
+        if self._base + begin - self._last_loud <= self._gap:  # that goes on with what was cut
+            begins = np.flatnonzero(np.diff(loud) > self._gap)
+            if not len(begins):
+                self._last_loud = self._base + int(loud[-1])
+                self._drop(len(self._rest))
+                return False
+            begin = int(loud[begins[0] + 1])
+        self._drop(begin)
+        self._is_word = True
+        return True
 
     def _drop(self, count: int) -> None:
         self._rest = self._rest[count:]
@@ -209,6 +222,8 @@ class LocalRecognition:
 
     It listens to the first channel only.
     """
+
+    fragments = 0  # it guesses at everything
 
     def __init__(self, request: Request, deliver: Deliver) -> None:
         self._request = request

@@ -45,7 +45,13 @@ class Writer:
         if not segment.is_partial and words[-1].number is not None:
             end = words[-1].end
             items.append(
-                {"Content": ".", "StartTime": end, "EndTime": end, "Type": "punctuation", "VocabularyFilterMatch": False}
+                {
+                    "Content": ".",
+                    "StartTime": end,
+                    "EndTime": end,
+                    "Type": "punctuation",
+                    "VocabularyFilterMatch": False,
+                }
             )
             contents += "."
         if request.enable_partial_results_stabilization:

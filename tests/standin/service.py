@@ -20,9 +20,10 @@ from tests.standin.clock import Clock
 from tests.standin.connection import Connection, RequestStream
 from tests.standin.faults import Fault
 from tests.standin.recognition import Deliver, NumberRecognition, Recognition
+from tests.standin.record import Record
 from tests.standin.requests import PREFIX, Request, ServiceError, parse
 from tests.standin.signatures import Chain, Key, verify
-from tests.standin.stream import Record, Stream
+from tests.standin.stream import Stream
 
 HOST = "localhost"
 REGION = "eu-west-1"
@@ -157,6 +158,8 @@ class Service:
         loop = asyncio.get_running_loop()
         while True:
             accepted, _ = await loop.sock_accept(listener)
+            # asyncio sets it only for sockets that it has made itself; without it small answers wait 40 ms.
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             fault = self.faults[0] if self.faults else None
             if fault is not None and fault.name == "hang_connect":
                 self.faults.pop(0)
@@ -176,9 +179,7 @@ class Service:
         if connection.is_open:
             self._connections.add(connection)
 
-    def _open_stream(
-        self, connection: Connection, stream_id: int, headers: list[tuple[str, str]]
-    ) -> RequestStream:
+    def _open_stream(self, connection: Connection, stream_id: int, headers: list[tuple[str, str]]) -> RequestStream:
         """Accept or refuse a request, and answer."""
         fault = self.faults.pop(0) if self.faults else None
         fields = dict(headers)

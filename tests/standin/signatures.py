@@ -55,7 +55,7 @@ def stamp(second: int) -> str:
 
 
 def check_age(date: float, moment: float, clock: Clock, name: str, *, grain_seconds: float = 0.0) -> None:
-    """Refuse a signature dated `date` when it is used at `moment` of the service's clock and more than five minutes old.
+    """Refuse a signature dated `date` that at `moment` of the service's clock is more than five minutes old.
 
     `grain_seconds` of the wall's are its date's resolution, granted on both sides.
     """
@@ -119,9 +119,7 @@ def verify(
     # 1. Who is it?
     key = keys.get(key_id)
     if key is None or headers.get("x-amz-security-token", "") != key.session_token:
-        raise ServiceError(
-            "UnrecognizedClientException", "The security token included in the request is invalid."
-        )
+        raise ServiceError("UnrecognizedClientException", "The security token included in the request is invalid.")
     if key.is_expired:
         raise ServiceError("ExpiredTokenException", "The security token included in the request is expired")
     # 2. Is it signed for this service, here and now?

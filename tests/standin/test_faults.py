@@ -1,0 +1,190 @@
+"""Each fault does what it says, and the next request is served as ever."""
+
+import asyncio
+import os
+import signal
+import ssl
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.standin import Fault, Service
+from tests.standin.client import RawClient
+from tests.standin.conftest import ConnectRaw, speech
+from tests.standin.messages import DamagedError
+
+
+async def spoiled(service: Service, connect: ConnectRaw, fault: Fault, *, is_ended: bool = False) -> RawClient:
+    """Return a client whose stream had the fault and two seconds of audio: w1 to w4."""
+    service.faults = [fault]
+    client = await (await connect(service)).begin()
+    client.send_audio(speech(1, 2))
+    client.send_audio(speech(3, 4)[:-3200])
+    if is_ended:
+        client.end_audio()
+    return client
+
+
+def texts(client: RawClient) -> list[str]:
+    return [result["Alternatives"][0]["Transcript"] for result in client.results]
+
+
+async def test_an_unknown_fault_is_refused() -> None:
+    for kind in ("explode", "refuse", "cut:Something"):
+        with pytest.raises(ValueError, match="no such fault"):
+            Fault(kind)
+
+
+async def test_a_refusal_of_any_name(service: Service, connect: ConnectRaw) -> None:
+    service.faults = [Fault("refuse:ThrottlingException", message="Rate exceeded"), None]
+    client = await (await connect(service)).begin()
+    await client.until(lambda: client.end)
+    assert (client.status, client.headers["x-amzn-errortype"]) == (400, "ThrottlingException:")
+    assert client.body == b'{"Message": "Rate exceeded"}'
+    assert (await (await connect(service)).begin()).status == 200
+    assert (await (await connect(service)).begin()).status == 200
+    assert service.faults == []
+
+
+async def test_an_exception_in_mid_stream(service: Service, connect: ConnectRaw) -> None:
+    client = await spoiled(service, connect, Fault("exception:InternalFailureException", at=1.0, message="Oh."))
+    await client.until(lambda: client.end)
+    assert (client.end, client.exception) == ("end_stream", ("InternalFailureException", "Oh."))
+    assert texts(client) == ["w1", "w1 w2"]
+    record = service.requests[0]
+    assert (record.end, record.exception, record.billed_seconds) == ("fault", "InternalFailureException", 15)
+
+
+@pytest.mark.parametrize(
+    ("kind", "end"),
+    [
+        ("cut", "lost"),
+        ("cut_in_frame", "lost"),
+        ("close", "end_stream"),
+        ("half_close", "end_stream"),
+        ("reset", "reset 2"),
+        ("goaway", "goaway"),
+    ],
+)
+async def test_an_end_in_mid_stream(service: Service, connect: ConnectRaw, kind: str, end: str) -> None:
+    client = await spoiled(service, connect, Fault(kind, at=1.0))
+    await client.until(lambda: client.end)
+    assert client.end == end
+    if kind != "cut":  # which may overtake what was sent before
+        assert texts(client) == ["w1", "w1 w2"]
+    assert client._decoder.is_between_messages == (kind != "cut_in_frame")
+    assert (service.requests[0].end, service.streams) == ("fault", 0)
+
+
+async def test_a_fault_without_a_moment_comes_with_the_answer(service: Service, connect: ConnectRaw) -> None:
+    service.faults = [Fault("close")]
+    client = await (await connect(service)).begin()
+    await client.until(lambda: client.end)
+    assert (client.status, client.end, client.messages) == (200, "end_stream", [])
+
+
+@pytest.mark.parametrize("count", [1, 100, 700])
+async def test_a_cut_after_any_byte(service: Service, connect: ConnectRaw, count: int) -> None:
+    client = await spoiled(service, connect, Fault("cut_at_byte", count=count))
+    await client.until(lambda: client.end)
+    assert (client.end, len(client.body)) == ("lost", count)
+
+
+async def test_a_bad_checksum(service: Service, connect: ConnectRaw) -> None:
+    client = await spoiled(service, connect, Fault("bad_checksum", at=0.5))
+    await client.until(lambda: len(client.body) > 420)
+    with pytest.raises(DamagedError, match="checksum"):
+        _ = client.messages
+
+
+async def test_a_hang_answers_nothing_and_stays_connected(service: Service, connect: ConnectRaw) -> None:
+    client = await spoiled(service, connect, Fault("hang", at=1.0))
+    await client.until(lambda: texts(client) == ["w1", "w1 w2"])
+    client.ping()
+    client.end_audio()
+    async with asyncio.timeout(5):
+        while service.streams:  # until the service gives it up
+            await asyncio.sleep(0.01)
+    assert (texts(client), client.end, client.pings) == (["w1", "w1 w2"], "", 0)
+    assert service.requests[0].end == "fault"
+
+
+async def test_a_start_that_hangs(service: Service, connect: ConnectRaw) -> None:
+    service.faults = [Fault("hang_start")]
+    client = await connect(service)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(client.begin(), 0.1)
+    client.ping()
+    await client.until(lambda: client.pings)
+    assert (client.status, client.end, service.streams) == (0, "", 1)
+
+
+async def test_a_connection_that_hangs(service: Service, connect: ConnectRaw) -> None:
+    service.faults = [Fault("hang_connect")]
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(RawClient.connect(service.environ), 0.2)
+    assert (service.faults, service.requests) == ([], [])
+    assert (await (await connect(service)).begin()).status == 200
+
+
+async def test_a_pause_holds_results_back(service: Service, connect: ConnectRaw) -> None:
+    client = await spoiled(service, connect, Fault("pause", at=1.0, seconds=12.0), is_ended=True)
+    began_at = asyncio.get_running_loop().time()
+    await client.until(lambda: len(texts(client)) > 2)
+    assert (asyncio.get_running_loop().time() - began_at) * service.rate >= 12
+    await client.until(lambda: client.end)
+    assert texts(client) == ["w1", "w1 w2", "w1 w2 w3", "w1 w2 w3 w4."]
+    assert (client.end, service.requests[0].end) == ("end_stream", "end_stream")
+
+
+@pytest.mark.parametrize(("kind", "end"), [("never_ends", ""), ("drop_last", "end_stream")])
+async def test_a_last_partial_that_never_becomes_final(
+    service: Service, connect: ConnectRaw, kind: str, end: str
+) -> None:
+    service.faults = [Fault(kind)]
+    client = await (await connect(service)).begin()
+    client.send_audio(speech(1, 2))
+    client.end_audio()
+    await client.until(lambda: len(texts(client)) > 1)
+    await asyncio.sleep(0.2)
+    assert (client.end, [result["IsPartial"] for result in client.results]) == (end, [True, True])
+
+
+async def test_a_client_that_does_not_trust_us_or_speaks_something_else_does_no_harm(
+    service: Service, connect: ConnectRaw
+) -> None:
+    port = int(service.url.rpartition(":")[2])
+    with pytest.raises(ssl.SSLError):
+        await asyncio.open_connection("localhost", port, ssl=ssl.create_default_context())
+    context = ssl.create_default_context(cafile=service.ca_file)
+    reader, writer = await asyncio.open_connection("localhost", port, ssl=context)  # without HTTP/2
+    assert await reader.read() == b""
+    writer.close()
+    assert (await (await connect(service)).begin()).status == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_it_serves_by_itself_until_it_is_stopped(connect: ConnectRaw, number: int) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.standin", "--rate", "20"),
+        cwd=Path(__file__).parents[2],
+        env={name: value for name, value in os.environ.items() if not name.startswith("DJANGO")},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        lines = (await asyncio.wait_for(process.stdout.readuntil(b"\n\n"), 20)).decode().split()
+        client = await RawClient.connect(dict(line.split("=", 1) for line in lines))
+        assert (await client.begin()).status == 200
+        client.send_audio(speech(1))
+        client.end_audio()
+        await client.until(lambda: client.end)
+        assert texts(client) == ["w1", "w1."]
+        client.close()
+        process.send_signal(number)
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()

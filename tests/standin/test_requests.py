@@ -1,0 +1,92 @@
+"""The parameters that the service takes and refuses."""
+
+from typing import Any
+
+import pytest
+
+from tests.standin.client import options
+from tests.standin.requests import Request, ServiceError, parse
+
+IDENTIFY = {"language_code": None, "identify_language": True, "language_options": "en-US,de-DE"}
+STEREO = {"enable_channel_identification": True, "number_of_channels": 2}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, Request("en-US")),
+        ({"sample_rate": 8_000}, Request("en-US", 8_000)),
+        (STEREO, Request("en-US", enable_channel_identification=True, number_of_channels=2)),
+        (
+            {**IDENTIFY, "preferred_language": "de-DE", "vocabulary_names": "a,b"},
+            Request(
+                identify_language=True,
+                language_options=("en-US", "de-DE"),
+                preferred_language="de-DE",
+                vocabulary_names=("a", "b"),
+            ),
+        ),
+        (
+            {"content_redaction_type": "PII", "pii_entity_types": "NAME,EMAIL"},
+            Request("en-US", content_redaction_type="PII", pii_entity_types=("NAME", "EMAIL")),
+        ),
+        (
+            {"enable_partial_results_stabilization": "true", "partial_results_stability": "high"},
+            Request("en-US", enable_partial_results_stabilization=True, partial_results_stability="high"),
+        ),
+        (
+            {"show_speaker_label": False, "vocabulary_filter_name": "rude", "vocabulary_filter_method": "tag"},
+            Request("en-US", vocabulary_filter_name="rude", vocabulary_filter_method="tag"),
+        ),
+    ],
+)
+def test_takes(values: dict[str, Any], expected: Request) -> None:
+    assert parse(options(**values)) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"media_encoding": "mp3"}, "media encoding"),
+        ({"media_encoding": None}, "media encoding"),
+        ({"sample_rate": None}, "sample rate"),
+        ({"sample_rate": 7_999}, "8000 and 48000"),
+        ({"sample_rate": 48_001}, "8000 and 48000"),
+        ({"sample_rate": "fast"}, "whole number"),
+        ({"language_code": "tlh-QX"}, "tlh-QX"),
+        ({"language_code": None}, "exactly one"),
+        ({"identify_language": True, "language_options": "en-US,de-DE"}, "exactly one"),
+        ({**IDENTIFY, "identify_multiple_languages": True}, "exactly one"),
+        ({**IDENTIFY, "language_options": "en-US"}, "at least two"),
+        ({**IDENTIFY, "language_options": "en-US,tlh-QX"}, "tlh-QX"),
+        ({**IDENTIFY, "preferred_language": "fr-FR"}, "one of the language options"),
+        ({"language_options": "en-US,de-DE"}, "LanguageOptions"),
+        ({"preferred_language": "en-US"}, "PreferredLanguage"),
+        ({**IDENTIFY, "vocabulary_name": "terms"}, "VocabularyNames"),
+        ({**IDENTIFY, "vocabulary_filter_name": "rude"}, "VocabularyFilterNames"),
+        ({**IDENTIFY, "language_model_name": "legal"}, "LanguageModelName"),
+        ({"vocabulary_names": "a,b"}, "VocabularyName"),
+        ({"vocabulary_filter_names": "a,b"}, "VocabularyFilterName"),
+        ({"number_of_channels": 1}, "EnableChannelIdentification"),
+        ({"number_of_channels": 2}, "EnableChannelIdentification"),
+        ({**STEREO, "number_of_channels": 1}, "must be 2"),
+        ({**STEREO, "number_of_channels": None}, "NumberOfChannels"),
+        ({**STEREO, "show_speaker_label": True}, "ShowSpeakerLabel"),
+        ({"show_speaker_label": "yes"}, "true or false"),
+        ({"partial_results_stability": "high"}, "EnablePartialResultsStabilization"),
+        ({"enable_partial_results_stabilization": True, "partial_results_stability": "top"}, "low, medium or high"),
+        ({"vocabulary_filter_method": "shout"}, "remove, mask or tag"),
+        ({"content_identification_type": "PII", "content_redaction_type": "PII"}, "together"),
+        ({"content_redaction_type": "SECRETS"}, "only content type"),
+        ({"pii_entity_types": "NAME"}, "content type"),
+        ({"session_id": "mine"}, "UUID"),
+        ({"vocabulary_name": "missing-terms"}, "requested vocabulary couldn't be found"),
+        ({"vocabulary_filter_name": "missing-filter"}, "requested vocabulary filter couldn't be found"),
+        ({"language_model_name": "missing-model"}, "requested language model couldn't be found"),
+    ],
+)
+def test_refuses(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(ServiceError) as raised:
+        parse(options(**values))
+    assert (raised.value.name, raised.value.status) == ("BadRequestException", 400)
+    assert words in raised.value.message

@@ -1,0 +1,75 @@
+"""The stand-in for Amazon's service, with the site pointed at it, and what is heard through it."""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streaming import hearing
+from streaming.audio import open_spool_of_file
+from streaming.engines.aws import AwsEngine
+from streaming.engines.base import Request
+from streaming.hearing import hear
+from streaming.transcripts import Result
+from tests.standin import Service
+from tests.streaming.conftest import numbers
+
+RATE = 20.0  # how many times faster than the wall's the service's clock runs
+WORD_SECONDS = 0.5
+
+Point = Callable[[Service], None]
+Hear = Callable[..., Awaitable[list[Result]]]
+
+
+@pytest.fixture
+def point(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Point:
+    """Points the site at a service, at its pace, and lets failures be tried again at once."""
+
+    def point(service: Service) -> None:
+        for name, value in service.environ.items():
+            monkeypatch.setenv(name, value)
+            setattr(settings, name, value)
+        settings.TRANSCRIBE_AWS_PACE = service.rate
+        settings.TRANSCRIBE_ENGINES = ["local", "scripted", "aws"]
+        monkeypatch.setattr(hearing, "FIRST_PAUSE_SECONDS", 0.01)
+
+    return point
+
+
+@pytest.fixture
+async def service(point: Point) -> AsyncIterator[Service]:
+    async with Service(rate=RATE) as service:
+        point(service)
+        yield service
+
+
+@pytest.fixture
+def listen(tmp_path: Path) -> Hear:
+    """Hears a recording through the engine: of so many numbers, or the one at `path`. Returns all results."""
+
+    async def listen(
+        count: int = 20, request: Request | None = None, path: Path | None = None, sample_rate: int = 16_000
+    ) -> list[Result]:
+        path = path or numbers(tmp_path / f"{count}.wav", count, sample_rate=sample_rate)
+        request = request or Request("en-US")
+        async with open_spool_of_file(path, sample_rate, tmp_path, AwsEngine.channels(request.options)) as spool:
+            return [result async for result in hear(AwsEngine(), spool, request)]
+
+    return listen
+
+
+def finals(results: Iterable[Result]) -> list[Result]:
+    return [result for result in results if not result.is_partial]
+
+
+def spoken(results: Iterable[Result], slot: str = "0") -> list[tuple[int, float]]:
+    """Return the numbers in the finals of a slot, each with its time in the recording."""
+    words = [word for result in finals(results) if result.slot == slot for word in result.words]
+    return [(int(re.sub(r"\D", "", word.text)), round(word.start_time, 2)) for word in words]
+
+
+def said(count: int, first: int = 0) -> list[tuple[int, float]]:
+    """Return what `spoken` ought to be: each number once, at its place."""
+    return [(number, number * WORD_SECONDS) for number in range(first, first + count)]

@@ -1,0 +1,168 @@
+"""Jobs on Amazon's engine: what they wait for, what ends them, and what they cost."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from streaming import jobs
+from streaming.database import in_thread
+from streaming.models import Job, Status
+from tests.standin import Fault, Service
+from tests.streaming.aws.conftest import RATE, Point
+from tests.streaming.conftest import PATIENCE_SECONDS, Running, Watching, transcript_of, words
+from uploads.models import Upload
+
+Spoken = Callable[..., Upload]
+
+
+async def start(upload: Upload, **options: Any) -> Job:
+    job, _ = await in_thread(jobs.start)(upload, engine="aws", options=options)
+    return job
+
+
+async def until(job: Job, is_so: Callable[[Job], object]) -> Job:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not is_so(now := await Job.objects.aget(pk=job.pk)):
+            await asyncio.sleep(0.02)
+    return now
+
+
+async def until_status(job: Job, status: Status) -> Job:
+    return await until(job, lambda now: now.status == status)
+
+
+async def heard(job: Job) -> list[str]:
+    return [word.strip(".") for word in await in_thread(transcript_of)(job)]
+
+
+async def test_a_job_is_watched_to_its_end(
+    service: Service, running: Running, spoken: Spoken, watching: Watching, alice: Any
+) -> None:
+    job = await start(await in_thread(spoken)(30))
+    async with running(), watching(alice, job) as viewer:
+        await viewer.until_status("completed")
+        assert [word.strip(".") for word in viewer.words] == words(30)
+        assert any(event["type"] == "partial" for event in viewer.events)
+    assert service.streams == 0
+
+
+async def test_a_job_without_a_free_stream_waits_in_the_queue_and_says_why(
+    point: Point, running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "FIRST_PAUSE_SECONDS", 0.2)
+    async with Service(rate=RATE, quota=1) as service:
+        point(service)
+        upload = await in_thread(spoken)(60)
+        async with running(max_jobs=2):
+            first = await start(upload)
+            await until(first, lambda now: now.status == Status.RUNNING and service.streams)
+            second = await start(upload)
+            waiting = await until(second, lambda now: now.failure_reason)
+            assert (waiting.status, waiting.failure_reason) == (
+                Status.QUEUED,
+                "Waiting for a free Amazon Transcribe stream.",
+            )
+            for job in (first, second):
+                ended = await until_status(job, Status.COMPLETED)
+                assert (ended.failure_reason, await heard(job)) == ("", words(60))
+    assert service.most_streams == 1
+    assert any(request.exception == "LimitExceededException" for request in service.requests)
+
+
+async def test_no_more_streams_are_asked_for_than_allowed(
+    service: Service, running: Running, spoken: Spoken, settings: Any
+) -> None:
+    settings.TRANSCRIBE_AWS_MAX_STREAMS = 2
+    upload = await in_thread(spoken)(20)
+    async with running(max_jobs=5):
+        for job in [await start(upload) for _ in range(5)]:
+            await until_status(job, Status.COMPLETED)
+    assert (service.most_streams, len(service.requests)) == (2, 5)
+
+
+async def test_a_job_on_another_engine_passes_those_that_wait_for_a_stream(
+    service: Service, running: Running, spoken: Spoken, settings: Any
+) -> None:
+    settings.TRANSCRIBE_AWS_MAX_STREAMS = 1
+    upload = await in_thread(spoken)(100)
+    async with running(max_jobs=2):
+        waiting = [await start(upload) for _ in range(2)]
+        other, _ = await in_thread(jobs.start)(upload, engine="scripted")
+        await until_status(other, Status.COMPLETED)
+        assert (await Job.objects.aget(pk=waiting[1].pk)).status == Status.QUEUED
+
+
+async def test_a_refused_key_fails_the_job_with_a_sentence(service: Service, running: Running, spoken: Spoken) -> None:
+    next(iter(service.keys.values())).is_expired = True
+    job = await start(await in_thread(spoken)(10))
+    async with running():
+        failed = await until_status(job, Status.FAILED)
+    assert failed.failure_reason == (
+        "Amazon refused the key AKIA…MPLE: it has expired. Renew the credentials, then try again."
+    )
+    assert len(service.requests) == 1
+
+
+async def test_a_retry_sends_nothing_again_that_is_final(service: Service, running: Running, spoken: Spoken) -> None:
+    service.faults = [Fault("exception:BadRequestException", at=9.0)]
+    job = await start(await in_thread(spoken)(40))
+    async with running():
+        failed = await until_status(job, Status.FAILED)
+        assert failed.segment_count == 4
+        await in_thread(jobs.retry)(failed)
+        await until_status(job, Status.COMPLETED)
+    assert await heard(job) == words(40)
+    second = service.requests[1]
+    assert second.numbers[0] == (16, 0.0), "at 8 s, the end of the fourth final"
+    assert service.billed_seconds <= 20 + 15
+
+
+async def test_a_retry_of_what_is_all_final_opens_no_stream(service: Service, running: Running, spoken: Spoken) -> None:
+    job = await start(await in_thread(spoken)(20))
+    async with running():
+        await until_status(job, Status.COMPLETED)
+        # As if the worker had died after the last final.
+        await Job.objects.filter(pk=job.pk).aupdate(status=Status.QUEUED)
+        await until_status(job, Status.COMPLETED)
+    assert (len(service.requests), await heard(job)) == (1, words(20))
+
+
+async def test_a_cancelled_job_closes_its_stream(service: Service, running: Running, spoken: Spoken) -> None:
+    job = await start(await in_thread(spoken)(400))
+    async with running():
+        await until(job, lambda now: now.segment_count >= 2)
+        await in_thread(jobs.cancel)(job)
+        async with asyncio.timeout(1.0):
+            while service.streams:
+                await asyncio.sleep(0.01)
+    (request,) = service.requests
+    assert request.end == "left"
+    assert request.audio_seconds < 60
+
+
+async def test_a_cancel_that_races_the_start_leaves_no_stream(
+    service: Service, running: Running, spoken: Spoken
+) -> None:
+    upload = await in_thread(spoken)(400)
+    async with running():
+        for pause in (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4):
+            job = await start(upload)
+            await asyncio.sleep(pause)
+            await in_thread(jobs.cancel)(job)
+            async with asyncio.timeout(2.0):
+                while service.streams:
+                    await asyncio.sleep(0.01)
+    assert service.streams == 0
+    assert sum(request.audio_seconds for request in service.requests) < 8 * 40
+
+
+async def test_a_runner_that_ends_closes_its_streams(service: Service, running: Running, spoken: Spoken) -> None:
+    job = await start(await in_thread(spoken)(400))
+    async with running():
+        await until(job, lambda now: now.segment_count >= 1)
+    assert service.streams == 0
+    async with running():
+        await until_status(job, Status.COMPLETED)
+    assert await heard(job) == words(400)

@@ -1,0 +1,108 @@
+"""Cut and killed at random points, a transcript is the same as without; and it costs what it must."""
+
+import asyncio
+import math
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+
+from streaming import jobs
+from streaming.attempt import Attempt
+from streaming.audio import open_spool_of_file
+from streaming.database import in_thread
+from streaming.engines.aws import AwsEngine
+from streaming.engines.base import Request
+from streaming.hearing import hear
+from streaming.models import Job, Status
+from streaming.transcripts import Result
+from tests.standin import Fault, Service
+from tests.streaming.aws.conftest import WORD_SECONDS, Point, finals, said, spoken
+from tests.streaming.conftest import PATIENCE_SECONDS, numbers
+from uploads.models import Upload
+
+RATE = 50.0
+COUNT = 500  # words: a little over four minutes
+CUTS = 25  # for each seed: together 100 cuts and 100 kills
+
+
+def assert_sent_again_only_what_was_not_final(service: Service, final_until: list[float]) -> None:
+    """Every stream begins where what was final had ended (at most a second before), and bills no more than it must."""
+    for request, until in zip(service.requests, final_until, strict=True):
+        if request.numbers:
+            number, time = request.numbers[0]
+            assert number * WORD_SECONDS - time >= until - 1.0
+    restarts = len(service.requests) - 1
+    assert service.billed_seconds <= math.ceil(COUNT * WORD_SECONDS) + 15 * restarts
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+async def test_cut_at_random_points_every_word_comes_once(point: Point, tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    async with Service(rate=RATE, seed=seed) as service:
+        point(service)
+        service.faults = [
+            chance.choice(
+                [
+                    Fault("cut", at=chance.uniform(0.0, 10.0)),
+                    Fault("cut_at_byte", count=chance.randrange(20_000)),
+                    Fault("close", at=chance.uniform(0.0, 10.0)),
+                ]
+            )
+            for _ in range(CUTS)
+        ]
+        results: list[Result] = []
+        final_until: list[float] = []
+        async with open_spool_of_file(numbers(tmp_path / "a.wav", COUNT), 16_000, tmp_path) as spool:
+            async for result in hear(Noting(service, final_until), spool, Request("en-US")):
+                results.append(result)
+        assert spoken(results) == said(COUNT)
+        assert not any(final.is_provisional for final in finals(results))
+        assert len(service.requests) == CUTS + 1
+        assert_sent_again_only_what_was_not_final(service, final_until)
+
+
+class Noting(AwsEngine):
+    """Notes for each stream up to where all was final when it was asked for."""
+
+    def __init__(self, service: Service, final_until: list[float]) -> None:
+        self._service = service
+        self._final_until = final_until
+
+    def transcribe(self, audio, request):  # type: ignore[no-untyped-def]
+        self._final_until.append(request.start_time)
+        return super().transcribe(audio, request)
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+async def test_killed_at_random_points_every_word_is_stored_once(
+    point: Point, tmp_path: Path, spoken: Callable[..., Upload], transactional_db: None, seed: int
+) -> None:
+    chance = random.Random(seed)
+    async with Service(rate=RATE, seed=seed) as service:
+        point(service)
+        job, _ = await in_thread(jobs.start)(await in_thread(spoken)(COUNT), engine="aws")
+        kills = 0
+        async with asyncio.timeout(3 * PATIENCE_SECONDS):
+            while (claimed := await in_thread(jobs.claim_next)("a worker")) is not None:
+                attempt = Attempt(claimed, AwsEngine(), tmp_path, lambda group, message: None)
+                running = asyncio.create_task(attempt.run())
+                # A worker that was killed gives nothing back: its lease runs out.
+                await asyncio.wait({running}, timeout=None if kills >= CUTS else chance.uniform(0.1, 0.5))
+                if not running.done():
+                    kills += 1
+                    running.cancel()
+                    await asyncio.wait({running})
+                    past = timezone.now() - timedelta(seconds=1)
+                    await Job.objects.filter(pk=job.pk, status=Status.RUNNING).aupdate(lease_expires_at=past)
+        stored = [segment async for segment in job.segments.order_by("seq")]
+        words = [(int(word["text"].strip("w.")), word["start_time"]) for segment in stored for word in segment.words]
+        assert words == said(COUNT)
+        assert [segment.seq for segment in stored] == [*range(1, len(stored) + 1)]
+        assert (await Job.objects.aget(pk=job.pk)).status == Status.COMPLETED
+        assert kills == CUTS
+        restarts = len(service.requests) - 1
+        assert service.billed_seconds <= math.ceil(COUNT * WORD_SECONDS) + 15 * restarts
