@@ -20,7 +20,7 @@ from h2.connection import H2Connection
 from tests.standin.messages import Decoder, Message
 from tests.standin.requests import PREFIX
 
-AUDIO_HEADERS = {
+AUDIO_HEADERS: dict[str, Any] = {
     ":message-type": "event",
     ":event-type": "AudioEvent",
     ":content-type": "application/octet-stream",
@@ -61,6 +61,7 @@ class RawClient(asyncio.Protocol):
         context = ssl.create_default_context(cafile=environ["AWS_CA_BUNDLE"])
         context.set_alpn_protocols(["h2"])
         address = urlsplit(environ["AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING"])
+        assert address.hostname and address.port
         _, client = await asyncio.get_running_loop().create_connection(cls, address.hostname, address.port, ssl=context)
         client.region = environ["AWS_REGION"]
         client.credentials = Credentials(
@@ -99,7 +100,9 @@ class RawClient(asyncio.Protocol):
     def send_message(self, message: bytes) -> None:
         """Sign and send."""
         headers = self.signer.sign(message, self.prior, self.credentials)
-        self.prior = headers[":chunk-signature"]
+        signature = headers[":chunk-signature"]
+        assert isinstance(signature, bytes)
+        self.prior = signature
         self.send(self._serializer.serialize(headers, message))
 
     def send(self, data: bytes, *, is_end: bool = False) -> None:

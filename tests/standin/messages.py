@@ -5,6 +5,7 @@ A message is a prelude (its length, its headers' length, a checksum), headers, a
 
 import functools
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 from zlib import crc32
 
@@ -79,14 +80,13 @@ class Decoder:
     def is_between_messages(self) -> bool:
         return not self._rest
 
-    def feed(self, data: bytes) -> list[Message]:
-        """Return the messages that `data` completes.
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """Yield the messages that `data` completes; to be read to the end before there is more.
 
         Raises DamagedError, and TooLargeError as soon as a prelude announces too much: its bytes might never fit
         the window.
         """
         data = self._rest + data if self._rest else data
-        messages = []
         place = 0
         while len(data) - place >= PRELUDE.size:
             total, headers_size, checksum = PRELUDE.unpack_from(data, place)
@@ -96,10 +96,9 @@ class Decoder:
                 raise TooLargeError
             if len(data) - place < total:
                 break
-            messages.append(_message(data[place : place + total], headers_size))
+            yield _message(data[place : place + total], headers_size)
             place += total
         self._rest = data[place:]
-        return messages
 
 
 def _message(raw: bytes, headers_size: int) -> Message:

@@ -243,7 +243,7 @@ class Stream:
 
     def _look_for_audio(self, *, is_second_look: bool = False) -> None:
         now, end = self._clock.now(), self._last_audio_at + IDLE_SECONDS
-        if self._is_audio_ended:
+        if self.has_client_ended:
             return
         if self._waiting or now < end:
             self._at("idle", max(end, now + IDLE_SECONDS / 10), self._look_for_audio)

@@ -239,6 +239,21 @@ async def test_an_end_without_the_empty_chunk_makes_nothing_final(service: Servi
     assert service.requests[0].end == "left"
 
 
+async def test_the_empty_chunk_without_an_end_times_out(service: Service, connect: ConnectRaw) -> None:
+    client = await (await connect(service)).begin()
+    client.send_audio(speech(1))
+    client.send_message(b"")
+    assert "timed out" in (await failed(client))[1]
+
+
+async def test_what_came_before_a_damaged_message_is_heard(service: Service, connect: ConnectRaw) -> None:
+    client = await (await connect(service)).begin()
+    client.send_audio(speech(1)[:3200])
+    client.send(b"nonsense, and more of it")
+    assert (await failed(client))[0] == "SerializationException"
+    assert service.requests[0].chunks == 1
+
+
 @pytest.mark.parametrize("way", [RawClient.leave, RawClient.close])
 async def test_a_client_that_leaves_frees_its_place(
     service: Service, connect: ConnectRaw, way: Callable[[RawClient], None]
