@@ -14,6 +14,7 @@ from typing import Any
 
 RATE, SAMPLE_BYTES, CHUNK_BYTES = 16_000, 2, 3200
 TICK_SECONDS = 0.01
+START_SECONDS = 4.0  # connections and keys come and go once; what is measured is what lasts
 
 
 async def ours(path: Path, seconds: int) -> int:
@@ -87,14 +88,20 @@ async def main(hear: Any, streams: int, seconds: int, path: Path) -> None:
         return await hear(path, seconds)
 
     looking = asyncio.create_task(look() if streams > 1 else asyncio.sleep(0))  # it costs as much as a stream
-    used, began = time.process_time(), time.monotonic()
-    words = await asyncio.gather(*(one(number) for number in range(streams)))
-    used, took = time.process_time() - used, time.monotonic() - began
+    began = time.monotonic()
+    hearing = asyncio.gather(*(one(number) for number in range(streams)))
+    await asyncio.sleep(START_SECONDS)
+    lags.clear()
+    used, settled = time.process_time(), time.monotonic()
+    await asyncio.sleep(seconds - START_SECONDS - 1)
+    used, settled = time.process_time() - used, time.monotonic() - settled
+    words = await hearing
+    took = time.monotonic() - began
     looking.cancel()
     lags.sort()
     figures = {
-        "cores": used / took,
-        "ms_a_stream_second": 1000 * used / (streams * seconds),
+        "cores": used / settled,
+        "ms_a_stream_second": 1000 * used / (streams * settled),
         "lag_p99_ms": 1000 * lags[int(len(lags) * 0.99)] if lags else 0.0,
         "words": min(words),
         "took": took,

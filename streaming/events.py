@@ -65,7 +65,7 @@ def partial(result: Result) -> Event:
         "start_time": result.start_time,
         "end_time": result.end_time,
         "text": result.text,
-        **_known(speaker=result.speaker),
+        **_known(speaker=result.speaker, channel=result.channel),
         **({"stable": result.stable} if result.stable else {}),
     }
 

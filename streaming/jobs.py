@@ -72,11 +72,14 @@ def start(
 ) -> tuple[Job, bool]:
     """Return a new job for an upload and True; or, where its owner has used `request_id` before, that job and False.
 
-    Raises `JobRefused` for an unknown engine or language and for options that the engine does not take.
+    Raises `JobRefused` for an engine that is unknown or not set up, for an unknown language and for options that the
+    engine does not take.
     """
     engine = engine or settings.TRANSCRIBE_DEFAULT_ENGINE
     try:
         chosen = engine_class(engine)
+        if missing := chosen.missing():
+            raise EngineError(missing, permanent=True)
         language_code = language_code or chosen.default_language(options or {})
         chosen.check(language_code, options or {}, upload.channels)
     except EngineError as error:

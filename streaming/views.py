@@ -18,13 +18,16 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from streaming import events, exports, jobs
-from streaming.forms import HistoryForm, StartForm
+from streaming.forms import HistoryForm, StartForm, offered_engines
 from streaming.models import Job
 from streaming.samples import SAMPLE_NAME, sample_path
+from streaming.templatetags.segments import marks_words
 from uploads import answers, recordings
 from uploads.models import Upload, may
 
 PAGE_LENGTH = 30
+# Of a segment on a job's page; its words are many, and only some jobs have marks among them.
+SHOWN = ("job_id", "seq", "start_time", "end_time", "text", "speaker", "channel", "language_code", "is_provisional")
 STATUS_OF_REFUSAL = {"not_found": 404, "conflict": 409}
 
 
@@ -67,6 +70,7 @@ def _upload_page(request: HttpRequest, found: Upload, form: StartForm, status: i
         "upload": found,
         "jobs": found.jobs.visible_to(request.user),
         "form": form,
+        "quotes": [(engine, engine.quote(found.duration, {})) for engine in offered_engines()],
         "can_start": jobs.may_start(request.user, found),
         "can_change": may(request.user, "change", found),
         "can_delete": jobs.may_delete_upload(request.user, found),
@@ -94,22 +98,20 @@ def create_job(request: HttpRequest, pk: UUID) -> HttpResponse:
     if not jobs.may_start(request.user, found):
         raise PermissionDenied
     form = StartForm(request.POST)
-    reason = ""
     if form.is_valid():
         wanted = {name: form.cleaned_data[name] for name in ("engine", "language_code")}
+        request_id = form.cleaned_data["request_id"] or None
         try:
-            job, is_new = jobs.start(found, **wanted, request_id=form.cleaned_data["request_id"] or None)
+            job, is_new = jobs.start(found, **wanted, options=form.given_options, request_id=request_id)
         except jobs.JobRefused as refusal:
-            reason = str(refusal)
-            form.add_error(None, reason)
+            form.refuse(str(refusal))
         else:
             if answers.wants_json(request):
                 answer = {"id": str(job.pk), "url": job.get_absolute_url(), "status": job.status}
                 return JsonResponse(answer, status=201 if is_new else 200)
             return redirect(job)
     if answers.wants_json(request):
-        reason = reason or " ".join(str(error) for errors in form.errors.values() for error in errors)
-        return JsonResponse({"error": reason}, status=400)
+        return JsonResponse({"error": " ".join(form.reasons())}, status=400)
     return _upload_page(request, found, form, status=400)
 
 
@@ -129,7 +131,7 @@ def job(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One job: its transcript as far as it is, and all that the page needs to go on live."""
     found = _job(request, pk)
     # The transcript last: the socket goes on after the last final that is on the page.
-    segments = list(found.segments.only("job_id", "seq", "start_time", "end_time", "text", "speaker"))
+    segments = list(found.segments.only(*SHOWN, *["words"] * marks_words(found)))
     context = {
         "job": found,
         "upload": found.upload,

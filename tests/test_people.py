@@ -13,7 +13,7 @@ from pytest_django import Settings
 pytestmark = pytest.mark.django_db
 
 OPEN = {"login", "logout"}  # to sign out when one is signed out does no harm
-ARGUMENTS = {"pk": UUID(int=4), "format": "txt"}
+ARGUMENTS = {"pk": UUID(int=4), "format": "txt", "name": "local"}
 
 
 def ours(patterns: list[URLPattern | URLResolver]) -> Iterator[tuple[str, str]]:

@@ -20,7 +20,8 @@ let job = JSON.parse(document.getElementById("job-data").textContent);
 const progress = new Progress();
 const state = new State(page);
 const follow = new Follow(page, document.querySelector(".to-live"));
-const transcript = new Transcript(log, { seq: Number(page.dataset.seq), onGap: () => socket.sync() });
+const { seq, language } = page.dataset;
+const transcript = new Transcript(log, { seq: Number(seq), language, onGap: () => socket.sync() });
 const player = new Player(document.querySelector(".player"), { onHear: hear });
 const socket = new Socket(page.dataset.socket, { after: () => transcript.seq, onEvent: receive, onState: showConnection });
 

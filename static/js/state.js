@@ -68,7 +68,7 @@ function detail(job, progress) {
   const place = `${clock(progress.position)} of ${clock(job.duration)}`;
   switch (job.status) {
     case "queued":
-      return "Waiting for a free place";
+      return job.failure_reason || "Waiting for a free place"; // an engine that has no room says so itself
     case "running": {
       const seconds = progress.left;
       return seconds === null ? place : `${place} · ${left(seconds)}`;

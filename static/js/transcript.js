@@ -1,7 +1,7 @@
 /* The list of segments on the page, and the partial of each slot. Knows no socket: gets the protocol's events,
    and says through `onGap(seq)` that something between was lost. */
 
-import { makeSegment, nameSpeaker, settle, writeText, writeTime } from "./segment.js";
+import { makeSegment, nameLanguage, nameSpeaker, settle, writePartial, writeTime } from "./segment.js";
 import { clock } from "./words.js";
 
 // What is being revised begins at the same place, give or take: a partial and the next of its slot, a partial and
@@ -15,14 +15,17 @@ export class Transcript {
   seq;
 
   #root;
+  #language;
   #onGap;
   #rows = []; // {start, end, node, isPartial}, in the order of time, as on the page
   #slots = new Map(); // the row of the partial of each slot
   #heard = null;
 
-  /* Take over the segments that the server wrote into `root`, the last of them number `seq`. */
-  constructor(root, { seq, onGap }) {
+  /* Take over the segments that the server wrote into `root`, the last of them number `seq`; `language` is the
+     job's, or "" where each segment may be in its own. */
+  constructor(root, { seq, language, onGap }) {
     this.#root = root;
+    this.#language = language;
     this.#onGap = onGap;
     this.seq = seq;
     for (const node of root.querySelectorAll(".segment")) {
@@ -55,7 +58,8 @@ export class Transcript {
     for (const partial of partials) this.partial(partial);
   }
 
-  partial({ slot, start_time, end_time, text, speaker }) {
+  partial(event) {
+    const { slot, start_time, end_time } = event;
     let row = this.#slots.get(slot);
     if (row && !isSameStart(row, start_time)) {
       this.#clear(slot); // other words, somewhere else: nothing of the row is theirs
@@ -69,8 +73,8 @@ export class Transcript {
     row.end = end_time;
     this.#place(row);
     writeTime(row.node, start_time);
-    writeText(row.node, text, speaker);
-    nameSpeaker(row.node);
+    writePartial(row.node, event);
+    this.#name(row.node);
   }
 
   final({ seq, slot, segment }) {
@@ -121,8 +125,15 @@ export class Transcript {
     row.isPartial = false;
     settle(row.node, segment);
     this.#place(row);
-    nameSpeaker(row.node);
-    nameSpeaker(row.node.nextElementSibling);
+    this.#name(row.node);
+  }
+
+  /* Name who speaks and the language at a node, and at the next, which may go on with either. */
+  #name(node) {
+    for (const each of [node, node.nextElementSibling]) {
+      nameSpeaker(each);
+      nameLanguage(each, this.#language);
+    }
   }
 
   /* Put a row where its time wants it; one that stands right isn't touched. */
@@ -142,7 +153,9 @@ export class Transcript {
     const row = this.#slots.get(slot);
     this.#slots.delete(slot);
     this.#rows.splice(this.#rows.indexOf(row), 1);
+    const next = row.node.nextElementSibling;
     row.node.remove();
+    if (next) this.#name(next);
   }
 
   /* Find the partial that became a segment while nobody told us; it gives its node. */

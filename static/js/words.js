@@ -72,3 +72,17 @@ export function moment(date, now) {
   if (date.getFullYear() === now.getFullYear()) return `${date.toLocaleDateString(undefined, day)}, ${time}`;
   return date.toLocaleDateString(undefined, { ...day, year: "numeric" });
 }
+
+const KINDS_OF_PERSONAL_DATA = { PII: "Personal data", PIN: "PIN", SSN: "Social security number" };
+
+/* A kind of personal data as people say it: CREDIT_DEBIT_NUMBER is "Credit debit number". */
+export function personalData(kind) {
+  const words = kind.replaceAll("_", " ");
+  return KINDS_OF_PERSONAL_DATA[kind] ?? words[0].toUpperCase() + words.slice(1).toLowerCase();
+}
+
+/* A channel of the recording: ch_0 is "Channel 1". */
+export function channelName(channel) {
+  const number = /^ch_(\d+)$/.exec(channel ?? "")?.[1];
+  return number === undefined ? (channel ?? "") : `Channel ${Number(number) + 1}`;
+}

@@ -1,7 +1,7 @@
 """The admin: where a reviewer finds, reads, exports and clears away what people have had transcribed.
 
 Recordings are registered here as well as jobs, because `uploads` knows nothing of transcription. The modules are
-imported for their registrations.
+imported for their registrations; the page of the engines has an address of its own (`engines.py`).
 """
 
 from django.contrib import admin

@@ -44,6 +44,10 @@ class AwsEngine(Engine):
         return aws_options.quote(duration, options, aws_account.region(), settings.TRANSCRIBE_AWS_PACE)
 
     @classmethod
+    def address(cls) -> str:
+        return aws_account.endpoint(aws_account.region())
+
+    @classmethod
     def most_jobs(cls) -> int | None:
         return settings.TRANSCRIBE_AWS_MAX_STREAMS
 

@@ -146,7 +146,7 @@ def _check_language(language_code: str, given: Mapping[str, Any]) -> None:
     if "identify_language" in given and "identify_multiple_languages" in given:
         raise refuse("Choose whether one language or several are identified, not both.")
     if language_code:
-        raise refuse("A language that is identified can't be chosen too: leave the language empty.")
+        raise refuse("The language is either chosen or identified, not both.")
     expected = given.get("language_options", [])
     if len(expected) < 2:
         raise refuse("To identify the language, name at least two languages to expect.")

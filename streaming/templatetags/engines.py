@@ -1,9 +1,10 @@
-"""What people call an engine, for the pages."""
+"""What people call an engine, what a job was asked for, and what one will take, for the pages."""
 
 from django import template
 
-from streaming.engines import engine_class
+from streaming.engines import engine_class, options
 from streaming.engines.base import EngineError
+from streaming.models import Job
 
 register = template.Library()
 
@@ -15,3 +16,31 @@ def engine_label(name: str) -> str:
         return engine_class(name).label
     except EngineError:
         return name
+
+
+@register.filter
+def options_in_words(job: Job) -> str:
+    """Return what the options of a job do, as in “Speakers told apart, personal data marked”."""
+    try:
+        told = options.in_words(engine_class(job.engine).options, job.options)
+    except EngineError:
+        return ""  # this site no longer has the engine
+    return ", ".join([*told[:1], *(words[:1].lower() + words[1:] for words in told[1:])])
+
+
+@register.filter
+def about(seconds: float) -> str:
+    """Return a length that is only foreseen: 45 s, 12 min, 1 h 20 min."""
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(5 * round(minutes / 5), 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+@register.filter
+def dollars(price: float) -> str:
+    """Return a price that is only foreseen: about $0.29."""
+    return "less than $0.01" if price < 0.01 else f"about ${price:,.2f}"

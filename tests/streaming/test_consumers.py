@@ -299,6 +299,39 @@ async def test_what_cannot_be_started_gets_an_error(
     assert not await Job.objects.aexists()
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            {"show_speaker_label": True, "enable_channel_identification": True},
+            "Tell apart either speakers or channels: Amazon Transcribe does only one of the two at a time.",
+        ),
+        (
+            {"identify_language": True, "language_options": ["en-US", "en-GB"]},
+            "Of one language only one kind can be expected: choose “English, US” or “English, British”.",
+        ),
+        ({"show_speaker_label": None}, "`show_speaker_label` is true or false."),
+        ({"language_options": {"en-US": [[1]]}}, "`language_options` is a list of texts."),
+        ({"\ud800": 1}, "The engine “Amazon Transcribe” has no option “?”."),
+    ],
+    ids=str,
+)
+async def test_options_that_do_not_go_together_get_an_error_and_the_socket_stays_open(
+    watching: Watching, alice: User, settings: Any, options: dict[str, Any], sentence: str
+) -> None:
+    settings.TRANSCRIBE_ENGINES = ["scripted", "aws"]
+    settings.AWS_REGION = "eu-west-1"
+    upload = await in_thread(make_upload)(alice, channels=2)
+    async with watching(alice) as viewer:
+        await viewer.send(type="start", upload=str(upload.pk), engine="aws", options=options)
+        assert await viewer.next() == {"type": "error", "code": "bad_request", "message": sentence}
+        assert not await Job.objects.aexists()
+        good = {"show_speaker_label": True, "vocabulary_name": ""}
+        await viewer.send(type="start", upload=str(upload.pk), engine="aws", options=good)
+        assert (await viewer.next())["type"] == "snapshot"
+    assert (await Job.objects.aget()).options == good
+
+
 async def test_the_same_over_redis(
     running: Running, watching: Watching, spoken: Spoken, alice: User, redis_url: str, settings: Any
 ) -> None:

@@ -1,12 +1,16 @@
 """Jobs on the site: started, looked at, cancelled, tried again and deleted."""
 
+import re
+
 import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
+from pytest_django.fixtures import Settings
 
+from streaming.engines.aws import AwsEngine
 from streaming.engines.local import LocalEngine
 from streaming.models import Job, Segment, Status
-from tests.streaming.answers import JSON, ClientOf, said, state
+from tests.streaming.answers import JSON, ClientOf, queries, said, state
 from tests.streaming.factories import make_job, make_segments, make_staff, make_upload
 
 
@@ -102,6 +106,68 @@ def test_a_body_that_is_no_form_starts_a_job_with_what_is_usual(alice: User, cli
     assert Job.objects.get().engine == "scripted"
 
 
+@pytest.fixture
+def with_aws(settings: Settings) -> None:
+    """A site that is set up for Amazon Transcribe."""
+    settings.TRANSCRIBE_ENGINES = ["local", "scripted", "aws"]
+    settings.AWS_REGION = "eu-west-1"
+
+
+def test_starts_a_job_with_options(with_aws: None, alice: User, client_of: ClientOf) -> None:
+    address = reverse("job-create", args=[make_upload(alice).pk])
+    given = {"engine": "aws", "language_code": "de-DE", "show_speaker_label": "on", "vocabulary_name": "surgery"}
+    assert client_of(alice).post(address, given | {"partial_results_stability": ""}).status_code == 302
+    job = Job.objects.get()
+    assert (job.engine, job.language_code) == ("aws", "de-DE")
+    assert job.options == {"show_speaker_label": True, "vocabulary_name": "surgery"}
+
+
+def test_starts_a_job_whose_language_is_to_be_found_out(with_aws: None, alice: User, client_of: ClientOf) -> None:
+    address = reverse("job-create", args=[make_upload(alice).pk])
+    given = {"engine": "aws", "identify_language": "on", "language_options": ["en-US", "de-DE"]}
+    assert client_of(alice).post(address, given, headers=JSON).status_code == 201
+    job = Job.objects.get()
+    assert job.language_code == ""
+    assert job.options == {"identify_language": True, "language_options": ["en-US", "de-DE"]}
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (
+            {"enable_channel_identification": "on"},
+            "Channels can be told apart only in a stereo recording, and this one has one channel.",
+        ),
+        (
+            {"partial_results_stability": "rocky"},
+            "How soon: Select a valid choice. rocky is not one of the available choices.",
+        ),
+    ],
+)
+def test_says_at_the_options_why_they_can_not_be(
+    with_aws: None, alice: User, client_of: ClientOf, given: dict[str, str], reason: str
+) -> None:
+    address = reverse("job-create", args=[make_upload(alice).pk])
+    client = client_of(alice)
+    response = client.post(address, given | {"engine": "aws"}, headers=JSON)
+    assert (response.status_code, response.json()) == (400, {"error": reason})
+    response = client.post(address, given | {"engine": "aws"})
+    assert response.status_code == 400
+    options = response.content.decode().partition('<details class="more" data-engine="aws" open>')[2]
+    assert reason.rpartition(": ")[2] in options.partition("</details>")[0]
+    assert not Job.objects.exists()
+
+
+def test_an_engine_that_is_not_set_up_says_what_is_missing(
+    with_aws: None, alice: User, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AwsEngine, "missing", classmethod(lambda cls: "Set AWS_REGION."))
+    address = reverse("job-create", args=[make_upload(alice).pk])
+    response = client_of(alice).post(address, {"engine": "aws"}, headers=JSON)
+    assert (response.status_code, response.json()) == (400, {"error": "Set AWS_REGION."})
+    assert not Job.objects.exists()
+
+
 # The history
 
 
@@ -171,6 +237,87 @@ def test_a_job_shows_its_transcript_and_what_the_page_goes_on_with(alice: User, 
         "started_at": job.started_at.isoformat(),
         "finished_at": job.finished_at.isoformat(),
     }
+
+
+def test_a_job_that_waits_says_for_what_and_without_alarm(alice: User, client_of: ClientOf) -> None:
+    reason = "Waiting for a free Amazon Transcribe stream."
+    job = make_job(make_upload(alice), Status.QUEUED, failure_reason=reason)
+    content = client_of(alice).get(job.get_absolute_url()).content.decode()
+    assert f'<span class="detail quiet figures">{reason}</span>' in content
+    assert '<p class="note bad" data-for="failed" hidden>' in content
+    job = make_job(make_upload(alice), Status.QUEUED)
+    assert "Waiting for a free place" in client_of(alice).get(job.get_absolute_url()).content.decode()
+
+
+def lines(content: bytes) -> list[str]:
+    """Return the segments of a page as they are marked up, from their words on."""
+    return re.findall(r'<p class="segment".*?</a>(.*?)</p>', content.decode())
+
+
+def test_a_job_tells_its_options_its_voices_its_languages_and_what_is_unconfirmed(
+    with_aws: None, alice: User, client_of: ClientOf
+) -> None:
+    options = {"enable_channel_identification": True, "partial_results_stability": "low", "banana": 1}
+    job = make_job(make_upload(alice, channels=2), engine="aws", language_code="", options=options)
+    make_segments(job, ["Hello.", "Hello & goodbye."], channel="ch_0", language_code="en-US")
+    make_segments(job, ["Guten Tag."], channel="ch_1", language_code="de-DE", is_provisional=True)
+    make_segments(job, ["Well."], speaker="Speaker 1")
+    content = client_of(alice).get(job.get_absolute_url()).content
+    assert b'<p class="quiet asked">Channels told apart, how soon: a little sooner</p>' in content
+    unconfirmed = (
+        '<small class="tag unconfirmed" title="The engine ended before it confirmed these words.">unconfirmed</small>'
+    )
+    assert lines(content) == [
+        '<b class="speaker">Channel 1</b><span class="text">Hello.</span><small class="tag language">en-US</small>',
+        '<b class="speaker">Channel 1</b><span class="text">Hello &amp; goodbye.</span>',
+        '<b class="speaker">Channel 2</b><span class="text">Guten Tag.</span><small class="tag language">de-DE</small>'
+        + unconfirmed,
+        '<b class="speaker">Speaker 1</b><span class="text">Well.</span>',
+    ]
+
+
+def test_a_job_without_options_says_nothing_of_them(with_aws: None, alice: User, client_of: ClientOf) -> None:
+    job = make_job(make_upload(alice), engine="aws", options={"show_speaker_label": False})
+    make_segments(job, ["Hello."], language_code="en-US")
+    content = client_of(alice).get(job.get_absolute_url()).content
+    assert b'class="quiet asked"' not in content
+    assert lines(content) == ['<span class="text">Hello.</span>']
+
+
+def word(text: str, **marks: object) -> dict[str, object]:
+    return {"text": text, "start_time": 0.0, "end_time": 1.0, **marks}
+
+
+def test_personal_data_is_marked_where_a_job_looks_for_it(with_aws: None, alice: User, client_of: ClientOf) -> None:
+    text = "I am <b>Anna</b> Schmidt, of the Schmidts: 555 0100."
+    words = [
+        *[word("I"), word("am"), word("<b>Anna</b>", pii="NAME"), word("Schmidt,", pii="NAME"), word("of")],
+        *[word("missing"), word("the"), word("Schmidts:", vocabulary_filter_match=True)],
+        *[word("555", pii="CREDIT_DEBIT_NUMBER"), word("0100.", pii="CREDIT_DEBIT_NUMBER")],
+    ]
+    client, shown = client_of(alice), {}
+    for name, options in (("marked", {"content_identification_type": "PII"}), ("plain", {"show_speaker_label": True})):
+        job = make_job(make_upload(alice), engine="aws", options=options)
+        make_segments(job, [text], words=words)
+        shown[name] = lines(client.get(job.get_absolute_url()).content)
+    plain = "I am &lt;b&gt;Anna&lt;/b&gt; Schmidt, of the Schmidts: 555 0100."
+    assert shown["plain"] == [f'<span class="text">{plain}</span>']
+    assert shown["marked"] == [
+        '<span class="text">I am <mark class="pii" title="Name">&lt;b&gt;Anna&lt;/b&gt; Schmidt</mark>, of the '
+        '<mark class="filtered" title="In the vocabulary filter">Schmidts</mark>: '
+        '<mark class="pii" title="Credit debit number">555 0100</mark>.</span>'
+    ]
+
+
+@pytest.mark.parametrize("options", [{}, {"content_identification_type": "PII"}])
+def test_marks_take_no_queries_of_their_own(
+    with_aws: None, alice: User, client_of: ClientOf, options: dict[str, str]
+) -> None:
+    client, job = client_of(alice), make_job(make_upload(alice), engine="aws", options=options)
+    make_segments(job, ["Hello."])
+    few = queries(client, job.get_absolute_url())
+    make_segments(job, ["Hello."] * 30)
+    assert queries(client, job.get_absolute_url()) == few
 
 
 @pytest.mark.parametrize("status", Status)

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from pytest_django.fixtures import Settings
 
 from streaming.audio import Spool, open_spool_of_file
+from streaming.engines.aws import AwsEngine
 from streaming.engines.base import EngineError, Request
 from streaming.engines.scripted import ScriptedEngine
 from streaming.management.commands.transcribe import segments_of
 from streaming.models import Job
 from streaming.transcripts import Result
+from tests.recordings import tone
 from tests.streaming.conftest import numbers
 from uploads import kinds
 from uploads.models import Upload
@@ -175,3 +178,73 @@ async def test_gives_up_on_a_failure_that_stays(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("streaming.hearing.FIRST_PAUSE_SECONDS", 0.0)
     with pytest.raises(EngineError, match="The script says so"):
         await heard(numbers(tmp_path / "eight.wav", 8), Faltering(10))
+
+
+@pytest.fixture
+def asked(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Request, int]]:
+    """What the engine of Amazon Transcribe is asked for in this test, with the channels that it gets."""
+    settings.TRANSCRIBE_ENGINES = ["scripted", "aws"]
+    settings.AWS_REGION = "eu-west-1"
+    asked: list[tuple[Request, int]] = []
+
+    async def transcribe(self: AwsEngine, audio: Spool, request: Request) -> AsyncGenerator[Result, None]:
+        asked.append((request, audio.channels))
+        yield Result("Heard.", 0.0, 1.0, is_partial=False)
+
+    monkeypatch.setattr(AwsEngine, "transcribe", transcribe)
+    return asked
+
+
+def test_takes_options_each_as_what_it_is(asked: list[tuple[Request, int]]) -> None:
+    given = ["--option", "show_speaker_label", "--option", "vocabulary_name=surgery", "--language", "de-DE"]
+    assert answer(tone(1.0), "--engine", "aws", *given) == ("Heard.\n", "")
+    given = ["--option=identify_language=yes", "--option=language_options=en-US, de-DE"]
+    answer(tone(1.0), "--engine", "aws", *given)
+    answer(tone(1.0, channels=2), "--engine", "aws", "--option", "enable_channel_identification=on")
+    assert asked == [
+        (Request("de-DE", {"show_speaker_label": True, "vocabulary_name": "surgery"}), 1),
+        (Request("", {"identify_language": True, "language_options": ["en-US", "de-DE"]}), 1),
+        (Request("en-US", {"enable_channel_identification": True}), 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("show_speaker_label=maybe", "show_speaker_label is on or off, not “maybe”."),
+        (
+            "partial_results_stability=rocky",
+            "`partial_results_stability` can't be “rocky”. It can be: low, medium, high.",
+        ),
+        ("partial_results_stability=low", "“How soon” has a meaning only together with “Words settle sooner”."),
+        ("identify_language", "To identify the language, name at least two languages to expect."),
+    ],
+)
+def test_says_what_is_wrong_with_an_option(asked: list[tuple[Request, int]], given: str, sentence: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        answer(tone(1.0), "--engine", "aws", "--option", given)
+    assert str(caught.value) == sentence
+    assert asked == []
+
+
+def test_says_which_options_there_are(asked: list[tuple[Request, int]]) -> None:
+    with pytest.raises(CommandError, match=r"^The engine “Scripted” has no option “a”. It has none.$"):
+        answer(tone(1.0), "--option", "a=b")
+    with pytest.raises(CommandError, match=r"has no option “a”. It has: show_speaker_label, enable_channel_id"):
+        answer(tone(1.0), "--engine", "aws", "--option", "a=b")
+
+
+def test_channels_of_a_recording_that_has_one_are_refused_with_its_name(asked: list[tuple[Request, int]]) -> None:
+    path = tone(1.0)
+    with pytest.raises(CommandError) as caught:
+        answer(path, "--engine", "aws", "--option", "enable_channel_identification")
+    assert str(caught.value).startswith(f"{path}: Channels can be told apart only in a stereo recording")
+    assert asked == []
+
+
+def test_an_engine_that_is_not_set_up_says_what_is_missing(
+    asked: list[tuple[Request, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AwsEngine, "missing", classmethod(lambda cls: "Set AWS_REGION."))
+    with pytest.raises(CommandError, match=r"^Set AWS_REGION\.$"):
+        answer(tone(1.0), "--engine", "aws")

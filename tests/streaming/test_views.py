@@ -1,5 +1,6 @@
 """Who may see and do what on the site, and the pages of the library and of a recording."""
 
+import re
 import uuid
 from datetime import timedelta
 from typing import NamedTuple
@@ -241,3 +242,32 @@ def test_a_recording_shows_staff_what_they_may_do(bob: User, client_of: ClientOf
     assert (context["can_start"], context["can_change"]) == (True, True)
     context = client_of(make_staff("dora", "view_upload", "view_job")).get(address).context
     assert (context["can_start"], context["can_change"]) == (False, False)
+
+
+def test_a_recording_shows_what_each_engine_would_take(alice: User, client_of: ClientOf, settings: Settings) -> None:
+    settings.TRANSCRIBE_ENGINES = ["local", "scripted", "aws"]
+    settings.AWS_REGION = "eu-west-1"
+    for duration, quote in (
+        (720.4, "Takes about 12 min · about $0.29 · the sound goes to Amazon Transcribe in eu-west-1"),
+        (3.0, "Takes about 3 s · less than $0.01 · the sound goes to Amazon Transcribe in eu-west-1"),
+        (4800.0, "Takes about 1 h 20 min · about $1.92 · the sound goes to Amazon Transcribe in eu-west-1"),
+        (36000.0, "Takes about 10 h · about $14.40 · the sound goes to Amazon Transcribe in eu-west-1"),
+    ):
+        upload = make_upload(alice, duration=duration)
+        content = client_of(alice).get(upload.get_absolute_url()).content.decode()
+        quotes = re.findall(
+            r'<p class="quote[^>]* data-engine="(\w+)"><span class="whose">With Amazon Transcribe: </span>(.*?)</p>',
+            content,
+        )
+        assert quotes == [("aws", quote)]
+
+
+def test_the_library_starts_a_job_on_the_default_engine_whatever_others_there_are(
+    alice: User, client_of: ClientOf, settings: Settings
+) -> None:
+    settings.TRANSCRIBE_ENGINES = ["aws", "scripted"]
+    settings.AWS_REGION = "eu-west-1"
+    upload = make_upload(alice)
+    assert client_of(alice).post(f"/uploads/{upload.pk}/jobs/", {"request_id": "one"}).status_code == 302
+    job = Job.objects.get()
+    assert (job.engine, job.language_code, job.options) == ("scripted", "en-US", {})

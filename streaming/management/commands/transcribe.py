@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from streaming import exports
 from streaming.audio import Spool, open_spool_of_file
-from streaming.engines import engine_class
+from streaming.engines import engine_class, options
 from streaming.engines.base import Engine, EngineError, Request
 from streaming.hearing import hear
 from streaming.models import Job, Segment, Status
@@ -40,23 +40,30 @@ class Command(BaseCommand):
         engines = ", ".join(settings.TRANSCRIBE_ENGINES)
         parser.add_argument("--engine", default=settings.TRANSCRIBE_DEFAULT_ENGINE, help=f"one of: {engines}")
         parser.add_argument("--language", default="", help="as in en-US; the engine's first if not given")
+        parser.add_argument(
+            "--option", action="append", default=[], metavar="NAME=VALUE", help="one of the engine's; can be repeated"
+        )
         parser.add_argument("--format", default="text", help=f"one of: {', '.join(FORMATS)}")
         parser.add_argument(
             "--output", type=Path, metavar="PATH", help="a file or a folder; for several FILEs a folder"
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        files: list[Path] = options["files"]
+    def handle(self, *args: Any, **given: Any) -> None:
+        files: list[Path] = given["files"]
         try:
-            chosen = engine_class(options["engine"])
-            self._language = options["language"] or next(iter(chosen.languages))
-            chosen.check(self._language, {}, 1)
+            chosen = engine_class(given["engine"])
+            if missing := chosen.missing():
+                raise EngineError(missing, permanent=True)
+            self._options = read_options(chosen, given["option"])
+            self._language = given["language"] or chosen.default_language(self._options)
+            # Before any file is opened, as if it had the channels that are wanted.
+            chosen.check(self._language, self._options, chosen.channels(self._options))
         except EngineError as error:
             raise CommandError(str(error)) from error
-        if options["format"] not in FORMATS:
-            raise CommandError(f"There is no format “{options['format']}”. There are: {', '.join(FORMATS)}.")
-        self._format = FORMATS[options["format"]]
-        targets = find_targets(files, options["output"], self._format)
+        if given["format"] not in FORMATS:
+            raise CommandError(f"There is no format “{given['format']}”. There are: {', '.join(FORMATS)}.")
+        self._format = FORMATS[given["format"]]
+        targets = find_targets(files, given["output"], self._format)
         self._current, self._signal = files[0], 0
         try:
             failed = asyncio.run(self._transcribe_each(chosen(), files, targets))
@@ -113,9 +120,12 @@ class Command(BaseCommand):
         try:
             found = await asyncio.to_thread(probe, path)
             upload = Upload(name=names.of_file(path.name), **vars(found))
-            job = Job(upload=upload, engine=engine.name, language_code=self._language, created_at=timezone.now())
+            engine.check(self._language, self._options, found.channels)
+            asked = {"engine": engine.name, "language_code": self._language, "options": self._options}
+            job = Job(upload=upload, **asked, created_at=timezone.now())
             job.started_at = job.created_at
-            async with open_spool_of_file(path, found.sample_rate, folder) as spool:
+            channels = engine.channels(self._options)
+            async with open_spool_of_file(path, found.sample_rate, folder, channels) as spool:
                 async with progress(path.name, spool, found.duration) as show:
                     segments = await segments_of(engine, spool, job, show)
                 job.duration = job.position = spool.seconds
@@ -138,6 +148,22 @@ class Command(BaseCommand):
             raise CommandError(f"The transcript can't be written: {error.strerror}.") from error
 
 
+def read_options(engine: type[Engine], given: list[str]) -> dict[str, Any]:
+    """Return the options of an engine from `name=value`. Raises `EngineError` for a name that it doesn't have."""
+    known = {option.name: option for option in engine.options}
+    read = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if name not in known:
+            has = f"It has: {', '.join(known)}." if known else "It has none."
+            raise EngineError(
+                f"The engine “{engine.label}” has no option “{options.shown(name)}”. {has}", permanent=True
+            )
+        # A name alone switches it on.
+        read[name] = options.parse(known[name], value if equals else "on")
+    return read
+
+
 def probe(path: Path) -> decoding.Probe:
     """Return what is in a file. Raises `CommandError` for one without sound, and `OSError`."""
     if not path.is_file():
@@ -154,7 +180,7 @@ def probe(path: Path) -> decoding.Probe:
 async def segments_of(engine: Engine, spool: Spool, job: Job, show: Callable[[str], None]) -> list[Segment]:
     """Return the finals as segments, none of them stored."""
     segments: list[Segment] = []
-    async with aclosing(hear(engine, spool, Request(job.language_code))) as results:
+    async with aclosing(hear(engine, spool, Request(job.language_code, job.options))) as results:
         async for result in results:
             show(result.text)
             if not result.is_partial:

@@ -1,0 +1,142 @@
+"""The form that starts a job: what it shows for which engine, and what of it is sent."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests import recordings
+from tests.site import Site
+from tests.visitor import Visitor, rows
+
+NewPage = Callable[..., Page]
+QUOTE = re.compile(r"Takes about 44 s · about \$0\.02 · the sound goes to Amazon Transcribe in eu-west-1$")
+
+
+@pytest.fixture(scope="module")
+def site(shared_site: Callable[..., Site]) -> Site:
+    """Offers two engines; its jobs stay queued."""
+    return shared_site(TRANSCRIBE_RUN_JOBS="0", AWS_REGION="eu-west-1")
+
+
+@pytest.fixture(scope="module")
+def upload(site: Site) -> str:
+    with Visitor(site) as visitor:
+        return visitor.upload(recordings.speech("two_cities"))
+
+
+@pytest.fixture
+def page(new_page: NewPage, upload: str) -> Page:
+    page = new_page()
+    page.goto(f"/uploads/{upload}/")
+    return page
+
+
+def languages(page: Page) -> list[str]:
+    return page.get_by_label("Language", exact=True).locator("option").all_text_contents()
+
+
+def started(site: Site) -> tuple[str, str, str]:
+    """Return engine, language and options of the newest job."""
+    found = rows(site, "select engine, language_code, options from streaming_job order by created_at desc limit 1")
+    return found[0]  # type: ignore[return-value]
+
+
+def test_what_belongs_to_an_engine_shows_when_it_is_chosen(page: Page) -> None:
+    quote, more = page.get_by_text(QUOTE), page.get_by_text("More options for Amazon Transcribe")
+    expect(page.get_by_label("Engine")).to_have_value("local")
+    expect(quote).to_be_hidden()
+    expect(more).to_be_hidden()
+    assert languages(page) == ["English, US", "English, British", "English, Australian"]
+    page.get_by_label("Language", exact=True).select_option("en-AU")
+    page.get_by_label("Engine").select_option("aws")
+    expect(quote).to_be_visible()
+    expect(page.get_by_text("With Amazon Transcribe:")).to_be_hidden()
+    expect(more).to_be_visible()
+    assert len(languages(page)) == 100
+    expect(page.get_by_label("Language", exact=True)).to_have_value("en-AU")
+    page.get_by_label("Language", exact=True).select_option("zu-ZA")
+    page.get_by_label("Engine").select_option("local")
+    expect(quote).to_be_hidden()
+    expect(page.get_by_label("Language", exact=True)).to_have_value("en-AU")
+    page.get_by_label("Engine").select_option("aws")
+    expect(page.get_by_label("Language", exact=True)).to_have_value("zu-ZA")
+
+
+def test_a_language_is_asked_for_only_where_it_is_not_found_out(page: Page, site: Site) -> None:
+    language = page.get_by_label("Language", exact=True)
+    page.get_by_label("Engine").select_option("aws")
+    language.select_option("de-DE")
+    page.get_by_text("More options").click()
+    page.get_by_label("Language identified").check()
+    expect(language).to_be_disabled()
+    expect(language.locator("option:checked")).to_have_text("Found out by Amazon Transcribe")
+    page.get_by_label("Language identified").uncheck()
+    expect(language).to_be_enabled()
+    expect(language).to_have_value("de-DE")
+
+    page.get_by_text("More options").click()
+    expect(page.get_by_label("Language identified")).to_be_hidden()
+    language.select_option("Found out by Amazon Transcribe")
+    expect(page.get_by_label("Language identified")).to_be_checked()
+    expect(page.get_by_label("Language identified")).to_be_focused()
+    expect(language).to_be_disabled()
+    page.get_by_label("German", exact=True).check()
+    page.get_by_label("French", exact=True).check()
+    page.get_by_role("button", name="Transcribe", exact=True).click()
+    expect(page.get_by_text("Language identified, languages to expect: French / German")).to_be_visible()
+    assert started(site) == ("aws", "", '{"identify_language": true, "language_options": ["fr-FR", "de-DE"]}')
+
+
+def test_options_of_another_engine_are_not_sent(page: Page, site: Site) -> None:
+    page.get_by_label("Engine").select_option("aws")
+    page.get_by_text("More options").click()
+    page.get_by_label("Language identified").check()
+    page.get_by_label("Engine").select_option("local")
+    expect(page.get_by_label("Language", exact=True)).to_be_enabled()
+    page.get_by_role("button", name="Transcribe", exact=True).click()
+    expect(page.locator(".state[data-status=queued]")).to_be_visible()
+    assert started(site) == ("local", "en-US", "{}")
+
+
+def test_a_mix_that_can_not_be_is_said_at_the_options_which_are_kept(new_page: NewPage, upload: str) -> None:
+    page = new_page(tells_errors=False)  # the browser's own, of a page with the status 400
+    page.goto(f"/uploads/{upload}/")
+    page.get_by_label("Engine").select_option("aws")
+    page.get_by_label("Language", exact=True).select_option("de-DE")
+    page.get_by_text("More options").click()
+    page.get_by_label("Channels told apart").check()
+    page.get_by_role("button", name="Transcribe", exact=True).click()
+    expect(page.locator(".options").get_by_text("Channels can be told apart only in a stereo")).to_be_visible()
+    expect(page.get_by_label("Engine")).to_have_value("aws")
+    expect(page.get_by_label("Language", exact=True)).to_have_value("de-DE")
+    expect(page.get_by_label("Channels told apart")).to_be_checked()
+
+
+def test_without_javascript_all_of_it_can_be_read_and_sent(new_page: NewPage, site: Site, upload: str) -> None:
+    page = new_page(java_script_enabled=False)
+    page.goto(f"/uploads/{upload}/")
+    expect(page.get_by_text(QUOTE)).to_be_visible()
+    expect(page.get_by_text("With Amazon Transcribe:")).to_be_visible()
+    page.get_by_label("Engine").select_option("aws")
+    page.get_by_label("Language", exact=True).select_option("German")
+    page.get_by_text("More options for Amazon Transcribe").click()
+    page.get_by_label("Speakers told apart").check()
+    page.get_by_role("button", name="Transcribe", exact=True).click()
+    expect(page.get_by_text("Speakers told apart")).to_be_visible()
+    assert started(site) == ("aws", "de-DE", '{"show_speaker_label": true}')
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_options_are_accessible_and_fit(new_page: NewPage, upload: str, scheme: str, width: int) -> None:
+    page = new_page(color_scheme=scheme, viewport={"width": width, "height": 800})
+    page.goto(f"/uploads/{upload}/")
+    page.get_by_label("Engine").select_option("aws")
+    page.get_by_text("More options").click()
+    violations = Axe().run(page).response["violations"]
+    found = [violation for violation in violations if violation["impact"] in ("serious", "critical")]
+    assert found == []
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
