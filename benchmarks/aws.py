@@ -1,17 +1,26 @@
 """Amazon's engine on the stand-in, next to the SDK as it comes."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import time
+import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from websockets.asyncio.client import connect
+
+from benchmarks.site import memory_mib, served
 from streaming.engines.scripted import WORD_SECONDS, say
+from tests.site import Site
+from tests.visitor import Visitor, rows
 
 SECONDS = 20
+SETTLE_SECONDS = 3.0
 
 
 @contextmanager
@@ -56,3 +65,133 @@ def transport() -> Iterator[tuple[str, str]]:
             )
         plain = measure("sdk", 25, environ, path)
         yield "25 streams, the SDK's example", f"{plain['cores']:.3f} cores, lag p99 {plain['lag_p99_ms']:.1f} ms"
+
+
+@contextmanager
+def site(environ: dict[str, str], jobs: int) -> Iterator[tuple[Site, Visitor]]:
+    """A served site whose default engine is Amazon's, on the stand-in."""
+    ours = {
+        "TRANSCRIBE_ENGINE": "aws",
+        "TRANSCRIBE_MAX_JOBS": str(jobs),
+        "TRANSCRIBE_AWS_MAX_STREAMS": "1000",
+    }
+    with served(environ | ours) as (site, visitor):
+        yield site, visitor
+
+
+def recording(folder: Path, seconds: int, first: int = 0) -> Path:
+    path = folder / f"{first}.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(numbers(folder / f"{first}.pcm", seconds, first).read_bytes())
+    return path
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return what a process has used, with the children that it has waited for."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def whole_jobs(streams: int, seconds: int) -> Iterator[tuple[str, str]]:
+    """Jobs from the upload to the last final: decoding, engine, database and broadcast."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        standin("--words-per-final", "12") as environ,
+        site(environ, streams) as (served_site, visitor),
+    ):
+        upload = visitor.upload(recording(Path(folder), seconds))
+        time.sleep(3)  # the waveform
+        pid = served_site.process.pid  # type: ignore[union-attr]
+        before = cpu_seconds(pid)
+        for _ in range(streams):
+            visitor.start(upload)
+        memory, steady = 0.0, []
+        while (states := rows(served_site, "select status, count(*) from streaming_job group by status")) != [
+            ("completed", streams)
+        ]:
+            assert not any(status == "failed" for status, _ in states), states
+            now = time.monotonic()
+            memory = max(memory, sum(memory_mib(pid).values()))
+            if dict(states).get("running") == streams:
+                steady.append((now, cpu_seconds(pid)))
+            time.sleep(1.0)
+        used = cpu_seconds(pid) - before
+        took = rows(
+            served_site,
+            "select (julianday(finished_at) - julianday(started_at)) * 86400 - duration from streaming_job",
+        )
+        lags = sorted(row[0] for row in took)
+        counted = rows(served_site, "select min(word_count), max(word_count) from streaming_job")
+    assert counted == [(seconds / WORD_SECONDS, seconds / WORD_SECONDS)], counted
+    name = f"{streams} whole job{'s' if streams > 1 else ''} of {seconds} s"
+    yield f"{name}, with its decoder", f"{1000 * used / (streams * seconds):.1f} ms of CPU a stream-second"
+    if len(steady) > 2:
+        (first, used_first), (last, used_last) = steady[0], steady[-1]
+        cores = (used_last - used_first) / (last - first)
+        yield f"{name}, while all run", f"{cores:.2f} cores, {1000 * cores / streams:.2f} ms of CPU a stream-second"
+    yield f"{name}, memory of all, most", f"{memory:.0f} MiB"
+    yield f"{name}, longer than the recording", f"median {lags[len(lags) // 2]:.1f} s, most {lags[-1]:.1f} s"
+
+
+def latency(streams: int = 50, seconds: int = 30) -> Iterator[tuple[str, str]]:
+    """From the moment when the service sends an event to that when it is on the socket of the job's viewer."""
+    with tempfile.TemporaryDirectory() as folder:
+        sent_file = Path(folder) / "events"
+        count = round(seconds / WORD_SECONDS)
+        with standin("--events", str(sent_file)) as environ, site(environ, streams) as (_, visitor):
+            # Every job says numbers of its own, by which an event is known again.
+            uploads = [
+                visitor.upload(recording(Path(folder), seconds, first)) for first in range(0, streams * count, count)
+            ]
+            time.sleep(10)  # the waveforms
+            joined_at, seen = asyncio.run(watch_all(visitor, [visitor.start(upload) for upload in uploads]))
+        sent: dict[int, list[float]] = {}
+        for line in sent_file.read_text().splitlines():
+            moment, number = line.split()
+            sent.setdefault(int(number), []).append(float(moment))
+    # While all run and are watched: starting fifty jobs is another matter. Of a number that ended several events the
+    # first is the one that was seen first.
+    settled_at = joined_at + SETTLE_SECONDS
+    wanted = {number: moments[0] for number, moments in sent.items() if moments[0] > settled_at}
+    delays = sorted(seen[number] - moment for number, moment in wanted.items())
+    assert len(delays) > streams * count / 2
+    yield (
+        f"from the service's event to the viewer, {streams} jobs with a viewer each",
+        f"median {1000 * delays[len(delays) // 2]:.1f} ms, p99 {1000 * delays[int(len(delays) * 0.99)]:.1f} ms, "
+        f"most {1000 * delays[-1]:.1f} ms (p99 at most 50)",
+    )
+
+
+async def watch_all(visitor: Visitor, jobs: list[str]) -> tuple[float, dict[int, float]]:
+    """Watch jobs to their ends; return when all were watched, and for each number when it was first on a socket."""
+    seen: dict[int, float] = {}
+    joined: list[float] = []
+
+    async def watch(job: str) -> None:
+        url = f"{visitor.site.url.replace('http', 'ws', 1)}/ws/jobs/{job}/"
+        cookie = {"Cookie": f"sessionid={visitor.http.cookies['sessionid']}"}
+        async with connect(url, additional_headers=cookie, origin=visitor.site.url, max_size=None) as socket:
+            joined.append(time.monotonic())
+            async for message in socket:
+                now = time.monotonic()
+                event = json.loads(message)
+                if event["type"] in ("partial", "final"):
+                    text = event["text"] if event["type"] == "partial" else event["segment"]["text"]
+                    seen.setdefault(int(text.split()[-1].strip("w.")), now)
+                elif event["job"]["status"] == "completed":
+                    return
+                else:
+                    assert event["job"]["status"] in ("queued", "running"), event
+
+    await asyncio.gather(*map(watch, jobs))
+    return max(joined), seen
+
+
+def run() -> Iterator[tuple[str, str]]:
+    yield from transport()
+    yield from whole_jobs(1, 60)
+    yield from whole_jobs(200, 120)
+    yield from latency()

@@ -11,9 +11,9 @@ from tests.visitor import Visitor, events
 
 
 @contextmanager
-def served() -> Iterator[tuple[Site, Visitor]]:
+def served(environment: dict[str, str] | None = None) -> Iterator[tuple[Site, Visitor]]:
     with tempfile.TemporaryDirectory(prefix="transcribe-bench-") as folder:
-        site = Site(Path(folder))
+        site = Site(Path(folder), environment or {})
         site.manage("migrate", "--verbosity", "0")
         site.manage("collectstatic", "--noinput", "--verbosity", "0")
         site.manage("ensure_admin")

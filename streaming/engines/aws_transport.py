@@ -47,6 +47,7 @@ __all__ = ["CutOff", "HeardResult", "ParserError", "Stream", "open_stream", "sdk
 
 SIGN_OF_LIFE_SECONDS = 10.0  # without a byte from the service it is asked; after as long again it is given up
 CLOSE_SECONDS = 2.0  # for the farewell of TLS
+WRITE_BUFFER_BYTES = 16 * 1024  # above it, who waits for room is told when there is some
 STREAM_ID = 1  # of a client's first and here only stream
 
 
@@ -74,8 +75,8 @@ class Connection(asyncio.Protocol):
         config = H2Configuration(header_encoding="utf-8", validate_outbound_headers=False)
         self._h2 = H2Connection(config)
         self._transport: asyncio.Transport | None = None
-        self._unsent: deque[bytes] = deque()  # what the service has not made room for yet
-        self._unsent_bytes = 0
+        self._unsent = bytearray()
+        self._is_sending_soon = False
         self._is_ending = False
         self._has_room = asyncio.Event()
         self._headers: asyncio.Future[Response] = self._loop.create_future()
@@ -92,6 +93,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         self._h2.initiate_connection()
         self._flush()
         self._watch = self._loop.call_later(SIGN_OF_LIFE_SECONDS, self._look_for_life)
@@ -108,9 +110,6 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.fail(CutOff(f"the connection was cut ({error})" if error else "the connection was closed"))
-
-    def pause_writing(self) -> None:
-        self._has_room.clear()
 
     def resume_writing(self) -> None:
         self._has_room.set()
@@ -213,28 +212,32 @@ class Connection(asyncio.Protocol):
             await self._news.wait()
 
     def write(self, data: bytes) -> int:
-        """Send as much as the service has made room for; the rest waits. Raises `CutOff`."""
-        if self._error is not None:
-            raise self._error
-        self._unsent.append(data)
-        self._unsent_bytes += len(data)
-        self._send_unsent()
+        """Send this soon, with whatever else comes until then: one frame costs less than several.
+
+        What comes after the end is dropped: the reader tells why it ended.
+        """
+        if self._error is None and not self._is_complete:
+            self._unsent += data
+            self._send_soon()
         return len(data)
 
     def end_stream(self) -> None:
         self._is_ending = True
-        self._send_unsent()
+        self._send_soon()
+
+    def _send_soon(self) -> None:
+        if not self._is_sending_soon:
+            self._is_sending_soon = True
+            self._loop.call_soon(self._send_unsent)
 
     def _send_unsent(self) -> None:
+        """Send as much as the service has made room for; the rest waits."""
         assert self._transport is not None
+        self._is_sending_soon = False
         if not self._transport.is_closing() and not self._is_complete and self._error is None:
             while self._unsent and (room := self._room()) > 0:
-                data = self._unsent.popleft()
-                if len(data) > room:
-                    self._unsent.appendleft(data[room:])
-                    data = data[:room]
-                self._unsent_bytes -= len(data)
-                self._h2.send_data(STREAM_ID, data)
+                self._h2.send_data(STREAM_ID, bytes(self._unsent[:room]))
+                del self._unsent[:room]
             if self._is_ending and not self._unsent:
                 self._is_ending = False
                 self._h2.end_stream(STREAM_ID)
@@ -247,13 +250,12 @@ class Connection(asyncio.Protocol):
         data = self._h2.data_to_send()
         if data and self._transport is not None:
             self._transport.write(data)
-        if self._unsent_bytes == 0:
-            self._has_room.set()
+        self._has_room.set()  # perhaps; who waits looks
 
     @property
     def unsent_bytes(self) -> int:
         assert self._transport is not None
-        return self._unsent_bytes + self._transport.get_write_buffer_size()
+        return len(self._unsent) + self._transport.get_write_buffer_size()
 
     async def room(self, most_bytes: int) -> None:
         """Wait until no more than `most_bytes` are unsent. Returns at once where the connection is over."""

@@ -7,7 +7,11 @@ import argparse
 import asyncio
 import os
 import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
 
+from tests.standin.recognition import Segment
 from tests.standin.service import Service
 
 
@@ -22,6 +26,16 @@ async def serve(service: Service) -> None:
         await stop.wait()
 
 
+def note_into(path: Path) -> Callable[[Segment], None]:
+    """Write a line for each event: the clock that all processes here share, and the number that it ends with."""
+    file = open(path, "w", buffering=1)  # noqa: SIM115 as long as the process
+
+    def note(segment: Segment) -> None:
+        file.write(f"{time.monotonic():.6f} {segment.words[-1].number}\n")
+
+    return note
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.standin", description=__doc__)
     parser.add_argument("--local", action="store_true", help="recognise real words instead of written numbers")
@@ -29,6 +43,8 @@ def main() -> None:
     parser.add_argument("--quota", type=int, default=25, help="how many streams may be open at once")
     parser.add_argument("--port", type=int, default=0, help="0: any that is free")
     parser.add_argument("--no-verify", action="store_true", help="look at no signature")
+    parser.add_argument("--words-per-final", type=int, default=4, help="of numbers")
+    parser.add_argument("--events", type=Path, help="a file for the moment and the last number of each event")
     options = parser.parse_args()
     recogniser = None
     if options.local:
@@ -46,7 +62,9 @@ def main() -> None:
                 options.rate,
                 options.quota,
                 recogniser=recogniser,
+                words_per_final=options.words_per_final,
                 verify=not options.no_verify,
+                on_segment=note_into(options.events) if options.events else None,
                 port=options.port,
             )
         )

@@ -19,7 +19,7 @@ import trustme
 from tests.standin.clock import Clock
 from tests.standin.connection import Connection, RequestStream
 from tests.standin.faults import Fault
-from tests.standin.recognition import Deliver, NumberRecognition, Recognition
+from tests.standin.recognition import Deliver, NumberRecognition, Recognition, Segment
 from tests.standin.record import Record
 from tests.standin.requests import PREFIX, Request, ServiceError, parse
 from tests.standin.signatures import Chain, Key, verify
@@ -57,7 +57,8 @@ class Service:
 
     `rate` is how many times faster than the wall's its clock runs; `quota` how many streams may be open at once.
     Numbers are recognised, or what `recogniser` makes of the sound; `words_per_final` cuts them, and a `seed` cuts
-    each stream differently. Without `verify` no signature is looked at.
+    each stream differently. Without `verify` no signature is looked at. `on_segment` is called with every segment as
+    it is sent.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Service:
         seed: int = 0,
         verify: bool = True,
         port: int = 0,
+        on_segment: Deliver | None = None,
     ) -> None:
         self.rate = rate
         self.quota = quota
@@ -82,6 +84,7 @@ class Service:
         self._seed = seed
         self._verify = verify
         self._port = port
+        self._on_segment = on_segment
         self._open: set[Stream] = set()
         self._sessions: set[str] = set()
         self._connections: set[Connection] = set()
@@ -196,7 +199,13 @@ class Service:
         self._open.add(stream)
         self.most_streams = max(self.most_streams, len(self._open))
         assert record.options is not None
-        stream.begin(self._response(fields, record), self._recognition(record.options, stream.deliver, record))
+
+        def deliver(segment: Segment) -> None:
+            if self._on_segment is not None:
+                self._on_segment(segment)
+            stream.deliver(segment)
+
+        stream.begin(self._response(fields, record), self._recognition(record.options, deliver, record))
         return stream
 
     def _admit(self, fields: dict[str, str], record: Record, fault: Fault | None) -> Chain | None:
