@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$python; break; fi; done)
 
-.PHONY: run test check format bench clean
+.PHONY: run demo-aws test check format bench clean
 
 run: $(VENV)/installed  ## Serve the site on http://127.0.0.1:8000 (HOST, PORT)
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@$(BIN)/python manage.py collectstatic --noinput --verbosity 0
 	@$(BIN)/python manage.py ensure_admin
 	@exec $(BIN)/python manage.py serve
+
+demo-aws: $(VENV)/installed-dev  ## Try Amazon Transcribe without AWS: a stand-in that hears with the local recogniser
+	@exec $(BIN)/python -m tests.standin.demo
 
 test: $(VENV)/installed-dev  ## Run the whole suite, browser tests included
 	@sh tests/need_chromium.sh
