@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import ExitStack, aclosing, asynccontextmanager
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from aiofile import AIOFile
 
@@ -17,7 +18,16 @@ from uploads.models import Upload
 
 CHUNK_SECONDS = 0.1
 BLOCK_CHUNKS = 10  # read at a time, so that a chunk costs no system call of its own
+MOST_DECODERS = 6  # in a process; each takes 40 MB, and a core for as long as it lasts
 SAMPLE_BYTES = 2  # 16-bit little-endian
+
+
+_decoders: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+def decoders() -> asyncio.Semaphore:
+    """Return what lets `MOST_DECODERS` run at once: a worker may have hundreds of jobs, and begin them all together."""
+    return _decoders.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(MOST_DECODERS))
 
 
 class Spool:
@@ -45,7 +55,7 @@ class Spool:
         """Decode `source` into the spool. A failure is kept for the readers: what came before it is good."""
         try:
             decoded = decoding.decode(source, self.path, sample_rate=self.sample_rate, channels=self.channels)
-            async with aclosing(decoded):
+            async with decoders(), aclosing(decoded):
                 async for samples in decoded:
                     await self._grow(samples, is_complete=False)
         except Exception as error:  # whatever it is, the readers must learn of it instead of waiting for ever

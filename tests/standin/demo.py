@@ -4,6 +4,7 @@ Nothing leaves the machine and nothing costs money. The data folder is one of it
 """
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,25 +14,31 @@ ROOT = Path(__file__).parent.parent.parent
 
 def main() -> int:
     os.chdir(ROOT)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with subprocess.Popen(
         [sys.executable, "-m", "tests.standin", "--local"], stdout=subprocess.PIPE, text=True
-    ) as standin:
+    ) as service:
         try:
-            assert standin.stdout is not None
-            lines = [line.rstrip("\n") for line in iter(standin.stdout.readline, "\n")]
-            ours = {
-                "TRANSCRIBE_ENGINE": "aws",
-                "TRANSCRIBE_DATA_DIR": os.environ.get("TRANSCRIBE_DATA_DIR", "var/demo-aws"),
-            }
-            environ = os.environ | dict(line.split("=", 1) for line in lines) | ours
-            print("A stand-in for Amazon Transcribe runs beside the site. Sign in, and try the sample.", flush=True)
-            for command in ("migrate --verbosity 0", "collectstatic --noinput --verbosity 0", "ensure_admin"):
-                subprocess.run([sys.executable, "manage.py", *command.split()], env=environ, check=True)
-            return subprocess.run([sys.executable, "manage.py", "serve"], env=environ).returncode
+            return serve(service)
         except KeyboardInterrupt:
-            return 0  # both were told by the terminal
+            return 0  # the terminal has told the others too
         finally:
-            standin.terminate()
+            service.terminate()
+
+
+def serve(service: "subprocess.Popen[str]") -> int:
+    assert service.stdout is not None
+    lines = [line.rstrip("\n") for line in iter(service.stdout.readline, "\n")]
+    ours = {"TRANSCRIBE_ENGINE": "aws", "TRANSCRIBE_DATA_DIR": os.environ.get("TRANSCRIBE_DATA_DIR", "var/demo-aws")}
+    environ = os.environ | dict(line.split("=", 1) for line in lines) | ours
+    print("A stand-in for Amazon Transcribe runs beside the site. Sign in, and try the sample.", flush=True)
+    for command in ("migrate --verbosity 0", "collectstatic --noinput --verbosity 0", "ensure_admin"):
+        subprocess.run([sys.executable, "manage.py", *command.split()], env=environ, check=True)
+    with subprocess.Popen([sys.executable, "manage.py", "serve"], env=environ) as site:
+        try:
+            return site.wait()
+        finally:
+            site.terminate()
 
 
 if __name__ == "__main__":

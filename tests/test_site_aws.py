@@ -1,0 +1,85 @@
+"""The served site with Amazon's engine on the stand-in, each in a process of its own: killed, and gone on."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.site import Site, free_port, wait_until
+from tests.streaming.conftest import numbers, words
+from tests.visitor import Visitor, rows
+
+COUNT = 240  # two minutes
+RATE = "10"
+
+
+@pytest.fixture
+def standin() -> Iterator[dict[str, str]]:
+    """The environment that leads to a stand-in."""
+    command = [sys.executable, "-m", "tests.standin", "--rate", RATE]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield dict(line.rstrip("\n").split("=", 1) for line in iter(process.stdout.readline, "\n"))
+        process.terminate()
+
+
+@pytest.fixture
+def site(standin: dict[str, str], new_site: Callable[..., Site]) -> Site:
+    site = new_site(**standin, TRANSCRIBE_ENGINE="aws", TRANSCRIBE_AWS_PACE=RATE)
+    site.start()
+    return site
+
+
+def heard(site: Site) -> list[str]:
+    stored = rows(site, "select text from streaming_segment order by seq")
+    return re.sub(r"\.", "", " ".join(str(row[0]) for row in stored)).split()
+
+
+def test_a_job_whose_server_is_killed_again_and_again_has_every_word_once(site: Site) -> None:
+    with Visitor(site) as visitor:
+        visitor.start(visitor.upload(numbers(site.folder / "numbers.wav", COUNT)))
+    port = int(site.url.rsplit(":", 1)[1])
+    for kill in range(1, 4):
+        wait_until(lambda kill=kill: len(heard(site)) >= 48 * kill, 60, "more words")  # type: ignore[misc]
+        site.kill()
+        kept = heard(site)
+        assert kept == words(len(kept))
+        site.start(port=port)
+    wait_until(lambda: rows(site, "select status from streaming_job") == [("completed",)], 60, "the end of the job")
+    assert heard(site) == words(COUNT)
+
+
+def test_the_demonstration_serves_the_site_on_the_stand_in_and_ends_all_of_it(tmp_path: object) -> None:
+    port = free_port()
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("TRANSCRIBE_")}
+    environ |= {
+        "TRANSCRIBE_DATA_DIR": str(tmp_path),
+        "PORT": str(port),
+        "DJANGO_SETTINGS_MODULE": "transcribe_site.settings",
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.standin.demo"],
+        env=environ,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as demo:
+        try:
+            assert demo.stdout is not None
+            assert any(f"http://127.0.0.1:{port}/" in line for line in demo.stdout)
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz") as answer:
+                assert answer.read() == b"ok\n"
+            demo.send_signal(signal.SIGTERM)
+            assert demo.wait(timeout=20) == 0
+            time.sleep(0.1)
+            with pytest.raises(ProcessLookupError):
+                os.killpg(demo.pid, 0)
+        finally:
+            if demo.poll() is None:
+                os.killpg(demo.pid, signal.SIGKILL)
