@@ -1,9 +1,10 @@
 """The builder of every message that a viewer can get. `docs/protocol.md` describes them."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from streaming.models import Job, Segment
 from streaming.transcripts import Result
@@ -33,6 +34,12 @@ def job_object(job: Job) -> dict[str, Any]:
         "started_at": _moment(job.started_at),
         "finished_at": _moment(job.finished_at),
     }
+
+
+def queued(job: dict[str, Any], places: Mapping[UUID, int]) -> dict[str, Any]:
+    """Return a job's object with its turn, where it waits."""
+    place = places.get(UUID(job["id"]))
+    return job | {"queue": {"place": place, "length": len(places)}} if place else job
 
 
 def segment_object(segment: Segment) -> dict[str, Any]:

@@ -11,6 +11,7 @@ and fetched from the database.
 import asyncio
 import json
 from collections import deque
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -160,6 +161,12 @@ class Feed:
             or (row["attempt"] == self._attempt and row["status"] != self._job["status"])
         )
 
+    def tell_place(self, places: Mapping[UUID, int]) -> None:
+        """Tell the viewers of a job that waits when it has its turn, if that has changed."""
+        job = events.queued(self._job, places)
+        if self._job["status"] == Status.QUEUED and job != self._job:
+            self._set_status({"type": "status", "job": job})
+
     def end(self) -> None:
         """Tell the viewers that the job was deleted."""
         if not self.is_gone:
@@ -181,6 +188,8 @@ class Feed:
             self._partials.clear()  # of a worker that has lost the job
 
     def _set_status(self, event: events.Event) -> None:
+        if event["job"]["status"] == Status.QUEUED and "queue" in self._job:
+            event = {**event, "job": {"queue": self._job["queue"], **event["job"]}}  # until the next look
         self._job = event["job"]
         if self._job["status"] != Status.RUNNING:
             self._partials.clear()

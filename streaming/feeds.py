@@ -14,10 +14,10 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from channels.layers import get_channel_layer
 from django.db import Error
 
-from streaming import broadcast
+from streaming import broadcast, queue
 from streaming.database import in_thread
 from streaming.feed import Cursor, Feed
-from streaming.models import Job
+from streaming.models import Job, Status
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ class Feeds:
             await asyncio.sleep(LOOK_SECONDS)
             feeds = [feed for feed in self._feeds.values() if feed.loaded.is_set() and not feed.is_gone]
             try:
-                rows = await in_thread(rows_of)([feed.job_id for feed in feeds])
+                rows, places = await in_thread(rows_of)([feed.job_id for feed in feeds])
             except Error:
                 logger.exception("The feeds could not be compared with the database; trying again")
                 continue
@@ -149,6 +149,8 @@ class Feeds:
                     feed.end()
                 elif feed.is_behind(row):
                     self._catch_up(feed)
+                else:
+                    feed.tell_place(places)
             for feed in feeds:
                 if not feed.is_subscribed:
                     await self._subscribe(feed)
@@ -156,9 +158,14 @@ class Feeds:
                         break  # the layer is away, for the others as well
 
 
-def rows_of(job_ids: list[UUID]) -> dict[UUID, dict[str, Any]]:
-    rows = Job.objects.filter(pk__in=job_ids).values("pk", "attempt", "status", "segment_count")
-    return {row["pk"]: dict(row) for row in rows}
+def rows_of(job_ids: list[UUID]) -> tuple[dict[UUID, dict[str, Any]], dict[UUID, int]]:
+    """Return what the database has of these jobs, and the places of all jobs in the queue if one of these waits."""
+    rows = {
+        row["pk"]: dict(row)
+        for row in Job.objects.filter(pk__in=job_ids).values("pk", "attempt", "status", "segment_count")
+    }
+    waits = any(row["status"] == Status.QUEUED for row in rows.values())
+    return rows, queue.places() if waits else {}
 
 
 # A process has one event loop, and so one of these; tests have many.

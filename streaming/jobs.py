@@ -10,21 +10,21 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Count, F, Max, Min, Value
+from django.db.models import F, Max, Min, Value
 from django.db.models.functions import Greatest
-from django.utils import timezone
 
-from streaming import broadcast, events
-from streaming.engines import engine_class, engine_classes
+from streaming import broadcast, events, queue
+from streaming.engines import engine_class
 from streaming.engines.base import EngineError, Request
-from streaming.models import Job, Segment, Status
+from streaming.models import Job, JobQuerySet, Segment, Status
 from streaming.transcripts import Result
 from uploads import recordings
 from uploads.models import Upload, may
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AnonymousUser, User
+    from django.contrib.auth.models import AnonymousUser
 
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0  # of a job that its engine had no room for
@@ -160,28 +160,34 @@ def _refused(job: Job, what: str, why: str) -> JobRefused:
 
 
 def claim_next(worker: str) -> Job | None:
-    """Take the oldest job that is free for a worker (its `upload` comes along), or return None."""
+    """Take the job whose turn it is (its `upload` comes along), or return None."""
     if not Job.objects.claimable().exists():
-        return None  # without opening a write transaction
+        return None  # as nearly always, with one query
+    free = queue.free()
+    for owner_id in queue.owners_in_turn(free):
+        if job := _claim_of(owner_id, free, worker):
+            broadcast.job_changed(job)
+            return job
+    return None
+
+
+def _claim_of(owner_id: int, free: JobQuerySet, worker: str) -> Job | None:
+    """Take the oldest of a person's free jobs; None where others were quicker."""
+    most = settings.TRANSCRIBE_MAX_JOBS_A_PERSON
+    has_locks = connection.features.has_select_for_update_skip_locked
     with transaction.atomic():
-        free = Job.objects.claimable().exclude(engine__in=full_engines())
-        if connection.features.has_select_for_update_skip_locked:
-            free = free.select_for_update(skip_locked=True)
-        pk = free.values_list("pk", flat=True).first()
+        if most and has_locks:
+            # Counting and taking must be one: who else takes a job of this person waits for another's turn.
+            people = User.objects.select_for_update(skip_locked=True, no_key=True)
+            if not people.filter(pk=owner_id).exists() or queue.running_of(owner_id) >= most:
+                return None
+        mine = free.filter(owner_id=owner_id)
+        if has_locks:
+            mine = mine.select_for_update(skip_locked=True, of=("self",))
+        pk = mine.values_list("pk", flat=True).first()
         if pk is None or not Job.objects.filter(pk=pk).claim(worker, settings.TRANSCRIBE_LEASE_SECONDS):
             return None
-        job = Job.objects.select_related("upload").get(pk=pk)
-    broadcast.job_changed(job)
-    return job
-
-
-def full_engines() -> list[str]:
-    """Return the engines on which as many jobs run as may at once; one query for those that have a limit at all."""
-    limits = {engine.name: engine.most_jobs() for engine in engine_classes()}
-    limited = [name for name, limit in limits.items() if limit is not None]
-    running = Job.objects.filter(status=Status.RUNNING, engine__in=limited, lease_expires_at__gte=timezone.now())
-    counts = dict(running.order_by().values_list("engine").annotate(Count("pk"))) if limited else {}
-    return [name for name in limited if counts.get(name, 0) >= (limits[name] or 0)]
+        return Job.objects.select_related("upload").get(pk=pk)
 
 
 def free_jobs_of(workers: list[str]) -> int:

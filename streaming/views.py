@@ -17,9 +17,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from streaming import events, exports, jobs
+from streaming import events, exports, jobs, queue
 from streaming.forms import HistoryForm, StartForm, offered_engines
-from streaming.models import Job
+from streaming.models import Job, Status
 from streaming.samples import SAMPLE_NAME, sample_path
 from streaming.templatetags.segments import marks_words
 from uploads import answers, recordings
@@ -132,12 +132,13 @@ def job(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = _job(request, pk)
     # The transcript last: the socket goes on after the last final that is on the page.
     segments = list(found.segments.only(*SHOWN, *["words"] * marks_words(found)))
+    job_data = events.queued(events.job_object(found), queue.places() if found.status == Status.QUEUED else {})
     context = {
         "job": found,
         "upload": found.upload,
         "segments": segments,
         "seq": max((segment.seq for segment in segments), default=0),
-        "job_data": events.job_object(found),
+        "job_data": job_data,
         "socket_path": f"/ws/jobs/{found.pk}/",
         "formats": [(name, exporter.label) for name, exporter in exports.FORMATS.items()],
         "can_change": jobs.may_change(request.user, found),

@@ -147,6 +147,13 @@ VARIABLES = (
         "TRANSCRIBE_MAX_JOBS", "2", whole(1, 1000), "a number from 1 to 1000", "How many jobs one process runs at once."
     ),
     Variable(
+        "TRANSCRIBE_MAX_JOBS_A_PERSON",
+        "0",
+        whole(0, 10_000),
+        "a number from 0 to 10000",
+        "How many jobs of one person run at once, whatever is free. 0: any number.",
+    ),
+    Variable(
         "TRANSCRIBE_AWS_PACE",
         "1.0",
         number(0.1, 100.0),

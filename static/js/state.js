@@ -68,7 +68,8 @@ function detail(job, progress) {
   const place = `${clock(progress.position)} of ${clock(job.duration)}`;
   switch (job.status) {
     case "queued":
-      return job.failure_reason || "Waiting for a free place"; // an engine that has no room says so itself
+      if (job.failure_reason) return job.failure_reason; // an engine that has no room says so itself
+      return job.queue ? `${job.queue.place} of ${job.queue.length} in the queue` : "Waiting for a free place";
     case "running": {
       const seconds = progress.left;
       return seconds === null ? place : `${place} · ${left(seconds)}`;

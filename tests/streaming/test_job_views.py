@@ -246,7 +246,7 @@ def test_a_job_that_waits_says_for_what_and_without_alarm(alice: User, client_of
     assert f'<span class="detail quiet figures">{reason}</span>' in content
     assert '<p class="note bad" data-for="failed" hidden>' in content
     job = make_job(make_upload(alice), Status.QUEUED)
-    assert "Waiting for a free place" in client_of(alice).get(job.get_absolute_url()).content.decode()
+    assert "2 of 2 in the queue" in client_of(alice).get(job.get_absolute_url()).content.decode()
 
 
 def lines(content: bytes) -> list[str]:
