@@ -17,21 +17,12 @@ from benchmarks.site import memory_mib, served
 from streaming.engines.scripted import WORD_SECONDS, say
 from tests.recordings import numbers as spoken
 from tests.site import Site
+from tests.standin.process import standin
 from tests.visitor import Visitor, rows
 
 SECONDS = 20
 SETTLE_SECONDS = 3.0
-
-
-@contextmanager
-def standin(*arguments: str) -> Iterator[dict[str, str]]:
-    """A stand-in in a process of its own; yields the environment that leads to it."""
-    command = [sys.executable, "-m", "tests.standin", "--quota", "1000", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        lines = iter(process.stdout.readline, "\n")
-        yield dict(line.rstrip("\n").split("=", 1) for line in lines)
-        process.terminate()
+MANY = ("--quota", "1000")
 
 
 def numbers(path: Path, seconds: int, first: int = 0) -> Path:
@@ -49,7 +40,7 @@ def measure(way: str, streams: int, environ: dict[str, str], path: Path) -> dict
 
 
 def transport() -> Iterator[tuple[str, str]]:
-    with tempfile.TemporaryDirectory() as folder, standin() as environ:
+    with tempfile.TemporaryDirectory() as folder, standin(*MANY) as environ:
         path = numbers(Path(folder) / "numbers.pcm", SECONDS)
         pairs = [(measure("sdk", 1, environ, path), measure("ours", 1, environ, path)) for _ in range(3)]
         plain, own = sorted(pairs, key=lambda pair: pair[0]["cores"] / pair[1]["cores"])[1]
@@ -89,7 +80,7 @@ def whole_jobs(streams: int, seconds: int) -> Iterator[tuple[str, str]]:
     """Jobs from the upload to the last final: decoding, engine, database and broadcast."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        standin("--words-per-final", "12") as environ,
+        standin(*MANY, "--words-per-final", "12") as environ,
         site(environ, streams) as (served_site, visitor),
     ):
         upload = visitor.upload(spoken(Path(folder) / "numbers.wav", round(seconds / WORD_SECONDS)))
@@ -131,7 +122,7 @@ def latency(streams: int = 50, seconds: int = 30) -> Iterator[tuple[str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         sent_file = Path(folder) / "events"
         count = round(seconds / WORD_SECONDS)
-        with standin("--events", str(sent_file)) as environ, site(environ, streams) as (_, visitor):
+        with standin(*MANY, "--events", str(sent_file)) as environ, site(environ, streams) as (_, visitor):
             # Every job says numbers of its own, by which an event is known again.
             uploads = [
                 visitor.upload(spoken(Path(folder) / f"{first}.wav", count, first))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import Error
+from django.db import Error, InterfaceError, OperationalError
 
 from streaming import broadcast, events, jobs
 from streaming.audio import Spool, open_spool
@@ -27,6 +27,7 @@ from uploads.decoding import DecodingError
 
 logger = logging.getLogger(__name__)
 
+REASON_CHARACTERS = 1000
 BEAT_SECONDS = 1.0  # between two status events of a running job
 
 Value = TypeVar("Value")
@@ -41,7 +42,7 @@ async def insist(write: Callable[..., Value], *args: Any, **kwargs: Any) -> Valu
     while True:
         try:
             return await in_thread(write)(*args, **kwargs)
-        except Error:
+        except (OperationalError, InterfaceError):
             logger.exception("The database did not take a write; trying again")
             await asyncio.sleep(BEAT_SECONDS)
 
@@ -122,6 +123,8 @@ class Attempt:
         if result.is_partial:
             event = events.partial(result)
             self._partials[result.slot] = event
+            if not result.text:
+                del self._partials[result.slot]  # nothing has come of it
             self._send(event)
             return
         # The database first: what a viewer sees as final is stored.
@@ -153,6 +156,8 @@ class Attempt:
             self._send_status()
 
     async def _finish(self, status: Status, reason: str = "", **changes: Any) -> None:
+        # Whatever an engine quotes there must not keep the job from its end: no NUL, no halves of characters.
+        reason = reason.replace("\0", "").encode(errors="replace").decode()[:REASON_CHARACTERS]
         await insist(jobs.finish, self.job.pk, self.job.attempt, status, reason, **changes)
 
     def _advance(self) -> None:

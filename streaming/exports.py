@@ -44,7 +44,7 @@ def cues(segments: Iterable[Segment]) -> Iterator[Cue]:
         for start_time, end_time, text in parts(segment):
             if said := one_line(text):
                 end_time = max(end_time, start_time + SHORTEST_SECONDS)
-                yield Cue(start_time, end_time, said, one_line(segment.speaker))
+                yield Cue(start_time, end_time, said, one_line(segment.voice))
 
 
 def parts(segment: Segment) -> Iterator[tuple[float, float, str]]:
@@ -86,8 +86,8 @@ def text(job: Job, segments: list[Segment]) -> str:
     lines: list[str] = []
     speaker = ""
     for segment in segments:
-        if segment.speaker != speaker:
-            speaker = segment.speaker
+        if segment.voice != speaker:
+            speaker = segment.voice
             lines += [""] * bool(lines) + [f"{one_line(speaker)}:"] * bool(speaker)
         lines.append(one_line(segment.text))
     return "".join(f"{line}\n" for line in lines)

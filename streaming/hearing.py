@@ -2,18 +2,18 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from streaming.audio import Spool
 from streaming.engines.base import Engine, EngineBusy, EngineError, Request
+from streaming.pauses import pause_seconds
 from streaming.transcripts import Result
 
 logger = logging.getLogger(__name__)
 
 MOST_FAILURES = 8  # in a row; with the pauses before each, about a minute and a half
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
+FIRST_PAUSE_SECONDS = 0.5
 HEALTH_SECONDS = 10.0  # of new sound taken; the failures before are forgotten then
 
 
@@ -42,9 +42,4 @@ async def hear(engine: Engine, spool: Spool, request: Request) -> AsyncGenerator
             if error.permanent or failures > MOST_FAILURES:
                 raise
             logger.warning("The engine goes on at %.1f s after a failure: %s", request.start_time, error)
-            await asyncio.sleep(pause_seconds(failures))
-
-
-def pause_seconds(failures: int) -> float:
-    """Return how long to wait after so many failures in a row: doubled each time, and never the same for two jobs."""
-    return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (failures - 1) * random.uniform(1.0, 1.5))
+            await asyncio.sleep(pause_seconds(failures - 1, FIRST_PAUSE_SECONDS))

@@ -4,7 +4,6 @@ All of it is synchronous database work, each step one short transaction; what it
 is sent after the commit.
 """
 
-import random
 import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from streaming import broadcast, events, queue
 from streaming.engines import engine_class
 from streaming.engines.base import EngineError, Request
 from streaming.models import Job, JobQuerySet, Segment, Status
+from streaming.pauses import pause_seconds
 from streaming.transcripts import Result
 from uploads import recordings
 from uploads.models import Upload, may
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
 
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0  # of a job that its engine had no room for
+FIRST_PAUSE_SECONDS = 1.0  # of a job that its engine had no room for
 
 
 class JobRefused(Exception):
@@ -204,7 +204,6 @@ def extend_lease(job_id: uuid.UUID, attempt: int, position: float) -> None:
 
 def store_final(job_id: uuid.UUID, attempt: int, seq: int, result: Result, position: float) -> Segment:
     """Commit a final as number `seq` of its job. Raises `LostClaim`, and then nothing is stored."""
-    resume_time = result.end_time if result.resume_time is None else result.resume_time
     with transaction.atomic():
         # The update is fence, counter and row lock in one.
         held = Job.objects.filter(pk=job_id, segment_count=seq - 1).held(attempt)
@@ -212,7 +211,7 @@ def store_final(job_id: uuid.UUID, attempt: int, seq: int, result: Result, posit
             "segment_count": seq,
             "word_count": F("word_count") + len(result.text.split()),
             "position": position,
-            "resume_time": Greatest("resume_time", Value(resume_time)),
+            "resume_time": Greatest("resume_time", Value(result.next_time)),
             "postponed_count": 0,
         }
         if not held.update(**changes):
@@ -252,8 +251,7 @@ def finish(job_id: uuid.UUID, attempt: int, status: Status, failure_reason: str 
 def postpone(job_id: uuid.UUID, attempt: int, reason: str) -> None:
     """Put a job that its engine has no room for back into the queue, each time for longer. Raises `LostClaim`."""
     count = Job.objects.filter(pk=job_id).values_list("postponed_count", flat=True).first() or 0
-    pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(count, 10)) * random.uniform(0.7, 1.3)
-    if not Job.objects.filter(pk=job_id).postpone(attempt, reason, pause):
+    if not Job.objects.filter(pk=job_id).postpone(attempt, reason, pause_seconds(count, FIRST_PAUSE_SECONDS)):
         raise LostClaim
     broadcast.job_changed(Job.objects.get(pk=job_id))
 

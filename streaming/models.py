@@ -77,6 +77,8 @@ class JobQuerySet(models.QuerySet["Job"]):
             attempt=F("attempt") + 1,
             worker="",
             lease_expires_at=None,
+            claimable_at=None,
+            failure_reason="",
             finished_at=timezone.now(),
         )
 
@@ -214,6 +216,12 @@ class Segment(models.Model):
 
     def __str__(self) -> str:
         return self.text
+
+    @property
+    def voice(self) -> str:
+        """Who spoke, or on which channel: “Speaker 2”, “Channel 1”."""
+        number = self.channel.removeprefix("ch_")
+        return self.speaker or (f"Channel {int(number) + 1}" if number.isdecimal() else self.channel)
 
     @classmethod
     def of(cls, job_id: uuid.UUID, seq: int, result: Result) -> "Segment":

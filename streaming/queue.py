@@ -30,7 +30,12 @@ def free() -> JobQuerySet:
     limited = [name for name, most in limits.items() if most is not None]
     counts = dict(running().filter(engine__in=limited).values_list("engine").annotate(Count("pk"))) if limited else {}
     full = [name for name in limited if counts.get(name, 0) >= (limits[name] or 0)]
-    return Job.objects.claimable().exclude(engine__in=full)
+    jobs = Job.objects.claimable().exclude(engine__in=full)
+    # Who waits for room is not passed by who comes later and asks at once.
+    waiting = Job.objects.filter(status=Status.QUEUED, claimable_at__gt=timezone.now()).order_by()
+    for engine, oldest in waiting.values_list("engine").annotate(Min("created_at")):
+        jobs = jobs.exclude(engine=engine, created_at__gt=oldest)
+    return jobs
 
 
 def owners_in_turn(free: JobQuerySet) -> list[int]:

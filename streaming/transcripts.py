@@ -47,6 +47,11 @@ class Result:
     is_provisional: bool = False
     resume_time: float | None = None
 
+    @property
+    def next_time(self) -> float:
+        """Where another stream would go on after this final."""
+        return self.end_time if self.resume_time is None else self.resume_time
+
 
 def spread_words(text: str, start_time: float, end_time: float) -> tuple[Word, ...]:
     """Return the words of `text` with times spread over the line by their length in letters.

@@ -18,6 +18,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from streaming import events, exports, jobs, queue
+from streaming.engines import engine_class
 from streaming.forms import HistoryForm, StartForm, offered_engines
 from streaming.models import Job, Status
 from streaming.samples import SAMPLE_NAME, sample_path
@@ -42,7 +43,14 @@ def library(request: HttpRequest) -> HttpResponse:
         # Set from outside, because uploads knows nothing of jobs. A button pressed twice is the same request.
         setattr(upload, "last_job", last_jobs.get(upload.pk))  # noqa: B010
         setattr(upload, "request_id", uuid4().hex)  # noqa: B010
-    context = {"page": page, "max_upload_bytes": settings.MAX_UPLOAD_BYTES, "has_sample": sample_path() is not None}
+    # What costs is shown before the start, on the recording's page.
+    costs = engine_class(settings.TRANSCRIBE_DEFAULT_ENGINE).quote(0, {}) is not None
+    context = {
+        "costs": costs,
+        "page": page,
+        "max_upload_bytes": settings.MAX_UPLOAD_BYTES,
+        "has_sample": sample_path() is not None,
+    }
     return render(request, "uploads/library.html", context)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.site import Site, free_port, wait_until
+from tests.standin.process import standin
 from tests.streaming.conftest import numbers, words
 from tests.visitor import Visitor, rows
 
@@ -20,20 +21,11 @@ RATE = "10"
 
 
 @pytest.fixture
-def standin() -> Iterator[dict[str, str]]:
-    """The environment that leads to a stand-in."""
-    command = [sys.executable, "-m", "tests.standin", "--rate", RATE]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield dict(line.rstrip("\n").split("=", 1) for line in iter(process.stdout.readline, "\n"))
-        process.terminate()
-
-
-@pytest.fixture
-def site(standin: dict[str, str], new_site: Callable[..., Site]) -> Site:
-    site = new_site(**standin, TRANSCRIBE_ENGINE="aws", TRANSCRIBE_AWS_PACE=RATE)
-    site.start()
-    return site
+def site(new_site: Callable[..., Site]) -> Iterator[Site]:
+    with standin("--rate", RATE) as environ:
+        site = new_site(**environ, TRANSCRIBE_ENGINE="aws", TRANSCRIBE_AWS_PACE=RATE)
+        site.start()
+        yield site
 
 
 def heard(site: Site) -> list[str]:

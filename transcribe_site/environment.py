@@ -8,6 +8,7 @@ defaults, and a test compares them.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -70,6 +71,9 @@ def one_of(*allowed: str) -> Callable[[str], str]:
 def url(*schemes: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if value and value.split(":", 1)[0] not in schemes:
+            raise ValueError
+        urlsplit(value).port  # noqa: B018 raises ValueError for what is no port
+        if value.startswith("https:") and not urlsplit(value).hostname:
             raise ValueError
         return value
 
@@ -172,7 +176,7 @@ VARIABLES = (
         "",
         text,
         "the name of a region, as in eu-west-1",
-        "Where Amazon Transcribe hears. Empty: what AWS's own files in the home folder say.",
+        "Where Amazon Transcribe hears. Empty: AWS_DEFAULT_REGION, or what AWS's own files say.",
     ),
     Variable(
         "AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING",

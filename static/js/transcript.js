@@ -61,10 +61,11 @@ export class Transcript {
   partial(event) {
     const { slot, start_time, end_time } = event;
     let row = this.#slots.get(slot);
-    if (row && !isSameStart(row, start_time)) {
-      this.#clear(slot); // other words, somewhere else: nothing of the row is theirs
+    if (row && (!event.text || !isSameStart(row, start_time))) {
+      this.#clear(slot); // other words, somewhere else, or none: nothing of the row is theirs
       row = undefined;
     }
+    if (!event.text) return;
     if (!row) {
       row = { start: start_time, end: end_time, node: makeSegment(), isPartial: true };
       this.#slots.set(slot, row);

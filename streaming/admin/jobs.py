@@ -87,10 +87,11 @@ class JobAdmin(ReviewAdmin):
     def transcript(self, job: Job) -> SafeString | str:
         """Return what was said, each segment with its time, which leads to the same place on the job's page."""
         page, lines, last_speaker = job.get_absolute_url(), [], ""
-        for seq, start_time, speaker, text in job.segments.values_list("seq", "start_time", "speaker", "text"):
-            name = format_html("<b>{}</b> ", speaker) if speaker and speaker != last_speaker else ""
-            last_speaker = speaker
-            lines.append((f"{page}#s{seq}", clock(start_time), name, text))
+        for segment in job.segments.only("job_id", "seq", "start_time", "speaker", "channel", "text"):
+            voice = segment.voice
+            name = format_html("<b>{}</b> ", voice) if voice and voice != last_speaker else ""
+            last_speaker = voice
+            lines.append((f"{page}#s{segment.seq}", clock(segment.start_time), name, segment.text))
         if not lines:
             return "There are no words."
         line = '<p><a href="{}">{}</a><span>{}{}</span></p>'

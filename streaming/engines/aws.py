@@ -6,6 +6,7 @@ when there is a job for them: they are large, and start what must not be there b
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -53,23 +54,40 @@ class AwsEngine(Engine):
 
     @classmethod
     async def test_connection(cls) -> str:
-        from streaming.engines import aws_session
+        from streaming.engines import aws_session  # Amazon's libraries, as below
 
-        return await aws_session.test()
+        return await aws_session.test_connection()
 
     async def transcribe(self, audio: Spool, request: Request) -> AsyncGenerator[Result, None]:
-        from streaming.engines.aws_session import (
-            Session,  # Amazon's libraries, which only a worker with such a job needs
-        )
+        # An answer may end cleanly with words that never became final. They are asked for once more; if they do not
+        # become final then either, they are kept as they are, and marked.
+        for keeps_unconfirmed in (False, True):
+            async with aclosing(self._stream(audio, request, keeps_unconfirmed)) as results:
+                async for result in results:
+                    if result is None:
+                        return
+                    if not result.is_partial:
+                        request = request.after(result)
+                    yield result
+
+    async def _stream(
+        self, audio: Spool, request: Request, keeps_unconfirmed: bool
+    ) -> AsyncGenerator[Result | None, None]:
+        """Yield the results of one stream; None at its end, if all that was heard is final."""
+        # Amazon's libraries are large, and only a worker with such a job needs them.
+        from streaming.engines.aws_session import Session
 
         results: asyncio.Queue[Result | None] = asyncio.Queue()
-        session = asyncio.create_task(Session(audio, request, results.put_nowait).run())
+        session = asyncio.create_task(
+            Session(audio, request, results.put_nowait, keeps_unconfirmed=keeps_unconfirmed).run()
+        )
         session.add_done_callback(lambda _: results.put_nowait(None))
         try:
             while (result := await results.get()) is not None:
                 yield result
-            await session  # raises what ended it
+            if await session:  # raises what ended it
+                yield None
         finally:
             # Whatever the reason is: a stream that nobody wants any more is closed, or it goes on costing.
             session.cancel()
-            await asyncio.wait({session})
+            await asyncio.gather(session, return_exceptions=True)

@@ -1,5 +1,6 @@
 """Whose stream it is and where it goes: credentials, region and address, found as AWS's own tools find them."""
 
+import logging
 import os
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -9,6 +10,8 @@ from typing import Any
 from django.conf import settings
 
 from streaming.engines.base import EngineError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,6 @@ class Account:
     access_key_id: str
     secret_access_key: str = field(repr=False)
     session_token: str | None = field(default=None, repr=False)
-    source: str = ""
 
     @property
     def key(self) -> str:
@@ -30,20 +32,26 @@ class Account:
 
 
 def region() -> str:
-    """Return the region, or nothing where none is set up."""
+    """Return the region, or nothing where none is set up. What AWS's files say is read once a process."""
     if settings.AWS_REGION:
         return settings.AWS_REGION
     names = ("AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_CONFIG_FILE")
-    return _region_of_files(*(os.environ.get(name, "") for name in names))
+    return _region_elsewhere(*(os.environ.get(name, "") for name in names))
 
 
 @lru_cache(maxsize=8)
-def _region_of_files(region: str, profile: str, config_file: str) -> str:
+def _region_elsewhere(region: str, profile: str, config_file: str) -> str:
     if region:
         return region
     if not profile and not Path(config_file or "~/.aws/config").expanduser().exists():
         return ""  # without the cost of AWS's library, which most sites never need
-    return _session().get_config_variable("region") or ""
+    from botocore.exceptions import BotoCoreError  # large, as below
+
+    try:
+        return _session().get_config_variable("region") or ""
+    except BotoCoreError as error:
+        logger.warning("AWS's files can't be read: %s", error)
+        return ""
 
 
 def _session() -> Any:
@@ -68,14 +76,21 @@ def resolve() -> Account:
     where = region()
     if not where:
         raise EngineError("Amazon Transcribe has no region here. Set AWS_REGION, as in eu-west-1.", permanent=True)
-    from botocore.exceptions import BotoCoreError  # as above
+    from botocore.exceptions import (  # as above
+        BotoCoreError,
+        ClientError,
+        CredentialRetrievalError,
+        HTTPClientError,
+        MetadataRetrievalError,
+    )
 
     try:
         # A new session each time: files and variables may have changed.
         found = _session().get_credentials()
         keys = found and found.get_frozen_credentials()
-    except BotoCoreError as error:
-        raise EngineError(f"AWS gave no credentials: {error}", permanent=True) from error
+    except (BotoCoreError, ClientError) as error:
+        passes = isinstance(error, HTTPClientError | CredentialRetrievalError | MetadataRetrievalError)
+        raise EngineError(f"AWS gave no credentials: {error}", permanent=not passes) from error
     if not keys or not keys.access_key:
         raise EngineError(
             "There are no AWS credentials here. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give "
@@ -89,5 +104,4 @@ def resolve() -> Account:
         access_key_id=keys.access_key,
         secret_access_key=keys.secret_key,
         session_token=keys.token,
-        source=found.method,
     )

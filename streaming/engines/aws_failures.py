@@ -3,7 +3,7 @@
 import ssl
 
 from streaming.engines.aws_account import Account
-from streaming.engines.aws_transport import ParserError, sdk
+from streaming.engines.aws_transport import Unreadable, sdk
 from streaming.engines.base import EngineBusy, EngineError
 
 WAITING = "Waiting for a free Amazon Transcribe stream."
@@ -22,6 +22,9 @@ KEY_FAILURES = {
     "SubscriptionRequiredException": "the account has not signed up for the service.",
 }
 
+# Parts of the codes that come as 400 and pass all the same.
+PASSING_CODES = ("Throttl", "TooManyRequests", "RequestTimeout", "SlowDown")
+
 # Refusals of the sound rather than of the request: another stream may do better.
 PASSING_REFUSALS = ("no new audio was received", "Signature expired")
 
@@ -35,14 +38,14 @@ def failure(error: BaseException, account: Account, *, is_open: bool) -> EngineE
         case sdk.LimitExceededException() if not is_open:
             return EngineBusy(WAITING)
         case sdk.BadRequestException():
-            is_permanent = not any(words in error.message for words in PASSING_REFUSALS)
-            return EngineError(f"{place} refused the request: {error.message}", permanent=is_permanent)
+            is_permanent = not any(words in _message(error) for words in PASSING_REFUSALS)
+            return EngineError(f"{place} refused the request: {_message(error)}", permanent=is_permanent)
         case sdk.UnknownServiceException() if str(error.error_code) in KEY_FAILURES:
             meaning = KEY_FAILURES[str(error.error_code)]
             return EngineError(f"Amazon refused the key {account.key}: {meaning}", permanent=True)
         case sdk.UnknownServiceException():
-            text = f"{place} answered {error.status_code} {error.error_code}: {error.message}"
-            return EngineError(text, permanent=400 <= error.status_code < 500 and error.status_code != 429)
+            text = f"{place} answered {error.status_code} {error.error_code}: {_message(error)}"
+            return EngineError(text, permanent=400 <= error.status_code < 500 and not is_passing(error))
         case sdk.ServiceException():
             return EngineError(f"{place} failed: {_message(error)}", permanent=False)
         case ssl.SSLCertVerificationError():
@@ -51,14 +54,19 @@ def failure(error: BaseException, account: Account, *, is_open: bool) -> EngineE
                 "AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING and AWS_CA_BUNDLE."
             )
             return EngineError(text, permanent=True)
-        case TimeoutError() if not is_open:
+        case TimeoutError():
             return EngineError(f"{place} did not answer in time.", permanent=False)
         case OSError():
             return EngineError(f"The connection to {place} failed: {error}.", permanent=False)
-        case ParserError() | ValueError() | KeyError() | RuntimeError():
+        case Unreadable():
             return EngineError(f"{place} sent what can't be read: {error}.", permanent=False)
     raise error
 
 
+def is_passing(error: sdk.UnknownServiceException) -> bool:
+    """Whether a refusal that looks permanent by its number is about the moment."""
+    return error.status_code in (408, 429) or any(part in str(error.error_code) for part in PASSING_CODES)
+
+
 def _message(error: Exception) -> str:
-    return getattr(error, "message", "") or str(error) or type(error).__name__
+    return str(getattr(error, "message", "") or error or type(error).__name__)

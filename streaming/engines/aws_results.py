@@ -1,15 +1,17 @@
 """From what Amazon Transcribe says to our results: times of the recording, slots, speakers, marks.
 
-One `Hearing` for each stream. It knows where the stream lies in the recording, and which of what the stream says
+One `Interpreter` for each stream. It knows where the stream lies in the recording, and which of what the stream says
 is known from a stream before.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import TypeGuard
 
+from streaming.engines.aws_transport import Entity, HeardResult, Item, Unreadable
 from streaming.engines.base import Request
 from streaming.transcripts import Result, Word, spread_words
 
@@ -17,6 +19,7 @@ MONO = "0"  # the slot of a stream that does not tell channels apart
 SHORTEST_TURN = 3  # words; speakers that change for less are a slip of the service
 # A channel that says nothing may lag by so much behind one that does: results pause, at times, for that long.
 LAG_SECONDS = 15.0
+LANGUAGE_CHARACTERS = 32
 
 
 class Timeline:
@@ -45,17 +48,20 @@ class Timeline:
 class Piece:
     """A word of a result (the SDK's `Item`) with the punctuation after it, and where both stand in the text."""
 
-    item: Any
+    item: Item
+    text: str
     begin: int
     end: int
-    text: str
+    start_time: float  # seconds of the stream
+    end_time: float
 
 
-class Hearing:
+class Interpreter:
     """Turns one stream's results into ours, in the order in which they come."""
 
     def __init__(self, request: Request, timeline: Timeline) -> None:
         self._timeline = timeline
+        self._known_until = request.ended  # by the streams before; a slot may hear it again
         self._ended = dict(request.ended)
         self._channels = ("ch_0", "ch_1") if request.options.get("enable_channel_identification") else (MONO,)
         self._speakers: dict[str, str] = {}  # the service's label in this stream → ours
@@ -67,23 +73,33 @@ class Hearing:
         """Whether the service still owes a final."""
         return bool(self._open)
 
-    def take(self, heard: Any) -> Iterator[Result]:
+    def take(self, heard: HeardResult) -> Iterator[Result]:
         """Yield what a result of the service (the SDK's `Result`) is for us: nothing, one, or one for each turn."""
         slot = heard.channel_id or MONO
+        if slot not in self._channels:
+            raise Unreadable(f"a channel that is not there: {slot[:20]}")
+        before = self._open.pop((slot, heard.result_id or ""), None)
+        results = [*self._read(heard, slot)]
         if heard.is_partial:
-            for partial in self._read(heard, slot):
-                self._open[slot, heard.result_id] = partial
+            for partial in results:
+                self._open[slot, heard.result_id or ""] = partial
                 yield partial
-            return
-        self._open.pop((slot, heard.result_id), None)
-        for final in self._read(heard, slot):
-            yield self._settled(final)
+        else:
+            for final in results:
+                self._forget(slot, final.end_time)
+                yield self._settled(final)
+        if before is not None and not results:
+            yield replace(before, text="", words=(), stable=0)  # nothing is left of it: the filter took it all
+
+    def _forget(self, slot: str, end_time: float) -> None:
+        """Let go of partials that a final has overtaken under another id."""
+        for key in [key for key, partial in self._open.items() if key[0] == slot and partial.end_time <= end_time]:
+            del self._open[key]
 
     def unconfirmed(self) -> Iterator[Result]:
         """Yield as finals what was still open when the service had ended."""
-        partials = sorted(self._open.values(), key=lambda partial: partial.start_time)
-        self._open.clear()
-        for partial in partials:
+        for key, partial in sorted(self._open.items(), key=lambda entry: entry[1].start_time):
+            del self._open[key]
             yield self._settled(replace(partial, is_partial=False, is_provisional=True, stable=0))
 
     def _settled(self, final: Result) -> Result:
@@ -99,13 +115,15 @@ class Hearing:
         ]
         return replace(final, resume_time=max(0.0, min([end, *begun, *lagging])))
 
-    def _read(self, heard: Any, slot: str) -> Iterator[Result]:
+    def _read(self, heard: HeardResult, slot: str) -> Iterator[Result]:
         """Yield what is new in one result, a final split where the speaker changes."""
         if not heard.alternatives:
             return
+        if not _is_time(heard.start_time) or not _is_time(heard.end_time):
+            raise Unreadable("a result without its times")
         best = heard.alternatives[0]
-        text, time = best.transcript or "", self._timeline.recording_time
-        known_until = self._ended.get(slot, 0.0)  # after a resume a slot may hear again what it had finished
+        text, time = _storable(best.transcript or ""), self._timeline.recording_time
+        known_until = self._known_until.get(slot, 0.0)
         whole = Result(
             text=text.strip(),
             start_time=time(heard.start_time),
@@ -113,10 +131,10 @@ class Hearing:
             is_partial=bool(heard.is_partial),
             slot=slot,
             channel=heard.channel_id or "",
-            language_code=heard.language_code or "",
+            language_code=_storable(heard.language_code or "")[:LANGUAGE_CHARACTERS],
         )
-        pieces = _pieces(text, best.items or [])
-        new = [p for p in pieces if (time(p.item.start_time) + time(p.item.end_time)) / 2 >= known_until]
+        pieces = _pieces(text, best.items or [], heard.start_time)
+        new = [piece for piece in pieces if (time(piece.start_time) + time(piece.end_time)) / 2 >= known_until]
         if not pieces and whole.text and (whole.start_time + whole.end_time) / 2 >= known_until:
             yield replace(whole, words=spread_words(whole.text, whole.start_time, whole.end_time))
         if not new:
@@ -134,16 +152,16 @@ class Hearing:
                 stable=_stable(turn) if heard.is_partial else 0,
             )
 
-    def _word(self, piece: Piece, entities: Sequence[Any]) -> Word:
-        item = piece.item
-        middle = (item.start_time + item.end_time) / 2
+    def _word(self, piece: Piece, entities: Sequence[Entity]) -> Word:
+        middle = (piece.start_time + piece.end_time) / 2
+        kinds = (e.entity_type or "PII" for e in entities if (e.start_time or 0) <= middle <= (e.end_time or 0))
         return Word(
             text=piece.text,
-            start_time=self._timeline.recording_time(item.start_time),
-            end_time=self._timeline.recording_time(item.end_time),
-            confidence=item.confidence,
-            pii=next((e.entity_type or "PII" for e in entities if e.start_time <= middle <= e.end_time), None),
-            vocabulary_filter_match=item.vocabulary_filter_match or None,
+            start_time=self._timeline.recording_time(piece.start_time),
+            end_time=self._timeline.recording_time(piece.end_time),
+            confidence=piece.item.confidence if _is_time(piece.item.confidence) else None,
+            pii=next(kinds, None),
+            vocabulary_filter_match=piece.item.vocabulary_filter_match or None,
         )
 
     def _speaker(self, label: str) -> str:
@@ -154,20 +172,33 @@ class Hearing:
         return self._speakers.setdefault(label, f"Speaker {number}")
 
 
-def _pieces(text: str, items: Sequence[Any]) -> list[Piece]:
+def _pieces(text: str, items: Sequence[Item], start_time: float) -> list[Piece]:
     """Return the words of a result, each with where it stands in `text` (languages differ in what is between them)."""
     pieces: list[Piece] = []
-    at = 0
+    at, time = 0, start_time
     for item in items:
-        content = item.content or ""
+        content = _storable(item.content or "")
         found = text.find(content, at)
         begin = at if found < 0 else found
         at = begin + len(content) if found >= 0 else at
         if item.item_type != "punctuation":
-            pieces.append(Piece(item, begin, at, content))
+            # One without times is where the word before it ended.
+            begins = item.start_time if _is_time(item.start_time) else time
+            time = item.end_time if _is_time(item.end_time) else begins
+            pieces.append(Piece(item, content, begin, at, begins, time))
         elif pieces:
             pieces[-1].end, pieces[-1].text = at, pieces[-1].text + content
     return pieces
+
+
+def _is_time(value: float | None) -> TypeGuard[float]:
+    """Whether this is a number that can be reckoned with: JSON as it is read here knows NaN and Infinity."""
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _storable(text: str) -> str:
+    """Return a text without what no database or socket takes: NUL, and halves of characters."""
+    return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def _stable(pieces: Sequence[Piece]) -> int:

@@ -13,7 +13,7 @@ from streaming.audio import CHUNK_SECONDS, SAMPLE_BYTES, Spool
 from streaming.engines import aws_account, aws_options
 from streaming.engines.aws_account import Account
 from streaming.engines.aws_failures import failure
-from streaming.engines.aws_results import Hearing, Timeline
+from streaming.engines.aws_results import Interpreter, Timeline
 from streaming.engines.aws_transport import CutOff, Stream, open_stream
 from streaming.engines.base import EngineError, Request
 from streaming.transcripts import Result
@@ -26,6 +26,7 @@ DRAIN_SECONDS = 30.0  # from the end of the sound to the end of the answer
 BURST_CHUNKS = 4  # are sent at once, the last of them 0.3 s early: fewer and larger writes
 UNSENT_SECONDS = 1.0  # the most that waits for the service to take it
 STARVED_SECONDS = 5.0  # without sound; the service ends a stream after 15
+LONGEST_SILENCE_SECONDS = 15.0  # of a service that answers: results pause for so long
 STUCK_SECONDS = 30.0  # of sound since the last answer, with words still open; it pauses for 15 at times
 
 
@@ -36,26 +37,32 @@ class Session:
     fails ends all three.
     """
 
-    def __init__(self, audio: Spool, request: Request, tell: Callable[[Result], None]) -> None:
+    def __init__(
+        self, audio: Spool, request: Request, tell: Callable[[Result], None], *, keeps_unconfirmed: bool
+    ) -> None:
         self._audio = audio
         self._request = request
         self._tell = tell
         self._pace = settings.TRANSCRIBE_AWS_PACE
         self._timeline = Timeline(request.start_time)
-        self._hearing = Hearing(request, self._timeline)
+        self._interpreter = Interpreter(request, self._timeline)
         self._frame_bytes = SAMPLE_BYTES * audio.channels
         self._bytes_a_second = audio.sample_rate * self._frame_bytes
         self._starved_since: float | None = None  # while the next chunk is waited for
         self._answered_at = 0.0  # seconds of the stream
         self._has_ended = False
-        self._broken_sound: DecodingError | None = None
+        self._broken_sound: DecodingError | OSError | None = None
+        self._keeps_unconfirmed = keeps_unconfirmed
 
-    async def run(self) -> None:
-        """Raises `EngineError`; and `DecodingError`, after what could be decoded was heard."""
+    async def run(self) -> bool:
+        """Return whether all that was heard is final: without `keeps_unconfirmed` the last words may be missing.
+
+        Raises `EngineError`; and `DecodingError` and `OSError` for the sound, after what came before was heard.
+        """
         async with aclosing(self._audio.chunks(self._request.start_time)) as chunks:
             first = await anext(chunks, None)
             if first is None:
-                return  # all of it is final, and an empty stream would cost as much as 15 seconds
+                return True  # all of it is final, and an empty stream would cost as much as 15 seconds
             parameters = aws_options.parameters(self._request.language_code, self._request.options)
             async with opened(parameters, self._audio.sample_rate) as (stream, _), asyncio.TaskGroup() as group:
                 ending = asyncio.timeout(None)
@@ -65,13 +72,18 @@ class Session:
                     async with ending:
                         await self._hear(stream)
                 except TimeoutError:
-                    pass  # it does not end its answer; what it has not settled is kept as it is
+                    if self._timeline.sent_seconds - self._answered_at > LONGEST_SILENCE_SECONDS:
+                        raise EngineError("Amazon Transcribe has stopped answering.", permanent=False) from None
+                    # Else it only does not end its answer: what it has said counts.
                 await sending
                 watching.cancel()
-        for result in self._hearing.unconfirmed():
-            self._tell(result)
-        if self._broken_sound is not None:
+        is_complete = not self._interpreter.has_open
+        if self._keeps_unconfirmed:
+            for result in self._interpreter.unconfirmed():
+                self._tell(result)
+        if self._broken_sound is not None and (is_complete or self._keeps_unconfirmed):
             raise self._broken_sound
+        return is_complete or self._keeps_unconfirmed
 
     async def _send(
         self, stream: Stream, first: bytes, chunks: AsyncGenerator[bytes, None], ending: asyncio.Timeout
@@ -88,12 +100,12 @@ class Session:
                 if early > 0:
                     await asyncio.sleep(early)
             sent += 1
-            await stream.send(chunk, self._most_unsent_bytes)
+            await self._put(stream, chunk)
             self._timeline.add(len(chunk) / self._bytes_a_second)
             self._starved_since = loop.time()
             try:
                 chunk = await anext(chunks, None)
-            except DecodingError as error:
+            except (DecodingError, OSError) as error:
                 self._broken_sound = error  # what came before it is good, and wants to be heard to the end
                 chunk = None
             self._starved_since = None
@@ -101,15 +113,18 @@ class Session:
         await stream.end()
         ending.reschedule(loop.time() + DRAIN_SECONDS)
 
-    @property
-    def _most_unsent_bytes(self) -> int:
-        return round(UNSENT_SECONDS * self._bytes_a_second)
+    async def _put(self, stream: Stream, chunk: bytes) -> None:
+        try:
+            async with asyncio.timeout(STUCK_SECONDS / self._pace):
+                await stream.send(chunk, round(UNSENT_SECONDS * self._bytes_a_second))
+        except TimeoutError:
+            raise EngineError("Amazon Transcribe takes no more sound.", permanent=False) from None
 
     async def _hear(self, stream: Stream) -> None:
         async for results in stream.results():
             self._answered_at = self._timeline.sent_seconds
             for heard in results:
-                for result in self._hearing.take(heard):
+                for result in self._interpreter.take(heard):
                     self._tell(result)
         if not self._has_ended:
             raise CutOff("the service ended the stream before the sound had ended")
@@ -122,11 +137,11 @@ class Session:
             since = self._starved_since
             if since is not None and loop.time() - since >= STARVED_SECONDS / self._pace:
                 samples = round(self._audio.sample_rate * CHUNK_SECONDS)
-                await stream.send(bytes(samples * self._frame_bytes), self._most_unsent_bytes)
+                await self._put(stream, bytes(samples * self._frame_bytes))
                 self._timeline.add_silence(CHUNK_SECONDS)
                 if self._starved_since is not None:
                     self._starved_since = loop.time()
-            if self._hearing.has_open and self._timeline.sent_seconds - self._answered_at > STUCK_SECONDS:
+            if self._interpreter.has_open and self._timeline.sent_seconds - self._answered_at > STUCK_SECONDS:
                 raise EngineError("Amazon Transcribe has stopped answering.", permanent=False)
 
 
@@ -136,12 +151,17 @@ async def opened(parameters: Mapping[str, Any], sample_rate: int) -> AsyncIterat
 
     Whatever goes wrong, inside too, is raised as an `EngineError` with a sentence.
     """
-    account = await asyncio.to_thread(aws_account.resolve)
+    deadline = asyncio.get_running_loop().time() + START_SECONDS
+    try:
+        async with asyncio.timeout_at(deadline):
+            account = await asyncio.to_thread(aws_account.resolve)
+    except TimeoutError as error:
+        raise EngineError("AWS gave no credentials in time.", permanent=False) from error
     media = {"media_sample_rate_hz": sample_rate, "media_encoding": "pcm", "session_id": str(uuid.uuid4())}
     is_open = False
     try:
         async with AsyncExitStack() as stack:
-            async with asyncio.timeout(START_SECONDS):  # a start can hang for ever
+            async with asyncio.timeout_at(deadline):  # a start can hang for ever
                 stream = await stack.enter_async_context(open_stream(account, {**parameters, **media}))
             is_open = True
             yield stream, account
@@ -152,7 +172,7 @@ async def opened(parameters: Mapping[str, Any], sample_rate: int) -> AsyncIterat
         raise failure(cause, account, is_open=is_open) from error
 
 
-async def test() -> str:
+async def test_connection() -> str:
     """Open a stream, send a tenth of a second of silence, and return a sentence. Raises `EngineError`."""
     began_at, sample_rate = time.monotonic(), 16_000
     async with opened(aws_options.parameters("en-US", {}), sample_rate) as (stream, account):

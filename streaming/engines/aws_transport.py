@@ -1,18 +1,15 @@
-"""The way to Amazon Transcribe: the SDK's client over an HTTP/2 connection of our own, one a stream.
+"""The SDK of Amazon Transcribe on a connection of ours, one a stream.
 
-This is the one file that imports the SDK, and holds what we mend in it. The SDK's own connection asks its request
-body for bytes again and again from a thread of its own, whether or not there are any: a core for a single stream.
-It never tells that a connection was cut, and waits for ever for one that failed too early. Here the h2 library
-speaks on the event loop: bytes are written when there are some, an end that nobody announced is an error, what
-the service has not taken yet can be waited for, and a connection that has gone silent is asked whether it lives.
+What of the SDK is in use is imported here (and its `Response` by the connection), and what we mend in it stands
+here. Its own connection asks the request body for bytes again and again from a thread of its own, whether or not
+there are any: a core for a single stream. It never tells that a connection was cut, and waits for ever for one
+that failed too early.
 """
 
 import asyncio
-import ssl
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+import struct
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,246 +19,23 @@ from amazon_transcribe.client import TranscribeStreamingClient
 from amazon_transcribe.deserialize import TranscribeStreamingResponseParser
 from amazon_transcribe.endpoints import StaticEndpointResolver
 from amazon_transcribe.eventstream import EventSigner, EventStreamMessageSerializer, ParserError
-from amazon_transcribe.model import AudioStream, StartStreamTranscriptionEventStream
+from amazon_transcribe.model import AudioStream, Entity, Item, StartStreamTranscriptionEventStream
 from amazon_transcribe.model import Result as HeardResult
-from amazon_transcribe.response import Response
 from amazon_transcribe.serialize import AudioEventSerializer, TranscribeStreamingSerializer
-from h2.config import H2Configuration
-from h2.connection import H2Connection
-from h2.errors import ErrorCodes
-from h2.events import (
-    ConnectionTerminated,
-    DataReceived,
-    ResponseReceived,
-    SettingsAcknowledged,
-    StreamEnded,
-    StreamReset,
-    WindowUpdated,
-)
 from h2.exceptions import ProtocolError
 
 from streaming.engines.aws_account import Account
-from streaming.engines.base import EngineError
+from streaming.engines.aws_connection import CLOSE_SECONDS, Connection, CutOff, tls_context
 
-__all__ = ["CutOff", "HeardResult", "ParserError", "Stream", "open_stream", "sdk"]
-
-SIGN_OF_LIFE_SECONDS = 10.0  # without a byte from the service it is asked; after as long again it is given up
-CLOSE_SECONDS = 2.0  # for the farewell of TLS
-WRITE_BUFFER_BYTES = 16 * 1024  # above it, who waits for room is told when there is some
-STREAM_ID = 1  # of a client's first and here only stream
+__all__ = ["CutOff", "Entity", "HeardResult", "Item", "Stream", "Unreadable", "open_stream", "sdk"]
 
 
-class CutOff(ConnectionError):
-    """The connection ended, or the service ended the answer, in another way than at the end of a good answer."""
+class Unreadable(Exception):
+    """The service sent what is not of its protocol."""
 
 
-@lru_cache(maxsize=4)
-def tls_context(ca_file: str) -> ssl.SSLContext:
-    """Return what trusts the system's authorities, or those in `ca_file`. Raises `EngineError` if it can't."""
-    try:
-        context = ssl.create_default_context(cafile=ca_file or None)
-    except OSError as error:
-        raise EngineError(f"AWS_CA_BUNDLE={ca_file!r} can't be read: {error.strerror}.", permanent=True) from error
-    context.set_alpn_protocols(["h2"])
-    return context
-
-
-class Connection(asyncio.Protocol):
-    """An HTTP/2 connection with one request on it: the SDK's request body and the SDK's response in one."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        # The SDK's headers are in order, and this is the only stream: h2 need not check ours.
-        config = H2Configuration(header_encoding="utf-8", validate_outbound_headers=False)
-        self._h2 = H2Connection(config)
-        self._transport: asyncio.Transport | None = None
-        self._unsent = bytearray()
-        self._is_sending_soon = False
-        self._is_ending = False
-        self._has_room = asyncio.Event()
-        self._headers: asyncio.Future[Response] = self._loop.create_future()
-        self._received: deque[bytes] = deque()
-        self._news = asyncio.Event()
-        self._is_complete = False
-        self._error: Exception | None = None
-        self._heard_at = self._loop.time()
-        self._asked_at: float | None = None
-        self._watch: asyncio.TimerHandle | None = None
-
-    # asyncio's side
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
-        self._h2.initiate_connection()
-        self._flush()
-        self._watch = self._loop.call_later(SIGN_OF_LIFE_SECONDS, self._look_for_life)
-
-    def data_received(self, data: bytes) -> None:
-        self._heard_at, self._asked_at = self._loop.time(), None
-        try:
-            for event in self._h2.receive_data(data):
-                self._take(event)
-        except ProtocolError as error:
-            self.fail(CutOff(f"it does not speak HTTP/2 ({error})"))
-            return
-        self._send_unsent()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.fail(CutOff(f"the connection was cut ({error})" if error else "the connection was closed"))
-
-    def resume_writing(self) -> None:
-        self._has_room.set()
-
-    def _take(self, event: Any) -> None:
-        match event:
-            case ResponseReceived():
-                if not self._headers.done():
-                    headers: dict[str, str] = dict(event.headers)  # type: ignore[arg-type]  # as they are decoded
-                    self._headers.set_result(Response(int(headers.pop(":status")), headers))
-            case DataReceived():
-                self._received.append(event.data)
-                self._h2.acknowledge_received_data(event.flow_controlled_length, STREAM_ID)
-                self._news.set()
-            case StreamEnded():
-                self._is_complete = True
-                self._news.set()
-            case StreamReset():
-                self.fail(CutOff(f"the service broke off ({_name(event.error_code)})"))
-            case ConnectionTerminated():
-                # Streams that the service took before may go on to their end.
-                if event.error_code != ErrorCodes.NO_ERROR or (event.last_stream_id or 0) < STREAM_ID:
-                    self.fail(CutOff(f"the service ended the connection ({_name(event.error_code)})"))
-            case WindowUpdated() | SettingsAcknowledged():
-                pass  # there may be room; `data_received` looks
-
-    def _look_for_life(self) -> None:
-        """Ask a silent service whether it is there; give up one that did not answer. A half-open connection else
-        looks like a pause.
-        """
-        now = self._loop.time()
-        if self._asked_at is not None and now - self._asked_at >= SIGN_OF_LIFE_SECONDS:
-            self.fail(CutOff("the service no longer answers"))
-            return
-        if self._asked_at is None and now - self._heard_at >= SIGN_OF_LIFE_SECONDS:
-            self._asked_at = now
-            self._h2.ping(b"are you?")
-            self._flush()
-        self._watch = self._loop.call_later(SIGN_OF_LIFE_SECONDS / 2, self._look_for_life)
-
-    def fail(self, error: Exception) -> None:
-        """End it here: whoever waits gets `error`. Nothing happens where it is over already."""
-        if self._watch is not None:
-            self._watch.cancel()
-        if self._error is None and not self._is_complete:
-            self._error = error
-            if not self._headers.done():
-                self._headers.set_exception(error)
-                self._headers.exception()  # nobody need ask for it
-        self._news.set()
-        self._has_room.set()
-        if self._transport is not None:
-            self._transport.abort()
-
-    def close(self) -> None:
-        """Leave: tell the service that nobody wants the stream, unless it has ended."""
-        if self._transport is None or self._transport.is_closing():
-            return
-        if not self._is_complete or self._unsent:
-            self._h2.reset_stream(STREAM_ID, ErrorCodes.CANCEL)
-        self._h2.close_connection()
-        self._flush()
-        if self._watch is not None:
-            self._watch.cancel()
-        self._transport.close()
-
-    # The SDK's side: the session manager, the request body and the response that its client asks for.
-
-    async def make_request(self, url: str, *, method: str, headers: list[tuple[str, str]], body: Any) -> "Connection":
-        """Send the head of the request; `body` is the SDK's own, and stays empty."""
-        parts = urlsplit(url)
-        named = {name.lower(): value for name, value in headers}
-        head = [
-            (":method", method),
-            (":scheme", "https"),
-            (":authority", named.pop("host")),
-            (":path", parts.path or "/"),
-            *named.items(),
-        ]
-        self._h2.send_headers(STREAM_ID, head)
-        self._flush()
-        return self
-
-    async def resolve_response(self) -> Response:
-        return await self._headers
-
-    async def consume_body(self) -> bytes:
-        return b"".join([chunk async for chunk in self.chunks()])
-
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Yield the answer until the service ends it. Raises `CutOff` where it ends otherwise."""
-        while True:
-            while self._received:
-                yield self._received.popleft()
-            if self._error is not None:
-                raise self._error
-            if self._is_complete:
-                return
-            self._news.clear()
-            await self._news.wait()
-
-    def write(self, data: bytes) -> int:
-        """Send this soon, with whatever else comes until then: one frame costs less than several.
-
-        What comes after the end is dropped: the reader tells why it ended.
-        """
-        if self._error is None and not self._is_complete:
-            self._unsent += data
-            self._send_soon()
-        return len(data)
-
-    def end_stream(self) -> None:
-        self._is_ending = True
-        self._send_soon()
-
-    def _send_soon(self) -> None:
-        if not self._is_sending_soon:
-            self._is_sending_soon = True
-            self._loop.call_soon(self._send_unsent)
-
-    def _send_unsent(self) -> None:
-        """Send as much as the service has made room for; the rest waits."""
-        assert self._transport is not None
-        self._is_sending_soon = False
-        if not self._transport.is_closing() and not self._is_complete and self._error is None:
-            while self._unsent and (room := self._room()) > 0:
-                self._h2.send_data(STREAM_ID, bytes(self._unsent[:room]))
-                del self._unsent[:room]
-            if self._is_ending and not self._unsent:
-                self._is_ending = False
-                self._h2.end_stream(STREAM_ID)
-        self._flush()
-
-    def _room(self) -> int:
-        return min(self._h2.local_flow_control_window(STREAM_ID), self._h2.max_outbound_frame_size)
-
-    def _flush(self) -> None:
-        data = self._h2.data_to_send()
-        if data and self._transport is not None:
-            self._transport.write(data)
-        self._has_room.set()  # perhaps; who waits looks
-
-    @property
-    def unsent_bytes(self) -> int:
-        assert self._transport is not None
-        return len(self._unsent) + self._transport.get_write_buffer_size()
-
-    async def room(self, most_bytes: int) -> None:
-        """Wait until no more than `most_bytes` are unsent. Returns at once where the connection is over."""
-        while self.unsent_bytes > most_bytes and self._error is None and not self._is_complete:
-            self._has_room.clear()
-            await self._has_room.wait()
+# What the SDK's parsers raise for that.
+GARBAGE = (ParserError, struct.error, ValueError, LookupError, TypeError, AttributeError, ProtocolError)
 
 
 class Client(TranscribeStreamingClient):
@@ -311,11 +85,17 @@ class Stream:
     async def results(self) -> AsyncIterator[list[HeardResult]]:
         """Yield what the service heard, an event at a time, until it ends.
 
-        Raises what the service says in between (`sdk.ServiceException`), `CutOff`, and `ParserError` or `ValueError`
-        for what can't be read.
+        Raises what the service says in between (`sdk.ServiceException`), `CutOff` and `Unreadable`.
         """
-        async for event in self._opened.output_stream:
-            if event is not None:
+        events = aiter(self._opened.output_stream)
+        while True:
+            try:
+                event = await anext(events)
+            except StopAsyncIteration:
+                return
+            except GARBAGE as error:
+                raise Unreadable(str(error)) from error
+            if event is not None:  # of another kind than a transcript
                 yield event.transcript.results
 
 
@@ -337,10 +117,10 @@ async def open_stream(account: Account, parameters: Mapping[str, Any]) -> AsyncI
         spoken = transport.get_extra_info("ssl_object").selected_alpn_protocol()
         if spoken != "h2":
             raise CutOff("it does not speak HTTP/2")
-        yield Stream(connection, await Client(account, connection).start_stream_transcription(**parameters))
+        try:
+            opened = await Client(account, connection).start_stream_transcription(**parameters)
+        except GARBAGE as error:
+            raise Unreadable(str(error)) from error
+        yield Stream(connection, opened)
     finally:
         connection.close()
-
-
-def _name(code: Any) -> str:
-    return code.name if isinstance(code, ErrorCodes) else str(code)

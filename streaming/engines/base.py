@@ -44,11 +44,10 @@ class Request:
 
     def after(self, final: Result) -> "Request":
         """Return what is left to ask after this final."""
-        resume_time = final.end_time if final.resume_time is None else final.resume_time
         known = not final.speaker or final.speaker in self.speakers
         return replace(
             self,
-            start_time=max(self.start_time, resume_time),
+            start_time=max(self.start_time, final.next_time),
             ended={**self.ended, final.slot: max(self.ended.get(final.slot, 0.0), final.end_time)},
             speakers=self.speakers if known else (*self.speakers, final.speaker),
         )

@@ -32,14 +32,6 @@ def marks_words(job: Job) -> bool:
 
 
 @register.filter
-def voice(segment: Segment) -> str:
-    """Return who spoke, or on which channel: “Speaker 2”, “Channel 1”."""
-    number = segment.channel.removeprefix("ch_")
-    channel = f"Channel {int(number) + 1}" if number.isdecimal() else segment.channel
-    return segment.speaker or channel
-
-
-@register.filter
 def with_language(segments: Iterable[Segment], job: Job) -> Iterator[tuple[Segment, str]]:
     """Yield each segment with its language where that is another than before, else with nothing."""
     language = job.language_code

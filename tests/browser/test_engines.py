@@ -22,7 +22,7 @@ def test_a_test_is_started_once_and_says_that_it_runs(new_page: Callable[..., Pa
     page = new_page()
     page.goto("/admin/")
     page.get_by_role("link", name="Engines").last.click()
-    expect(page.get_by_text("It may take up to 20 seconds.")).to_be_visible()
+    expect(page.get_by_text("It may take up to half a minute.")).to_be_visible()
     page.evaluate(COUNT)
     page.get_by_role("button", name="Test the connection").click()
     running = page.get_by_role("button", name="Testing…")

@@ -1,8 +1,6 @@
 """A site of many processes on one machine: web processes, workers, Redis, a database, and the stand-in for Amazon."""
 
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,6 +9,7 @@ from pathlib import Path
 
 from tests.servers import Redis
 from tests.site import Site, free_port
+from tests.standin.process import standin
 
 RATE = "10"  # seconds of sound a second
 LEASE_SECONDS = 3
@@ -22,7 +21,7 @@ class Cluster:
 
     folder: Path
     redis: Redis
-    standin: dict[str, str]
+    service: dict[str, str]  # the environment that leads to the stand-in
     database_url: str
     webs: list[Site] = field(default_factory=list)
     workers: list[Site] = field(default_factory=list)
@@ -31,7 +30,7 @@ class Cluster:
     def process(self, *, runs_jobs: bool) -> Site:
         """Return a process of the site that is not started yet."""
         environment = {
-            **self.standin,
+            **self.service,
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis.url,
             "TRANSCRIBE_ENGINE": "aws",
@@ -79,11 +78,7 @@ class Cluster:
 @contextmanager
 def cluster(folder: Path, database_url: str, *, webs: int, workers: int) -> Iterator[Cluster]:
     with ExitStack() as stack:
-        command = [sys.executable, "-m", "tests.standin", "--rate", RATE, "--quota", "25"]
-        standin = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
-        stack.callback(standin.terminate)
-        assert standin.stdout is not None
-        environ = dict(line.rstrip("\n").split("=", 1) for line in iter(standin.stdout.readline, "\n"))
+        environ = stack.enter_context(standin("--rate", RATE, "--quota", "25"))
         redis = Redis()
         redis.start()
         stack.callback(redis.kill)

@@ -9,28 +9,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.standin.process import standin
+
 ROOT = Path(__file__).parent.parent.parent
 
 
 def main() -> int:
     os.chdir(ROOT)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.standin", "--local"], stdout=subprocess.PIPE, text=True
-    ) as service:
-        try:
-            return serve(service)
-        except KeyboardInterrupt:
-            return 0  # the terminal has told the others too
-        finally:
-            service.terminate()
-
-
-def serve(service: "subprocess.Popen[str]") -> int:
-    assert service.stdout is not None
-    lines = [line.rstrip("\n") for line in iter(service.stdout.readline, "\n")]
     ours = {"TRANSCRIBE_ENGINE": "aws", "TRANSCRIBE_DATA_DIR": os.environ.get("TRANSCRIBE_DATA_DIR", "var/demo-aws")}
-    environ = os.environ | dict(line.split("=", 1) for line in lines) | ours
+    try:
+        with standin("--local") as environ:
+            return serve(os.environ | environ | ours)
+    except KeyboardInterrupt:
+        return 0  # the terminal has told the others too
+
+
+def serve(environ: dict[str, str]) -> int:
     print("A stand-in for Amazon Transcribe runs beside the site. Sign in, and try the sample.", flush=True)
     for command in ("migrate --verbosity 0", "collectstatic --noinput --verbosity 0", "ensure_admin"):
         subprocess.run([sys.executable, "manage.py", *command.split()], env=environ, check=True)

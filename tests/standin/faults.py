@@ -8,7 +8,7 @@ from tests.standin.results import NOTHING
 
 _KINDS = (
     "refuse exception cut cut_in_frame cut_at_byte close half_close reset goaway bad_checksum hang hang_start "
-    "hang_connect pause never_ends drop_last"
+    "hang_connect pause never_ends drop_last no_window payload"
 )
 KINDS = frozenset(_KINDS.split())
 # Those of them that end a stream without a word of the service's own.
@@ -29,6 +29,10 @@ class Fault:
     - `hang_connect`: no TLS handshake; `hang_start`: no response headers; `hang`: from then on nothing is sent or
       read, while the connection stays open
     - `pause`: results are held back for `seconds`, then all come
+    - `no_window`: from then on no more sound is let in, while PINGs are answered
+    - `payload`: an event whose payload is `message`
+    - `no_window`: no more sound is let in, while PINGs are answered and nothing else is said
+    - `payload`: an event whose payload is `message`
     - `never_ends`: after `end_stream` neither the last final nor the end comes
     - `drop_last`: after `end_stream` the response ends, and what was a partial never becomes a final
     """

@@ -62,6 +62,7 @@ class Stream:
         self._waiting: deque[tuple[float, bytes, int]] = deque()
         self._processed = 0  # bytes of audio
         self._window_owed = 0
+        self._has_window = True
         self._lead_bytes = round(LEAD_SECONDS * self._request.bytes_per_second)
         self._is_audio_ended = False
         self._sent_bytes = 0
@@ -184,7 +185,7 @@ class Stream:
             self._say(NOTHING)
         self._window_owed += size
         # A window is given back in large pieces, since each is a message of its own.
-        if self._window_owed >= self._lead_bytes // 2:
+        if self._has_window and self._window_owed >= self._lead_bytes // 2:
             owed, self._window_owed = self._window_owed, 0
             self._connection.give_window(self._stream_id, owed)
         self._meet_fault()
@@ -311,6 +312,12 @@ class Stream:
             self._connection.hang()
             self._go_deaf()
             self._fault = None
+        elif fault.name == "no_window":
+            self._has_window = False
+            self._stop_timers()
+        elif fault.name == "payload":
+            self._fault = None
+            self._send(messages.encode_event(fault.message.encode()))
         elif fault.name == "pause":
             self._held = []
             self._at("pause", self._clock.now() + fault.seconds, self._end_pause)

@@ -75,7 +75,7 @@ def test_shows_each_engine_with_a_test_where_there_is_a_connection(bob: User, cl
     assert shown(client_of(bob).get(PAGE)) == [
         SCRIPTED,
         "Distant Set up Yes The sound goes to mars-1 Languages 1 Test the connection "
-        "It may take up to 20 seconds. A test costs a cent.",
+        "It may take up to half a minute. A test costs a cent.",
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from streaming import hearing
+from streaming import pauses
 from streaming.audio import Spool
 from streaming.engines import aws_session
 from streaming.engines.aws import AwsEngine
@@ -43,6 +43,44 @@ async def test_what_breaks_off_in_the_middle_costs_no_word(service: Service, lis
     assert service.billed_seconds <= 15 + 15
 
 
+@pytest.mark.parametrize("at", [13.6, 14.1, 14.5, 14.7, 14.9, 15.0])
+@pytest.mark.parametrize("kind", ["cut", "cut_in_frame", "close", "half_close"])
+async def test_what_breaks_off_at_the_end_costs_no_word(service: Service, listen: Hear, kind: str, at: float) -> None:
+    service.faults = [Fault(kind, at=at)]
+    assert spoken(await listen(30)) == said(30)
+
+
+async def test_a_service_that_hears_nothing_at_all_is_asked_again(
+    service: Service, listen: Hear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aws_session, "DRAIN_SECONDS", 0.3)
+    service.faults = [Fault("pause", at=0.0, seconds=10_000.0)]
+    assert spoken(await listen(60)) == said(60)
+
+
+async def test_a_service_that_lets_no_more_sound_in_is_given_up(
+    service: Service, listen: Hear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aws_session, "STUCK_SECONDS", 10.0)
+    service.faults = [Fault("no_window", at=3.0)]
+    assert spoken(await listen(60)) == said(60)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    ["[]", "null", "{", '{"Transcript":null}', '{"Transcript":{"Results":null}}', '{"Transcript":{"Results":[null]}}']
+    + [
+        f'{{"Transcript":{{"Results":[{{"ResultId":"x","StartTime":{start},"EndTime":1.0,"IsPartial":false,'
+        f'"Alternatives":{alternatives}}}]}}}}'
+        for start, alternatives in (("null", '[{"Transcript":"a","Items":[]}]'), ("0.0", "null"), ("NaN", "[{}]"))
+    ],
+)
+async def test_what_cannot_be_read_is_another_failure_that_passes(service: Service, listen: Hear, payload: str) -> None:
+    service.faults = [Fault("payload", at=5.0, message=payload)]
+    assert spoken(await listen(20)) == said(20)
+    assert len(service.requests) == 2
+
+
 async def test_three_failures_in_a_row_cost_no_word(service: Service, listen: Hear) -> None:
     service.faults = [Fault("cut", at=5.0), Fault("close", at=0.0), Fault("exception:InternalFailureException", at=1.0)]
     assert spoken(await listen(30)) == said(30)
@@ -61,7 +99,7 @@ async def test_a_start_that_hangs_is_given_up_and_tried_again(
 async def test_a_service_that_no_longer_answers_is_noticed(
     service: Service, listen: Hear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streaming.engines.aws_transport.SIGN_OF_LIFE_SECONDS", 0.5)
+    monkeypatch.setattr("streaming.engines.aws_connection.SIGN_OF_LIFE_SECONDS", 0.5)
     service.faults = [Fault("hang", at=3.0)]
     assert spoken(await listen(30)) == said(30)
 
@@ -76,7 +114,13 @@ async def test_a_service_that_hears_and_does_not_answer_is_given_up(
 
 
 async def test_a_refusal_that_passes_is_tried_again(service: Service, listen: Hear) -> None:
-    kinds = ("InternalFailureException", "ServiceUnavailableException", "ConflictException", "SerializationException")
+    kinds = (
+        "ThrottlingException",
+        "InternalFailureException",
+        "ServiceUnavailableException",
+        "ConflictException",
+        "SerializationException",
+    )
     service.faults = [Fault(f"refuse:{kind}") for kind in kinds]
     assert spoken(await listen(10)) == said(10)
 
@@ -165,7 +209,7 @@ async def test_a_file_of_authorities_that_is_not_there_is_said(service: Service,
 async def test_a_service_that_is_not_there_is_tried_again_and_then_said(
     service: Service, listen: Hear, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hearing, "LONGEST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(pauses, "LONGEST_PAUSE_SECONDS", 0.01)
     settings.AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING = "https://localhost:1"
     with pytest.raises(EngineError, match="The connection to Amazon Transcribe in eu-west-1 failed") as refused:
         await listen(10)
@@ -196,11 +240,11 @@ async def test_a_connection_that_does_not_work_says_why(service: Service) -> Non
 
 
 def test_pauses_grow_to_half_a_minute_and_are_never_the_same() -> None:
-    pauses = [[hearing.pause_seconds(failures) for _ in range(50)] for failures in range(1, 12)]
-    assert all(0.5 <= pause <= 0.75 for pause in pauses[0])
-    assert all(2.0 <= pause <= 3.0 for pause in pauses[2])
-    assert max(pauses[-1]) == 30.0
-    assert len(set(pauses[2])) > 40
+    drawn = [[pauses.pause_seconds(failures, 0.5) for _ in range(50)] for failures in range(11)]
+    assert all(0.5 <= pause <= 0.75 for pause in drawn[0])
+    assert all(2.0 <= pause <= 3.0 for pause in drawn[2])
+    assert max(drawn[-1]) == 30.0
+    assert len(set(drawn[2])) > 40
 
 
 async def test_a_stream_that_nobody_wants_any_more_is_closed(service: Service, listen: Hear) -> None:
@@ -214,6 +258,44 @@ async def test_a_stream_that_nobody_wants_any_more_is_closed(service: Service, l
         await asyncio.sleep(0.01)
     assert time.monotonic() - began < 1.0
     assert (service.requests[0].end, len(service.requests)) == ("left", 1)
+
+
+async def test_a_stop_while_the_service_has_not_answered_leaves_no_stream(service: Service, listen: Hear) -> None:
+    service.faults = [Fault("hang_start")]
+    job = asyncio.create_task(listen(20))
+    async with asyncio.timeout(10.0):
+        while not service.requests:
+            await asyncio.sleep(0.01)
+    job.cancel()
+    await asyncio.wait({job})
+    async with asyncio.timeout(1.0):
+        while service.requests[0].end == "open":
+            await asyncio.sleep(0.005)
+    assert service.requests[0].end == "left"
+    assert spoken(await listen(20)) == said(20), "and the next one is heard"
+
+
+async def test_a_profile_that_is_not_there_is_a_missing_region_and_no_broken_page(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.AWS_REGION = ""
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    assert AwsEngine.missing() == "Set AWS_REGION, as in eu-west-1, to use Amazon Transcribe."
+
+
+async def test_a_program_that_gives_no_key_at_the_moment_is_asked_again(
+    service: Service, listen: Hear, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text("[profile work]\ncredential_process = false\n")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_PROFILE", "work")
+    monkeypatch.setattr(pauses, "LONGEST_PAUSE_SECONDS", 0.01)
+    with pytest.raises(EngineError, match="AWS gave no credentials") as refused:
+        await listen(4)
+    assert not refused.value.permanent
 
 
 async def test_a_stop_that_races_a_start_leaves_no_stream(service: Service, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from streaming.engines.base import Request
 from streaming.hearing import hear
 from streaming.models import Job, Status
 from streaming.transcripts import Result
-from tests.standin import Fault, Service
+from tests.standin import Fault, Record, Service
 from tests.streaming.aws.conftest import WORD_SECONDS, Point, finals, said, spoken
 from tests.streaming.conftest import PATIENCE_SECONDS, numbers
 from uploads.models import Upload
@@ -86,9 +86,10 @@ async def test_killed_at_random_points_every_word_is_stored_once(
         point(service)
         job, _ = await in_thread(jobs.start)(await in_thread(spoken)(COUNT), engine="aws")
         kills = 0
+        final_until: list[float] = []
         async with asyncio.timeout(3 * PATIENCE_SECONDS):
             while (claimed := await in_thread(jobs.claim_next)("a worker")) is not None:
-                attempt = Attempt(claimed, AwsEngine(), tmp_path, lambda group, message: None)
+                attempt = Attempt(claimed, Noting(service, final_until), tmp_path, lambda group, message: None)
                 running = asyncio.create_task(attempt.run())
                 # A worker that was killed gives nothing back: its lease runs out.
                 await asyncio.wait({running}, timeout=None if kills >= CUTS else chance.uniform(0.1, 0.5))
@@ -104,5 +105,16 @@ async def test_killed_at_random_points_every_word_is_stored_once(
         assert [segment.seq for segment in stored] == [*range(1, len(stored) + 1)]
         assert (await Job.objects.aget(pk=job.pk)).status == Status.COMPLETED
         assert kills == CUTS
-        restarts = len(service.requests) - 1
-        assert service.billed_seconds <= math.ceil(COUNT * WORD_SECONDS) + 15 * restarts
+        assert len(service.requests) - 1 <= kills
+        # A worker that was killed early had not asked for its stream yet.
+        asked = iter(final_until)
+        began = [until for request in service.requests if (until := next_start(request, asked)) is not None]
+        assert_sent_again_only_what_was_not_final(service, began)
+
+
+def next_start(request: Record, final_until: Iterator[float]) -> float:
+    """Return the next of these moments at which a stream was asked for that may be this one."""
+    if not request.numbers:
+        return 0.0
+    number, time = request.numbers[0]
+    return next(until for until in final_until if until >= number * WORD_SECONDS - time - 1.0)

@@ -5,7 +5,7 @@ from typing import Any
 from amazon_transcribe.model import Alternative, Entity, Item
 from amazon_transcribe.model import Result as Heard
 
-from streaming.engines.aws_results import Hearing, Timeline
+from streaming.engines.aws_results import Interpreter, Timeline
 from streaming.engines.base import Request
 from streaming.transcripts import Result
 
@@ -24,9 +24,9 @@ def heard(text: str, start_time: float, *, is_partial: bool = False, result_id: 
     return Heard(result_id, start_time, time, is_partial, [Alternative(spoken, items, entities)], **fields)
 
 
-def hearing(request: Request | None = None) -> Hearing:
+def hearing(request: Request | None = None) -> Interpreter:
     request = request or Request("en-US")
-    return Hearing(request, Timeline(request.start_time))
+    return Interpreter(request, Timeline(request.start_time))
 
 
 def turns(results: list[Result]) -> list[tuple[str, str]]:

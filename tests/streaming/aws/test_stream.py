@@ -14,6 +14,7 @@ import pytest
 from streaming.audio import Spool
 from streaming.engines import aws_session
 from streaming.engines.aws import AwsEngine
+from streaming.engines.aws_results import Timeline
 from streaming.engines.base import Request
 from streaming.engines.scripted import say
 from streaming.hearing import hear
@@ -32,6 +33,7 @@ async def test_every_word_comes_once_with_its_time_and_confidence(service: Servi
     assert [result.text for result in results[:4]] == ["w0", "w0 w1", "w0 w1 w2", "w0 w1 w2 w3."]
     (request,) = service.requests
     assert (request.end, request.audio_seconds, request.billed_seconds) == ("end_stream", 15.0, 15)
+    assert request.headers["x-amzn-transcribe-session-id"] == request.session_id
 
 
 async def test_sound_is_sent_in_whole_tenths_of_a_second_at_the_rate_that_is_declared(
@@ -92,10 +94,19 @@ async def test_results_that_pause_are_waited_for(service: Service, listen: Hear)
     assert len(service.requests) == 1
 
 
-async def test_what_the_service_never_confirmed_is_kept_and_marked(service: Service, listen: Hear) -> None:
+async def test_what_the_service_did_not_confirm_is_asked_for_again(service: Service, listen: Hear) -> None:
     service.faults = [Fault("drop_last")]
     results = await listen(10)
     assert spoken(results) == said(10)
+    assert not any(final.is_provisional for final in finals(results))
+    assert service.requests[1].numbers[0] == (8, 0.0)
+
+
+async def test_what_it_never_confirms_is_kept_and_marked(service: Service, listen: Hear) -> None:
+    service.faults = [Fault("drop_last"), Fault("drop_last")]
+    results = await listen(10)
+    assert spoken(results) == said(10)
+    assert len(service.requests) == 2
     assert [(final.text, final.is_provisional) for final in finals(results)][1:] == [
         ("w4 w5 w6 w7.", False),
         ("w8 w9", True),
@@ -106,11 +117,11 @@ async def test_an_answer_that_never_ends_is_ended_and_its_last_words_kept(
     service: Service, listen: Hear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aws_session, "DRAIN_SECONDS", 0.3)
-    service.faults = [Fault("never_ends")]
+    service.faults = [Fault("never_ends"), Fault("never_ends")]
     results = await listen(10)
     assert spoken(results) == said(10)
     assert finals(results)[-1].is_provisional
-    assert len(service.requests) == 1, "nothing is sent twice"
+    assert len(service.requests) == 2
 
 
 async def test_two_channels_are_two_slots(service: Service, listen: Hear, tmp_path: Path) -> None:
@@ -238,11 +249,27 @@ async def test_a_service_that_takes_nothing_holds_the_sound_back(
         unsent.append(self._connection.unsent_bytes)
 
     monkeypatch.setattr(aws_session.Stream, "send", watched)
-    monkeypatch.setattr("streaming.engines.aws_transport.SIGN_OF_LIFE_SECONDS", 1.0)
+    monkeypatch.setattr("streaming.engines.aws_connection.SIGN_OF_LIFE_SECONDS", 1.0)
     service.faults = [Fault("hang", at=1.0)]
     assert spoken(await listen(200)) == said(200)
     assert max(unsent) < 2 * 32_000, "one second, and the chunk that is being sent"
     assert len(service.requests) == 2
+
+
+async def test_no_sound_is_sent_more_than_a_second_before_its_time(
+    service: Service, listen: Hear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[float, float]] = []
+    add = Timeline.add
+
+    def watched(self: Timeline, seconds: float) -> None:
+        add(self, seconds)
+        sent.append((time.monotonic(), self.sent_seconds))
+
+    monkeypatch.setattr(Timeline, "add", watched)
+    await listen(60)
+    began = sent[0][0]
+    assert max(seconds - (moment - began) * RATE for moment, seconds in sent) <= 1.0
 
 
 async def test_an_option_of_the_settings_is_the_pace(service: Service, listen: Hear, settings: Any) -> None:
