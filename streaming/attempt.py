@@ -22,7 +22,7 @@ from streaming.database import in_thread
 from streaming.engines.base import Engine, EngineBusy, EngineError
 from streaming.hearing import hear
 from streaming.models import Job, Status
-from streaming.transcripts import Result
+from streaming.transcripts import Result, storable
 from uploads.decoding import DecodingError
 
 logger = logging.getLogger(__name__)
@@ -156,8 +156,8 @@ class Attempt:
             self._send_status()
 
     async def _finish(self, status: Status, reason: str = "", **changes: Any) -> None:
-        # Whatever an engine quotes there must not keep the job from its end: no NUL, no halves of characters.
-        reason = reason.replace("\0", "").encode(errors="replace").decode()[:REASON_CHARACTERS]
+        # Whatever is quoted there must not keep the job from its end.
+        reason = storable(reason)[:REASON_CHARACTERS]
         await insist(jobs.finish, self.job.pk, self.job.attempt, status, reason, **changes)
 
     def _advance(self) -> None:

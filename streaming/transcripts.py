@@ -4,6 +4,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 
+def storable(text: str) -> str:
+    """Return a text without what no database, socket or log takes: NUL, and halves of characters."""
+    return text.replace("\0", "").encode(errors="replace").decode()
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
     """One word as it was said. What an engine does not know is None.

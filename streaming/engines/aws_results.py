@@ -13,7 +13,7 @@ from typing import TypeGuard
 
 from streaming.engines.aws_transport import Entity, HeardResult, Item, Unreadable
 from streaming.engines.base import Request
-from streaming.transcripts import Result, Word, spread_words
+from streaming.transcripts import Result, Word, spread_words, storable
 
 MONO = "0"  # the slot of a stream that does not tell channels apart
 SHORTEST_TURN = 3  # words; speakers that change for less are a slip of the service
@@ -122,7 +122,7 @@ class Interpreter:
         if not _is_time(heard.start_time) or not _is_time(heard.end_time):
             raise Unreadable("a result without its times")
         best = heard.alternatives[0]
-        text, time = _storable(best.transcript or ""), self._timeline.recording_time
+        text, time = storable(best.transcript or ""), self._timeline.recording_time
         known_until = self._known_until.get(slot, 0.0)
         whole = Result(
             text=text.strip(),
@@ -131,7 +131,7 @@ class Interpreter:
             is_partial=bool(heard.is_partial),
             slot=slot,
             channel=heard.channel_id or "",
-            language_code=_storable(heard.language_code or "")[:LANGUAGE_CHARACTERS],
+            language_code=storable(heard.language_code or "")[:LANGUAGE_CHARACTERS],
         )
         pieces = _pieces(text, best.items or [], heard.start_time)
         new = [piece for piece in pieces if (time(piece.start_time) + time(piece.end_time)) / 2 >= known_until]
@@ -177,7 +177,7 @@ def _pieces(text: str, items: Sequence[Item], start_time: float) -> list[Piece]:
     pieces: list[Piece] = []
     at, time = 0, start_time
     for item in items:
-        content = _storable(item.content or "")
+        content = storable(item.content or "")
         found = text.find(content, at)
         begin = at if found < 0 else found
         at = begin + len(content) if found >= 0 else at
@@ -194,11 +194,6 @@ def _pieces(text: str, items: Sequence[Item], start_time: float) -> list[Piece]:
 def _is_time(value: float | None) -> TypeGuard[float]:
     """Whether this is a number that can be reckoned with: JSON as it is read here knows NaN and Infinity."""
     return isinstance(value, int | float) and math.isfinite(value)
-
-
-def _storable(text: str) -> str:
-    """Return a text without what no database or socket takes: NUL, and halves of characters."""
-    return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def _stable(pieces: Sequence[Piece]) -> int:

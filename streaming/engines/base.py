@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from streaming.audio import Spool
-from streaming.transcripts import Result
+from streaming.transcripts import Result, storable
 
 
 class EngineError(Exception):
@@ -17,7 +17,7 @@ class EngineError(Exception):
     """
 
     def __init__(self, message: str, *, permanent: bool) -> None:
-        super().__init__(message)
+        super().__init__(storable(message))  # it may quote anything
         self.permanent = permanent
 
 

@@ -290,3 +290,12 @@ def test_answers_with_a_file_to_be_kept(
     quoted = f"attachment; filename*=utf-8''Gr%C3%BC%C3%9Fe%20%22%F0%9F%91%8B%22.{name}"
     assert answer["Content-Disposition"] == quoted
     assert answer["Cache-Control"] == "private, no-cache"
+
+
+def test_channels_are_voices_where_nobody_is_named(alice: User) -> None:
+    job = make_job(make_upload(alice))
+    make_segments(job, ["Hello."], channel="ch_0")
+    make_segments(job, ["Yes?"], channel="ch_1")
+    segments = [*job.segments.all()]
+    assert exports.write(job, segments, "txt") == "Channel 1:\nHello.\n\nChannel 2:\nYes?\n"
+    assert "<v Channel 2>Yes?" in exports.write(job, segments, "vtt")

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from streaming import jobs
+from streaming.engines.base import Request
 from streaming.models import Job, Segment, Status
 from streaming.transcripts import Result, spread_words
 from tests.streaming.factories import make_job, make_upload
@@ -195,3 +196,68 @@ def test_a_person_sees_their_own_and_staff_with_the_permission_all(alice: User, 
 def test_a_job_that_is_not_there_cannot_be_claimed() -> None:
     with pytest.raises(jobs.LostClaim):
         jobs.extend_lease(uuid4(), 1, 0.0)
+
+
+def test_what_remains_of_a_job_is_what_no_attempt_has_stored(alice: User) -> None:
+    make_job(make_upload(alice), Status.QUEUED, options={"enable_channel_identification": True})
+    job = jobs.claim_next("worker")
+    assert job is not None
+    finals = [
+        Result("Hello.", 0.0, 4.0, False, slot="ch_0", channel="ch_0", speaker="Speaker 2", resume_time=3.0),
+        Result("Yes.", 2.0, 9.0, False, slot="ch_1", channel="ch_1", speaker="Speaker 1", resume_time=8.0),
+        Result("Well.", 4.0, 8.0, False, slot="ch_0", channel="ch_0", speaker="Speaker 2", resume_time=7.0),
+    ]
+    for seq, final in enumerate(finals, 1):
+        jobs.store_final(job.pk, job.attempt, seq, final, position=10.0)
+    assert jobs.remaining(Job.objects.get(pk=job.pk)) == Request(
+        "en-US",
+        {"enable_channel_identification": True},
+        start_time=8.0,
+        ended={"ch_0": 8.0, "ch_1": 9.0},
+        speakers=("Speaker 2", "Speaker 1"),
+    )
+
+
+def test_a_job_without_room_waits_longer_each_time_and_a_final_makes_it_short_again(alice: User) -> None:
+    job = make_job(make_upload(alice), Status.QUEUED)
+    pauses = []
+    for _ in range(6):
+        claimed = jobs.claim_next("worker")
+        assert claimed is not None
+        jobs.postpone(claimed.pk, claimed.attempt, "Waiting for room.")
+        job.refresh_from_db()
+        assert (job.status, job.failure_reason) == (Status.QUEUED, "Waiting for room.")
+        assert job.claimable_at is not None
+        pauses.append((job.claimable_at - timezone.now()).total_seconds())
+        assert jobs.claim_next("worker") is None, "not before its time"
+        Job.objects.update(claimable_at=timezone.now())
+    assert all(2**n * 0.9 < pause < 2**n * 1.6 for n, pause in enumerate(pauses[:5]))
+    assert pauses[5] <= 30.0
+    claimed = jobs.claim_next("worker")
+    assert claimed is not None
+    jobs.store_final(claimed.pk, claimed.attempt, 1, Result("Hello.", 0.0, 1.0, False), position=1.0)
+    jobs.postpone(claimed.pk, claimed.attempt, "Waiting for room.")
+    job.refresh_from_db()
+    assert job.claimable_at is not None
+    assert (job.claimable_at - timezone.now()).total_seconds() < 1.6
+
+
+def test_who_waits_for_room_is_not_passed_by_who_comes_later(alice: User) -> None:
+    make_job(make_upload(alice), Status.QUEUED)
+    waiting = jobs.claim_next("worker")
+    assert waiting is not None
+    jobs.postpone(waiting.pk, waiting.attempt, "Waiting for room.")
+    later = make_job(make_upload(alice), Status.QUEUED)
+    elsewhere = make_job(make_upload(alice), Status.QUEUED, engine="local")
+    assert [job.pk for _ in range(2) if (job := jobs.claim_next("worker"))] == [elsewhere.pk]
+    Job.objects.filter(pk=waiting.pk).update(claimable_at=timezone.now())
+    assert [job.pk for _ in range(2) if (job := jobs.claim_next("worker"))] == [waiting.pk, later.pk]
+
+
+def test_a_job_that_is_cancelled_while_it_waits_waits_for_nothing(alice: User) -> None:
+    make_job(make_upload(alice), Status.QUEUED)
+    waiting = jobs.claim_next("worker")
+    assert waiting is not None
+    jobs.postpone(waiting.pk, waiting.attempt, "Waiting for room.")
+    cancelled = jobs.cancel(waiting)
+    assert (cancelled.failure_reason, cancelled.claimable_at) == ("", None)

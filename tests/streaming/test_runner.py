@@ -1,6 +1,7 @@
 """Jobs that run: each word exactly once, whatever happens on the way."""
 
 import asyncio
+import math
 import os
 import signal
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -20,7 +21,7 @@ from streaming.database import in_thread
 from streaming.engines.base import EngineError, Request
 from streaming.engines.scripted import ScriptedEngine
 from streaming.models import Job, Status
-from streaming.transcripts import Result
+from streaming.transcripts import Result, Word
 from tests.streaming.conftest import PATIENCE_SECONDS, Running, transcript_of, words
 from uploads.models import Upload
 
@@ -306,3 +307,64 @@ async def test_eight_workers_at_once_claim_no_job_twice(transactional_db: None, 
 
     claims = await asyncio.gather(*(claim(f"worker-{number}") for number in range(8)))
     assert sorted(pk for claimed in claims for pk in claimed) == sorted(job.pk for job in made)
+
+
+class Quoting(ScriptedEngine):
+    """Fails, and quotes what no text may hold."""
+
+    async def transcribe(self, audio: Spool, request: Request) -> AsyncGenerator[Result, None]:
+        raise EngineError("It said \ud800 and \0.", permanent=True)
+        yield
+
+
+async def test_a_failure_that_quotes_half_a_character_ends_the_job_all_the_same(
+    running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "engine_class", lambda name: Quoting)
+    job = await start(await in_thread(spoken)(8))
+    async with running():
+        failed = await until_status(job, Status.FAILED)
+    assert (failed.failure_reason, failed.attempt) == ("It said ? and .", 1)
+
+
+class Nonsense(ScriptedEngine):
+    """Is confident to no number at all."""
+
+    async def transcribe(self, audio: Spool, request: Request) -> AsyncGenerator[Result, None]:
+        yield Result("word", 0.0, 1.0, is_partial=False, words=(Word("word", 0.0, 1.0, math.nan),))
+
+
+async def test_what_no_database_takes_ends_the_job_instead_of_being_tried_for_ever(
+    running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "engine_class", lambda name: Nonsense)
+    job = await start(await in_thread(spoken)(8))
+    async with running():
+        failed = await until_status(job, Status.FAILED)
+    assert "Something in the program went wrong" in failed.failure_reason
+
+
+class Tiring(ScriptedEngine):
+    """Breaks off after every twelve seconds of sound, and finds no words."""
+
+    starts = 0
+
+    async def transcribe(self, audio: Spool, request: Request) -> AsyncGenerator[Result, None]:
+        type(self).starts += 1
+        if type(self).starts <= 12:
+            audio.position += 12.0
+            raise EngineError("Tired.", permanent=False)
+        async for result in super().transcribe(audio, request):
+            yield result
+
+
+async def test_failures_are_forgotten_when_sound_was_heard_in_between(
+    running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Tiring, "starts", 0)
+    monkeypatch.setattr(runner, "engine_class", lambda name: Tiring)
+    monkeypatch.setattr(hearing, "FIRST_PAUSE_SECONDS", 0.0)
+    job = await start(await in_thread(spoken)(8))
+    async with running():
+        await until_status(job, Status.COMPLETED)
+    assert await heard(job) == words(8)

@@ -271,3 +271,17 @@ def test_the_library_starts_a_job_on_the_default_engine_whatever_others_there_ar
     assert client_of(alice).post(f"/uploads/{upload.pk}/jobs/", {"request_id": "one"}).status_code == 302
     job = Job.objects.get()
     assert (job.engine, job.language_code, job.options) == ("scripted", "en-US", {})
+
+
+def test_the_library_leads_to_the_recording_where_a_start_would_cost(
+    alice: User, client_of: ClientOf, settings: Settings
+) -> None:
+    upload = make_upload(alice)
+    start, lead = f'action="/uploads/{upload.pk}/jobs/"', f'href="/uploads/{upload.pk}/#transcribe"'
+    content = client_of(alice).get("/").content.decode()
+    assert (start in content, lead in content) == (True, False)
+    settings.TRANSCRIBE_ENGINES = ["local", "scripted", "aws"]
+    settings.TRANSCRIBE_DEFAULT_ENGINE = "aws"
+    settings.AWS_REGION = "eu-west-1"
+    content = client_of(alice).get("/").content.decode()
+    assert (start in content, lead in content) == (False, True)

@@ -1,16 +1,19 @@
 """The stand-in for Amazon's service, with the site pointed at it, and what is heard through it."""
 
 import re
+import wave
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from streaming import hearing
 from streaming.audio import open_spool_of_file
 from streaming.engines.aws import AwsEngine
 from streaming.engines.base import Request
+from streaming.engines.scripted import say
 from streaming.hearing import hear
 from streaming.transcripts import Result
 from tests.standin import Service
@@ -73,3 +76,14 @@ def spoken(results: Iterable[Result], slot: str = "0") -> list[tuple[int, float]
 def said(count: int, first: int = 0) -> list[tuple[int, float]]:
     """Return what `spoken` ought to be: each number once, at its place."""
     return [(number, number * WORD_SECONDS) for number in range(first, first + count)]
+
+
+def two_channels(path: Path, count: int) -> Path:
+    """Write a stereo recording that says numbers from 0 on one side and from 100 on the other."""
+    sides = [np.concatenate([say(number) for number in range(first, first + count)]) for first in (0, 100)]
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(np.stack(sides, axis=1).astype("<i2").tobytes())
+    return path

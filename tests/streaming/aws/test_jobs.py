@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from streaming import jobs
 from streaming.database import in_thread
 from streaming.models import Job, Status
 from tests.standin import Fault, Service
-from tests.streaming.aws.conftest import RATE, Point
+from tests.streaming.aws.conftest import RATE, Point, said, two_channels
 from tests.streaming.conftest import PATIENCE_SECONDS, Running, Watching, transcript_of, words
 from uploads.models import Upload
 
@@ -166,3 +167,21 @@ async def test_a_runner_that_ends_closes_its_streams(service: Service, running: 
     async with running():
         await until_status(job, Status.COMPLETED)
     assert await heard(job) == words(400)
+
+
+async def test_a_job_with_two_channels_that_is_cut_twice_has_every_word_of_both_once(
+    service: Service, running: Running, upload_of: Callable[..., Upload], alice: Any, tmp_path: Path
+) -> None:
+    upload = await in_thread(upload_of)(alice, two_channels(tmp_path / "stereo.wav", 40))
+    service.faults = [Fault("cut", at=7.2), Fault("close", at=5.3)]
+    job = await start(upload, enable_channel_identification=True)
+    async with running():
+        await until_status(job, Status.COMPLETED)
+    stored = [segment async for segment in job.segments.order_by("start_time")]
+    for channel, first in (("ch_0", 0), ("ch_1", 100)):
+        mine = [word for segment in stored if segment.channel == channel for word in segment.words]
+        assert [(int(word["text"].strip("w.")), word["start_time"]) for word in mine] == [
+            (number + first, time) for number, time in said(40)
+        ]
+    assert len(service.requests) == 3
+    assert {segment.voice for segment in stored} == {"Channel 1", "Channel 2"}

@@ -4,11 +4,9 @@ import asyncio
 import subprocess
 import sys
 import time
-import wave
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from streaming.audio import Spool
@@ -19,7 +17,7 @@ from streaming.engines.base import Request
 from streaming.engines.scripted import say
 from streaming.hearing import hear
 from tests.standin import Fault, Key, Service
-from tests.streaming.aws.conftest import RATE, Hear, Point, finals, said, spoken
+from tests.streaming.aws.conftest import RATE, Hear, Point, finals, said, spoken, two_channels
 from tests.streaming.conftest import numbers
 
 
@@ -125,13 +123,7 @@ async def test_an_answer_that_never_ends_is_ended_and_its_last_words_kept(
 
 
 async def test_two_channels_are_two_slots(service: Service, listen: Hear, tmp_path: Path) -> None:
-    left, right = (np.concatenate([say(number) for number in range(first, first + 12)]) for first in (0, 100))
-    path = tmp_path / "stereo.wav"
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(2)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-        file.writeframes(np.stack([left, right], axis=1).astype("<i2").tobytes())
+    path = two_channels(tmp_path / "stereo.wav", 12)
     results = await listen(request=Request("en-US", {"enable_channel_identification": True}), path=path)
     assert spoken(results, "ch_0") == said(12)
     assert spoken(results, "ch_1") == [(number + 100, time) for number, time in said(12)]
