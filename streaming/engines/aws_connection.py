@@ -257,11 +257,17 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         return len(self._unsent) + self._transport.get_write_buffer_size()
 
-    async def room(self, most_bytes: int) -> None:
-        """Wait until no more than `most_bytes` are unsent. Returns at once where the connection is over."""
-        while self.unsent_bytes > most_bytes and self._error is None and not self._is_complete:
-            self._has_room.clear()
-            await self._has_room.wait()
+    async def room(self, most_bytes: int, seconds: float) -> None:
+        """Wait until no more than `most_bytes` are unsent. Returns at once where the connection is over.
+
+        Raises `TimeoutError` where that takes longer than `seconds`.
+        """
+        if self.unsent_bytes <= most_bytes:
+            return  # as nearly always, without the cost of a limit
+        async with asyncio.timeout(seconds):
+            while self.unsent_bytes > most_bytes and self._error is None and not self._is_complete:
+                self._has_room.clear()
+                await self._has_room.wait()
 
 
 def event_of_another_stream(event: Any) -> bool:

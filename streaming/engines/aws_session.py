@@ -115,8 +115,7 @@ class Session:
 
     async def _put(self, stream: Stream, chunk: bytes) -> None:
         try:
-            async with asyncio.timeout(STUCK_SECONDS / self._pace):
-                await stream.send(chunk, round(UNSENT_SECONDS * self._bytes_a_second))
+            await stream.send(chunk, round(UNSENT_SECONDS * self._bytes_a_second), STUCK_SECONDS / self._pace)
         except TimeoutError:
             raise EngineError("Amazon Transcribe takes no more sound.", permanent=False) from None
 
@@ -176,7 +175,7 @@ async def test_connection() -> str:
     """Open a stream, send a tenth of a second of silence, and return a sentence. Raises `EngineError`."""
     began_at, sample_rate = time.monotonic(), 16_000
     async with opened(aws_options.parameters("en-US", {}), sample_rate) as (stream, account):
-        await stream.send(bytes(round(sample_rate * CHUNK_SECONDS) * SAMPLE_BYTES), 0)
+        await stream.send(bytes(round(sample_rate * CHUNK_SECONDS) * SAMPLE_BYTES), 0, START_SECONDS)
         await stream.end()
         async with asyncio.timeout(START_SECONDS):
             async for _ in stream.results():

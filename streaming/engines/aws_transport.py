@@ -73,9 +73,9 @@ class Stream:
         self._connection = connection
         self._opened = opened
 
-    async def send(self, chunk: bytes, most_unsent_bytes: int) -> None:
-        """Sign and send a chunk, after no more than so much is waiting. Raises `CutOff`."""
-        await self._connection.room(most_unsent_bytes)
+    async def send(self, chunk: bytes, most_unsent_bytes: int, seconds: float) -> None:
+        """Sign and send a chunk, after no more than so much is waiting. Raises `TimeoutError` after `seconds`."""
+        await self._connection.room(most_unsent_bytes, seconds)
         await self._opened.input_stream.send_audio_event(chunk)
 
     async def end(self) -> None:

@@ -236,8 +236,8 @@ async def test_a_service_that_takes_nothing_holds_the_sound_back(
     unsent: list[int] = []
     send = aws_session.Stream.send
 
-    async def watched(self: aws_session.Stream, chunk: bytes, most: int) -> None:
-        await send(self, chunk, most)
+    async def watched(self: aws_session.Stream, chunk: bytes, most: int, seconds: float) -> None:
+        await send(self, chunk, most, seconds)
         unsent.append(self._connection.unsent_bytes)
 
     monkeypatch.setattr(aws_session.Stream, "send", watched)
