@@ -17,7 +17,7 @@ from django.contrib.auth.models import User
 from django.db import Error
 
 from streaming import events, jobs, origins
-from streaming.database import in_thread
+from streaming.database import in_thread, shared
 from streaming.feed import Cursor
 from streaming.feeds import feeds
 from streaming.jobs import JobRefused
@@ -61,7 +61,8 @@ class ViewerConsumer(AsyncWebsocketConsumer):
 
     async def user(self) -> User | None:
         """Return who is at the other end as the database knows them now, not as they were when they connected."""
-        return await in_thread(current_user)(self.scope["session"].session_key)
+        key = self.scope["session"].session_key
+        return await shared(("user", key), lambda: in_thread(current_user)(key))
 
     # Watching
 
@@ -172,7 +173,7 @@ class JobConsumer(ViewerConsumer):
 
     async def open(self, user: User) -> None:
         job_id: UUID = self.scope["url_route"]["kwargs"]["job_id"]
-        if await in_thread(visible_job)(user, job_id) is None:
+        if await shared(("job", user.pk, job_id), lambda: in_thread(visible_job)(user, job_id)) is None:
             await self.close(NOT_FOUND)
             return
         given = parse_qs(self.scope["query_string"].decode("latin-1")).get("after", ["0"])[0]

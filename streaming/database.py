@@ -4,9 +4,11 @@ Django's `sync_to_async` has one thread for a whole process outside of requests:
 consumer and every running job.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 from channels.db import DatabaseSyncToAsync
 from django.core.management.base import CommandError
@@ -25,6 +27,22 @@ def refuse_unmigrated() -> None:
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         raise CommandError("The database is of another version: run `manage.py migrate` first (`make run` does).")
+
+
+_flights: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, asyncio.Future[Any]]] = WeakKeyDictionary()
+
+
+async def shared(key: Hashable, make: Callable[[], Awaitable[Value]]) -> Value:
+    """Return what `make` returns, made once for all who ask for the same `key` while it is being made.
+
+    Nobody gets what was made before they asked but for that: for hundreds who come at the same moment.
+    """
+    flights = _flights.setdefault(asyncio.get_running_loop(), {})
+    flight = flights.get(key)
+    if flight is None:
+        flight = flights[key] = asyncio.ensure_future(make())
+        flight.add_done_callback(lambda _: flights.pop(key, None))
+    return await asyncio.shield(flight)  # who leaves takes nothing from the others
 
 
 def in_thread(function: Callable[Parameters, Value]) -> Callable[Parameters, Awaitable[Value]]:

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from streaming.models import Job, Segment
 from streaming.transcripts import Result
 
@@ -14,9 +16,11 @@ Event = dict[str, Any]
 
 def encode(event: Event) -> str:
     """Return the text of an event as it goes over the socket."""
-    text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
-    # An error may quote half a character (\ud800), which no socket can carry.
-    return text.encode(errors="replace").decode()
+    try:
+        return orjson.dumps(event).decode()
+    except TypeError:
+        # An error may quote half a character (\ud800), which no socket can carry.
+        return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode(errors="replace").decode()
 
 
 def job_object(job: Job) -> dict[str, Any]:
@@ -49,9 +53,15 @@ def segment_object(segment: Segment) -> dict[str, Any]:
         "end_time": segment.end_time,
         "text": segment.text,
         **_known(speaker=segment.speaker, channel=segment.channel, language_code=segment.language_code),
-        "words": segment.words,
+        "words": _words(segment),
         **({"is_provisional": True} if segment.is_provisional else {}),
     }
+
+
+def _words(segment: Segment) -> Any:
+    """Return the words, or the text that the database has of them: thousands need not be read to be written again."""
+    text = getattr(segment, "words_text", None)
+    return segment.words if text is None else orjson.Fragment(text)
 
 
 def snapshot(job: dict[str, Any], segments: Iterable[Segment], partials: Iterable[Event], seq: int) -> Event:

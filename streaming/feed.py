@@ -15,8 +15,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.db.models import TextField
+from django.db.models.functions import Cast
+
 from streaming import events
-from streaming.database import in_thread
+from streaming.database import in_thread, shared
 from streaming.models import Job, Segment, Status
 
 LOG_LENGTH = 500  # finals kept in memory; a viewer who is further behind gets them from the database
@@ -70,20 +73,24 @@ class Feed:
     async def resync(self, cursor: Cursor, after: int) -> str:
         """Move a cursor behind all that is known, and return the snapshot that shows what comes after `after`.
 
-        The finals are read first, and nothing is awaited between the look at the register and the move of the
-        cursor: what comes later is sent by `pending`.
+        The finals are read first and the register after: what comes later is sent by `pending`. Who joins together
+        gets one snapshot.
         """
+        cursor.seq, cursor.version, text = await shared((self, after), lambda: self._snapshot(after))
+        return text
+
+    async def _snapshot(self, after: int) -> tuple[int, int, str]:
+        """Return the last final of a snapshot, its version of the register, and its text."""
         segments = await in_thread(finals_after)(self.job_id, after)
-        cursor.seq = max([min(after, self.seq), *(segment.seq for segment in segments)])
-        cursor.version = self._version
+        seq = max([min(after, self.seq), *(segment.seq for segment in segments)])
         if not self._job:
-            return events.encode(events.gone())  # deleted before it was ever read
+            return seq, self._version, events.encode(events.gone())  # deleted before it was ever read
         stored = {segment.slot: segment.seq for segment in sorted(segments, key=lambda segment: segment.seq)}
         # The database may be ahead of the messages: a partial that has become one of these finals is over.
         partials = [
             json.loads(partial.text) for slot, partial in self._partials.items() if partial.seq >= stored.get(slot, 0)
         ]
-        return events.encode(events.snapshot(self._job, segments, partials, cursor.seq))
+        return seq, self._version, events.encode(events.snapshot(self._job, segments, partials, seq))
 
     def leave(self, cursor: Cursor) -> None:
         self._cursors.discard(cursor)
@@ -206,4 +213,6 @@ class Feed:
 
 
 def finals_after(job_id: UUID, seq: int, limit: int | None = None) -> list[Segment]:
-    return list(Segment.objects.filter(job_id=job_id, seq__gt=seq).order_by("seq")[:limit])
+    """Return a job's finals after number `seq`, with their words as the text that the database has of them."""
+    segments = Segment.objects.filter(job_id=job_id, seq__gt=seq).order_by("seq").defer("words")
+    return list(segments.annotate(words_text=Cast("words", TextField()))[:limit])
