@@ -23,6 +23,7 @@ from streaming.engines.base import Engine, EngineBusy, EngineError
 from streaming.hearing import hear
 from streaming.models import Job, Status
 from streaming.transcripts import Result, storable
+from uploads.contents import StorageAway
 from uploads.decoding import DecodingError
 
 logger = logging.getLogger(__name__)
@@ -92,6 +93,10 @@ class Attempt:
         except EngineBusy as busy:
             logger.info("Job %s waits: %s", self.job.pk, busy)
             await insist(jobs.postpone, self.job.pk, self.job.attempt, str(busy))
+        except StorageAway as away:
+            # Another worker may reach it, and this one later: nothing is wrong with the job.
+            logger.warning("The job waits: %s", away)
+            await insist(jobs.postpone, self.job.pk, self.job.attempt, f"{away} The job waits until it can.")
         except (EngineError, DecodingError) as error:
             logger.warning("Job %s failed: %s", self.job.pk, error)
             await self._finish(Status.FAILED, str(error), position=self.job.position)

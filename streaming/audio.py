@@ -7,13 +7,13 @@ import asyncio
 import os
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import ExitStack, aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from aiofile import AIOFile
 
-from uploads import decoding
+from uploads import contents, decoding
 from uploads.models import Upload
 
 CHUNK_SECONDS = 0.1
@@ -104,11 +104,13 @@ class Spool:
 @asynccontextmanager
 async def open_spool(upload: Upload, folder: Path, channels: int = 1) -> AsyncIterator[Spool]:
     """Start decoding `upload` into a file in `folder`; stop and delete it at the end."""
-    with ExitStack() as stack:
-        # Storage that is not a disk is copied first, which takes its time.
-        source = await asyncio.to_thread(stack.enter_context, decoding.local_path(upload))
-        async with open_spool_of_file(source, upload.sample_rate, folder, channels) as spool:
-            yield spool
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    # What is in a bucket is copied first, which takes its time.
+    async with (
+        contents.local_path(upload, folder) as source,
+        open_spool_of_file(source, upload.sample_rate, folder, channels) as spool,
+    ):
+        yield spool
 
 
 @asynccontextmanager

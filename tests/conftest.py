@@ -1,4 +1,4 @@
-"""The cast, and the real parts that tests run against: a Redis, a served site, a browser."""
+"""The cast, and the real parts that tests run against: a Redis, a server that speaks S3, a served site, a browser."""
 
 import os
 import shutil
@@ -10,6 +10,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.s3 import Bucket, S3Server
 from tests.servers import Redis
 from tests.site import Site
 
@@ -51,6 +52,21 @@ def redis_url() -> Iterator[str]:
     redis.start()
     yield redis.url
     redis.kill()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    server = S3Server()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server) -> Iterator[Bucket]:
+    bucket = Bucket(s3_server)
+    yield bucket
+    bucket.close()
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ def test_the_example_file_has_every_setting_with_its_default() -> None:
 
 
 def test_the_readme_has_every_setting_with_its_default() -> None:
-    rows = re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `([A-Z0-9_]+)` \| (.*?) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
     given = {name: default.strip("`") if default != "empty" else "" for name, default in rows}
     assert given == {variable.name: variable.default for variable in environment.VARIABLES}
 

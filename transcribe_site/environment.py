@@ -193,6 +193,20 @@ VARIABLES = (
         "Whom to trust there instead of the system's authorities.",
     ),
     Variable(
+        "TRANSCRIBE_S3_BUCKET",
+        "",
+        text,
+        "the name of a bucket",
+        "Where the recordings are kept. Empty: in the data folder.",
+    ),
+    Variable(
+        "AWS_ENDPOINT_URL_S3",
+        "",
+        url("http", "https"),
+        "http://… or https://…",
+        "The address of a service that speaks like S3. Empty: Amazon's own.",
+    ),
+    Variable(
         "TRANSCRIBE_MAX_UPLOAD_BYTES",
         str(4 * 1024**3),
         whole(1, 1024**5),

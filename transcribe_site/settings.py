@@ -3,6 +3,7 @@
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 
 import dj_database_url
 from csp.constants import NONE, SELF
@@ -144,10 +145,19 @@ MEDIA_ROOT = DATA_DIR / "media"
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STORAGES = {
+STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "transcribe_site.static.HashedStaticFilesStorage"},
 }
+if ENV["TRANSCRIBE_S3_BUCKET"]:
+    STORAGES["default"] = {
+        "BACKEND": "uploads.bucket.BucketStorage",
+        "OPTIONS": {
+            "bucket_name": ENV["TRANSCRIBE_S3_BUCKET"],
+            "endpoint_url": ENV["AWS_ENDPOINT_URL_S3"] or None,
+            "region_name": AWS_REGION or None,
+        },
+    }
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "incoming"
 usable(DATA_DIR)
 FILE_UPLOAD_PERMISSIONS = 0o600

@@ -10,11 +10,9 @@ import contextlib
 import json
 import logging
 import os
-import shutil
 import signal
 import sys
-import tempfile
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +21,6 @@ from typing import Any
 from django.conf import settings
 
 from uploads import kinds, processes
-from uploads.models import Upload
 
 logger = logging.getLogger(__name__)
 
@@ -177,17 +174,3 @@ async def _epitaph(process: asyncio.subprocess.Process, mode: str) -> str:
     if process.returncode == -signal.SIGXCPU:
         return "Decoding this file takes too long."
     return "The decoder stopped in the middle of this file."
-
-
-@contextlib.contextmanager
-def local_path(upload: Upload) -> Iterator[Path]:
-    """Give a path on this machine with the upload's file: its own, or a copy's if the storage is elsewhere."""
-    try:
-        path = Path(upload.file.path)
-    except NotImplementedError:  # how a storage says that its files are not on this machine
-        with tempfile.NamedTemporaryFile() as copy, upload.file.open("rb") as file:
-            shutil.copyfileobj(file, copy, 1024**2)
-            copy.flush()
-            yield Path(copy.name)
-    else:
-        yield path

@@ -4,33 +4,32 @@ What was uploaded is a stranger's: it is served under the type that decoding fou
 in it run or load, for this site alone.
 """
 
-import os
 from collections.abc import AsyncIterator
-from pathlib import Path
+from contextlib import aclosing
 from typing import TypeVar
 
-from aiofile import async_open
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header
 
 from uploads import kinds, ranges
+from uploads.contents import CHUNK_BYTES, Content, content_of
 from uploads.models import Upload
 
 # Players ask for all that follows ("bytes=0-"), read as they play, and seek. Such a request gets a part, as RFC 9110,
 # section 15.3.7, allows, and the player asks again: neither it nor a server without back-pressure holds the whole.
 PART_BYTES = 2 * 1024**2
-CHUNK_BYTES = 256 * 1024
 Response = TypeVar("Response", bound=HttpResponseBase)
 
 
-def serve(request: HttpRequest, upload: Upload, path: Path) -> HttpResponseBase:
-    """Answer a GET or HEAD for the file of `upload`, which is at `path`. Raises FileNotFoundError."""
-    size, etag = os.stat(path).st_size, f'"{upload.sha256}"'
+def serve(request: HttpRequest, upload: Upload) -> HttpResponseBase:
+    """Answer a GET or HEAD for the file of `upload`. Raises FileNotFoundError and StorageAway."""
+    content = content_of(upload)
+    size, etag = content.size, f'"{upload.sha256}"'
     response: HttpResponseBase | None = get_conditional_response(request, etag=etag)
     if response is None:
         try:
-            response = _content(request, path, size, _asked(request, size, etag))
+            response = _content(request, content, size, _asked(request, size, etag))
         except ranges.Unsatisfiable:
             response = HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
     response["Content-Type"] = kinds.content_type(upload.container)
@@ -56,19 +55,20 @@ def _asked(request: HttpRequest, size: int, etag: str) -> ranges.Range | None:
     return ranges.parse(request.headers.get("Range"), size)
 
 
-def _content(request: HttpRequest, path: Path, size: int, asked: ranges.Range | None) -> HttpResponseBase:
+def _content(request: HttpRequest, content: Content, size: int, asked: ranges.Range | None) -> HttpResponseBase:
     part = asked or ranges.Range(0, size)
     if part.is_open:
         part = ranges.Range(part.start, min(part.stop, part.start + PART_BYTES))
+    # Read before the answer begins: whether there is anything to be had is its status.
+    is_head, is_short = request.method == "HEAD", part.length <= PART_BYTES
+    length = 1 if is_head else part.length if is_short else CHUNK_BYTES
+    begin = ranges.Range(part.start, min(part.stop, part.start + length))
+    first = content.read(begin)
     response: HttpResponseBase
-    if request.method == "HEAD":
-        response = HttpResponse()
-    elif part.length <= PART_BYTES:
-        with open(path, "rb") as file:
-            file.seek(part.start)
-            response = HttpResponse(file.read(part.length))
+    if is_head or is_short:
+        response = HttpResponse(b"" if is_head else first)
     else:
-        response = StreamingHttpResponse(_chunks(path, part))
+        response = StreamingHttpResponse(_chunks(content, first, ranges.Range(begin.stop, part.stop)))
     response["Content-Length"] = str(part.length)
     if asked is not None:
         response.status_code = 206
@@ -76,13 +76,8 @@ def _content(request: HttpRequest, path: Path, size: int, asked: ranges.Range | 
     return response
 
 
-async def _chunks(path: Path, part: ranges.Range) -> AsyncIterator[bytes]:
-    async with async_open(path, "rb") as file:
-        file.seek(part.start)
-        left = part.length
-        while left:
-            chunk = await file.read(min(CHUNK_BYTES, left))
-            if not chunk:
-                return  # the file was deleted and cut short; the client sees that something is missing
-            left -= len(chunk)
+async def _chunks(content: Content, first: bytes, rest: ranges.Range) -> AsyncIterator[bytes]:
+    yield first
+    async with aclosing(content.chunks(rest)) as chunks:
+        async for chunk in chunks:
             yield chunk

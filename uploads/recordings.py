@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.files import File
+from django.core.files.storage import Storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import OperationalError, transaction
 
 from uploads import decoding, kinds, names
+from uploads.contents import StorageAway
 from uploads.models import Upload
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+STORAGE_AWAY = "The storage of the recordings can't be reached now. Nothing was stored; try again in a while."
 DISK_FULL = "The server's disk is full. Nothing was stored; try again later."
 MIN_SAMPLE_RATE = 2_000  # Hz; a small file of less would be hours of nothing
 MIN_SECONDS = 0.1  # less is no recording; what looks like one by chance is mostly shorter
@@ -36,7 +39,7 @@ def store(owner: "User | AnonymousUser", file: File, name: str) -> Upload:
     """Check a file, store it under a name of our own and return its row. `name` is what it is called, nothing more.
 
     Raises RecordingRefused for a file that is empty, too large, too long or no recording, and when the disk is
-    full. Then nothing is left behind.
+    full or the storage away. Then nothing is left behind.
     """
     assert owner.pk is not None  # views let nobody in who isn't signed in
     if (file.size or 0) > settings.MAX_UPLOAD_BYTES:
@@ -48,6 +51,8 @@ def store(owner: "User | AnonymousUser", file: File, name: str) -> Upload:
             found = _probe(Path(copy.temporary_file_path()))
             upload = Upload(owner_id=owner.pk, name=names.of_file(name), size=size, sha256=sha256, **vars(found))
             _save(upload, copy)
+    except StorageAway as error:
+        raise RecordingRefused(STORAGE_AWAY, 503) from error
     except (OSError, OperationalError) as error:
         if not _is_full(error):
             raise
@@ -107,8 +112,16 @@ def _save(upload: Upload, copy: TemporaryUploadedFile) -> None:
         upload.save(force_insert=True)
     except BaseException:
         # A full disk, a database that says no, a shutdown: a file without a row would stay for ever.
-        storage.delete(upload.file.field.generate_filename(upload, upload.name))
+        _remove(storage, upload.file.field.generate_filename(upload, upload.name))
         raise
+
+
+def _remove(storage: Storage, name: str) -> None:
+    """Remove a file that no row has any more. One that can't be now is found by `manage.py sweep_files` later."""
+    try:
+        storage.delete(name)
+    except (StorageAway, OSError) as error:
+        logger.error("The file %s has no recording any more and can't be removed: %s", name, error)
 
 
 def _too_large() -> RecordingRefused:
@@ -131,4 +144,4 @@ def delete(upload: Upload) -> None:
     with transaction.atomic():
         upload.delete()
         # Only after the commit: a row without its file would be worse than a file without its row.
-        transaction.on_commit(lambda: storage.delete(name), robust=True)
+        transaction.on_commit(lambda: _remove(storage, name), robust=True)

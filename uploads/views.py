@@ -11,10 +11,13 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST, require_safe
 
 from uploads import answers, decoding, media, names, recordings, waveforms
+from uploads.contents import StorageAway
 from uploads.handlers import DISK_IS_FULL
 from uploads.models import Upload, may
 
 logger = logging.getLogger(__name__)
+
+LATER = {"Retry-After": "10", "Cache-Control": "no-store"}
 
 
 @require_POST
@@ -60,11 +63,13 @@ def audio(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """The file itself, with Range; with `?download`, to be kept."""
     upload = _visible(request, pk)
     try:
-        with decoding.local_path(upload) as path:
-            return media.serve(request, upload, path)
+        return media.serve(request, upload)
     except FileNotFoundError as error:
         logger.error("The file of the recording %s is missing.", pk)
         raise Http404 from error
+    except StorageAway as away:
+        # Players, and programs that download, ask again.
+        return HttpResponse(f"{away} Try again in a while.", status=503, headers=LATER, content_type="text/plain")
 
 
 @require_safe
@@ -73,7 +78,8 @@ async def waveform(request: HttpRequest, pk: UUID) -> HttpResponse:
     upload = await sync_to_async(_visible)(request, pk)
     try:
         peaks, caching = await waveforms.peaks_of(upload), "private, max-age=31536000, immutable"
-    except decoding.DecodingError as error:
+    except (decoding.DecodingError, StorageAway, OSError) as error:
+        # The file can't be decoded or reached now, or there is no room for a copy of it.
         logger.warning("No waveform of %s: %s", pk, error)
         peaks, caching = waveforms.FLAT, "no-store"
     picture = waveforms.picture(peaks, is_small="small" in request.GET)

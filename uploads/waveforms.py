@@ -8,9 +8,10 @@ from itertools import pairwise
 from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.db import DatabaseError, connections
 
-from uploads import decoding
+from uploads import contents, decoding
 from uploads.models import Upload
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ _work: WeakKeyDictionary[asyncio.AbstractEventLoop, Work] = WeakKeyDictionary()
 
 
 async def peaks_of(upload: Upload) -> bytes:
-    """Return the peaks, 0 to 255, of equal parts of a recording. Raises DecodingError.
+    """Return the peaks, 0 to 255, of equal parts of a recording. Raises DecodingError, StorageAway and OSError.
 
     The first to ask for them starts the decoding; others who ask meanwhile wait for the same one. It goes on, and
     is stored, when they all have left.
@@ -47,9 +48,8 @@ async def peaks_of(upload: Upload) -> bytes:
 
 async def _find(upload: Upload, work: Work) -> bytes:
     try:
-        async with work.turn:
-            with decoding.local_path(upload) as path:
-                peaks, duration = await decoding.find_peaks(path)
+        async with work.turn, contents.local_path(upload, settings.FILE_UPLOAD_TEMP_DIR) as path:
+            peaks, duration = await decoding.find_peaks(path)
         # A thread of its own: the request that began this, and the thread that belongs to it, may be gone.
         await sync_to_async(_keep, thread_sensitive=False)(upload.pk, peaks, duration)
     finally:

@@ -10,15 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from django.core.files.base import ContentFile
-from django.core.files.storage import Storage
 from pytest_django.fixtures import Settings
 
 from tests import recordings
 from tests.uploads.conftest import decoders
 from uploads import decoding
 from uploads.decoding import DecodingError, Probe
-from uploads.models import Upload
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -222,20 +219,6 @@ def look_into(pid: int) -> tuple[set[str], int]:
     """Return the names of a process's environment, and how many files it has open."""
     environment = Path(f"/proc/{pid}/environ").read_text().split("\0")
     return {entry.split("=")[0] for entry in environment if entry}, len(list(Path(f"/proc/{pid}/fd").iterdir()))
-
-
-class Elsewhere(Storage):
-    """A storage whose files are not on this machine: it has no paths."""
-
-    def _open(self, name: str, mode: str) -> ContentFile:
-        return ContentFile(recordings.tone(1.0).read_bytes())
-
-
-def test_gives_a_copy_of_a_file_that_is_stored_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Upload._meta.get_field("file"), "storage", Elsewhere())
-    with decoding.local_path(Upload(file="recording")) as path:
-        assert decoding.probe(path).duration == 1.0
-    assert not path.exists()
 
 
 def test_the_peaks_of_stereo_are_those_of_the_louder_side() -> None:

@@ -1,0 +1,125 @@
+"""A server that speaks S3, in a process of its own, and a gate before it that can be shut. For tests."""
+
+import socket
+import subprocess
+import sys
+import threading
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+
+from tests.site import START_SECONDS, free_port, wait_until
+
+KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "only for tests"}
+
+
+class Gate:
+    """Passes connections on to a port. Shut, it refuses those that come and cuts those that are."""
+
+    def __init__(self, to_port: int) -> None:
+        self.port = free_port()
+        self._to = ("127.0.0.1", to_port)
+        self._listening: socket.socket | None = None
+        self._open: set[socket.socket] = set()
+        self.cut_after: int | None = None  # bytes of an answer, once
+        self.open()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def open(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", self.port), reuse_port=False)
+        threading.Thread(target=self._accept, args=(self._listening,), daemon=True).start()
+
+    def shut(self) -> None:
+        for one in [self._listening, *self._open]:
+            if one is not None:
+                with suppress(OSError):  # its other end was faster
+                    one.shutdown(socket.SHUT_RDWR)
+                one.close()
+        self._listening = None
+
+    def _accept(self, listening: socket.socket) -> None:
+        while True:
+            try:
+                here, _ = listening.accept()
+                there = socket.create_connection(self._to)
+            except OSError:
+                return  # shut
+            self._open |= {here, there}
+            threading.Thread(target=self._pass_on, args=(here, there, False), daemon=True).start()
+            threading.Thread(target=self._pass_on, args=(there, here, True), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket, is_answer: bool) -> None:
+        with suppress(OSError):  # either end is gone
+            while data := source.recv(65536):
+                if is_answer and self.cut_after is not None:
+                    self.cut_after -= len(data)
+                    if self.cut_after <= 0:
+                        self.cut_after = None
+                        target.sendall(data[: len(data) // 2])
+                        break
+                target.sendall(data)
+        for one in (source, target):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+            self._open.discard(one)
+
+
+@dataclass
+class S3Server:
+    """Keeps its buckets in memory for as long as it runs."""
+
+    port: int = field(default_factory=free_port)
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+        def answers() -> bool:
+            assert self.process is not None
+            assert self.process.poll() is None, "the S3 server ended"
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+        wait_until(answers, START_SECONDS, "the start of the S3 server")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait()
+
+
+class Bucket:
+    """An empty bucket with a gate of its own."""
+
+    def __init__(self, server: S3Server) -> None:
+        self.name = f"recordings-{uuid.uuid4().hex}"
+        self.gate = Gate(server.port)
+        keys = {name.lower(): value for name, value in KEYS.items()}
+        url = f"http://127.0.0.1:{server.port}"
+        self.client: Any = boto3.client("s3", endpoint_url=url, region_name="us-east-1", **keys)
+        self.client.create_bucket(Bucket=self.name)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a site needs to know."""
+        return {**KEYS, "TRANSCRIBE_S3_BUCKET": self.name, "AWS_ENDPOINT_URL_S3": self.gate.url}
+
+    def names(self) -> list[str]:
+        return [found["Key"] for found in self.client.list_objects_v2(Bucket=self.name).get("Contents", [])]
+
+    def content(self, name: str) -> bytes:
+        with self.client.get_object(Bucket=self.name, Key=name)["Body"] as body:
+            content: bytes = body.read()
+        return content
+
+    def close(self) -> None:
+        self.gate.shut()
+        self.client.close()

@@ -1,0 +1,44 @@
+"""Two processes that share database, Redis and bucket, and no folder: as on two machines."""
+
+from collections.abc import Callable
+
+from tests import recordings
+from tests.s3 import Bucket
+from tests.site import Site, wait_until
+from tests.visitor import Visitor, rows
+
+
+def test_web_and_worker_with_folders_of_their_own_do_a_recording_together(
+    new_site: Callable[..., Site], redis_url: str, bucket: Bucket
+) -> None:
+    web = new_site()
+    shared = {
+        "SECRET_KEY": "the same on both machines",
+        "DATABASE_URL": f"sqlite:///{web.folder / 'db.sqlite3'}",
+        "REDIS_URL": redis_url,
+        **bucket.environment,
+    }
+    web.environment |= shared | {"TRANSCRIBE_RUN_JOBS": "0"}
+    worker = new_site(**shared)
+    web.start()
+    worker.start_worker()
+    content = recordings.speech("beckett").read_bytes()
+    with Visitor(web) as visitor:
+        upload = visitor.upload(recordings.speech("beckett"))
+        assert bucket.names() == [f"uploads/{upload.replace('-', '')[:2]}/{upload}"]
+        job = visitor.start(upload)
+        wait_until(lambda: rows(web, "select status from streaming_job") == [("completed",)], 90, "the end of the job")
+        assert len(visitor.transcript(job).split()) > 10
+        part = visitor.http.get(f"/uploads/{upload}/audio/", headers={"Range": "bytes=1000-1999"})
+        assert (part.status_code, part.content) == (206, content[1000:2000])
+        assert part.headers["Content-Range"] == f"bytes 1000-1999/{len(content)}"
+        assert visitor.http.get(f"/uploads/{upload}/audio/?download").content == content
+        assert visitor.http.get(f"/uploads/{upload}/waveform.svg").text.count(",") == 2004
+        assert visitor.http.post(f"/uploads/{upload}/delete/").status_code == 204
+    assert bucket.names() == []
+    assert worker.stop() == 0
+    assert web.stop() == 0
+    for site in (web, worker):
+        assert "Traceback" not in site.log()
+        folders = {path.relative_to(site.folder).parts[0] for path in site.folder.rglob("*") if path.is_file()}
+        assert folders <= {"log", "secret_key", "static", "db.sqlite3", "db.sqlite3-wal", "db.sqlite3-shm"}

@@ -1,0 +1,306 @@
+"""Recordings in a bucket: stored, heard, decoded and deleted there, and nothing lost while it is away."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
+from django.core.files import File
+from django.test import AsyncClient, Client
+from django.urls import reverse
+from pytest_django.fixtures import Settings
+
+from tests import recordings as made
+from tests.s3 import KEYS, Bucket
+from uploads import bucket as buckets
+from uploads import contents, recordings, waveforms
+from uploads.contents import StorageAway
+from uploads.models import Upload
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Stored = Callable[..., Upload]
+ClientOf = Callable[[User], Client]
+CONTENT = made.tone(1.0).read_bytes()
+
+
+@pytest.fixture(autouse=True)
+def in_bucket(bucket: Bucket, storage: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    options = {"bucket_name": bucket.name, "endpoint_url": bucket.gate.url, "region_name": None}
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "default": {"BACKEND": "uploads.bucket.BucketStorage", "OPTIONS": options},
+    }
+
+
+@pytest.fixture
+def upload(stored: Stored) -> Upload:
+    return stored(made.tone(1.0), "Interview.wav")
+
+
+def copies(folder: Path) -> list[str]:
+    return [path.name for path in folder.glob("copy-*")]
+
+
+def address(upload: Upload) -> str:
+    return reverse("upload-audio", args=[upload.pk])
+
+
+def test_a_recording_is_stored_in_the_bucket_and_nowhere_else(
+    upload: Upload, bucket: Bucket, files: Callable[[], list[str]]
+) -> None:
+    assert bucket.names() == [f"uploads/{upload.pk.hex[:2]}/{upload.pk}"]
+    assert bucket.content(bucket.names()[0]) == CONTENT
+    assert files() == []
+
+
+def test_a_recording_of_several_parts_is_stored_whole(
+    bucket: Bucket, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = made.write_wav("twelve-mebibytes", made.np.zeros((6 * 1024**2, 1)), 16_000)
+    upload = stored(path)
+    assert upload.size > buckets.PARTS.multipart_threshold
+    assert bucket.content(bucket.names()[0]) == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "content", "content_range"),
+    [
+        ({}, 200, CONTENT, None),
+        ({"Range": "bytes=0-"}, 206, CONTENT, f"bytes 0-{len(CONTENT) - 1}/{len(CONTENT)}"),
+        ({"Range": "bytes=100-199"}, 206, CONTENT[100:200], f"bytes 100-199/{len(CONTENT)}"),
+        ({"Range": "bytes=-9"}, 206, CONTENT[-9:], f"bytes {len(CONTENT) - 9}-{len(CONTENT) - 1}/{len(CONTENT)}"),
+        ({"Range": f"bytes={len(CONTENT)}-"}, 416, b"", f"bytes */{len(CONTENT)}"),
+        ({"Range": "bytes=0-9", "If-Range": '"other"'}, 200, CONTENT, None),
+    ],
+)
+def test_it_is_heard_whole_and_in_parts(
+    upload: Upload,
+    alice: User,
+    client_of: ClientOf,
+    headers: dict[str, str],
+    status: int,
+    content: bytes,
+    content_range: str | None,
+) -> None:
+    response = client_of(alice).get(address(upload), headers=headers)
+    assert (response.status_code, response.content) == (status, content)
+    assert response.get("Content-Range") == content_range
+    assert response["ETag"] == f'"{upload.sha256}"'
+    assert response["Content-Security-Policy"] == "sandbox; default-src 'none'"
+
+
+def test_if_range_with_the_right_tag_gets_the_part(upload: Upload, alice: User, client_of: ClientOf) -> None:
+    headers = {"Range": "bytes=5-9", "If-Range": f'"{upload.sha256}"'}
+    response = client_of(alice).get(address(upload), headers=headers)
+    assert (response.status_code, response.content) == (206, CONTENT[5:10])
+
+
+def test_each_range_is_authorised(upload: Upload, charlie: User, bob: User, client_of: ClientOf) -> None:
+    assert client_of(bob).get(address(upload), headers={"Range": "bytes=0-9"}).status_code == 206
+    for headers in ({}, {"Range": "bytes=0-9"}, {"Range": "bytes=99999999-"}):
+        assert client_of(charlie).get(address(upload), headers=headers).status_code == 404
+        assert Client().get(address(upload), headers=headers).status_code == 302
+
+
+def test_what_is_missing_from_the_bucket_is_not_there(
+    upload: Upload, alice: User, client_of: ClientOf, bucket: Bucket
+) -> None:
+    bucket.client.delete_object(Bucket=bucket.name, Key=upload.file.name)
+    for method in ("get", "head"):
+        assert getattr(client_of(alice), method)(address(upload)).status_code == 404
+
+
+@pytest.fixture
+def large(upload: Upload, bucket: Bucket) -> bytes:
+    """The content of `upload`, made larger than several pieces."""
+    content = bytes(range(256)) * (5 * 1024**2 // 256) + b"the end"
+    bucket.client.put_object(Bucket=bucket.name, Key=upload.file.name, Body=content)
+    Upload.objects.filter(pk=upload.pk).update(size=len(content))
+    return content
+
+
+async def body(user: User, upload: Upload, **headers: str) -> list[bytes]:
+    client = AsyncClient()
+    await client.aforce_login(user)
+    response = await client.get(address(upload), headers=headers)
+    assert response.streaming
+    return [chunk async for chunk in response]
+
+
+@pytest.mark.parametrize(("asked", "start"), [("", 0), ("bytes=7-99999999", 7), ("bytes=-3000000", -3_000_000)])
+async def test_a_large_body_is_asked_of_the_bucket_piece_by_piece(
+    upload: Upload, large: bytes, alice: User, asked: str, start: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths = []
+    read_part = buckets.BucketStorage.read_part
+
+    def noted(storage: buckets.BucketStorage, name: str, start: int, stop: int) -> bytes:
+        lengths.append(stop - start)
+        return read_part(storage, name, start, stop)
+
+    monkeypatch.setattr(buckets.BucketStorage, "read_part", noted)
+    chunks = await body(alice, upload, **{"Range": asked} if asked else {})
+    assert b"".join(chunks) == large[start:]
+    assert max(map(len, chunks)) <= contents.CHUNK_BYTES
+    assert max(lengths) <= contents.PIECE_BYTES
+    assert sum(lengths) == len(large[start:])
+
+
+async def test_an_answer_of_the_bucket_that_breaks_off_is_asked_for_again(
+    upload: Upload, large: bytes, alice: User, bucket: Bucket
+) -> None:
+    bucket.gate.cut_after = 1024**2
+    assert b"".join(await body(alice, upload)) == large
+    assert bucket.gate.cut_after is None
+
+
+def test_download_keeps_its_name(upload: Upload, alice: User, client_of: ClientOf) -> None:
+    response = client_of(alice).get(f"{address(upload)}?download")
+    assert (response["Content-Disposition"], response.content) == ('attachment; filename="Interview.wav"', CONTENT)
+
+
+def test_head_asks_for_next_to_nothing(upload: Upload, alice: User, client_of: ClientOf) -> None:
+    response = client_of(alice).head(address(upload))
+    assert (response.status_code, response.content, response["Content-Length"]) == (200, b"", str(len(CONTENT)))
+
+
+def test_a_deleted_recording_is_gone_from_the_bucket(upload: Upload, bucket: Bucket) -> None:
+    recordings.delete(upload)
+    assert bucket.names() == []
+    assert not Upload.objects.exists()
+
+
+async def test_a_decoder_gets_a_copy_that_goes_away(upload: Upload, large: bytes, tmp_path: Path) -> None:
+    await upload.arefresh_from_db()
+    async with contents.local_path(upload, tmp_path) as path:
+        assert path.read_bytes() == large
+    assert copies(tmp_path) == []
+
+
+async def test_a_waveform_is_made_from_a_copy_that_goes_away(upload: Upload, files: Callable[[], list[str]]) -> None:
+    assert len(await waveforms.peaks_of(upload)) == 1_000
+    assert files() == []
+
+
+async def test_a_copy_that_is_no_longer_wanted_goes_away_at_once(
+    upload: Upload, large: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, read_part = [], buckets.BucketStorage.read_part
+    going, go_on = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def slow(storage: buckets.BucketStorage, *args: Any) -> bytes:
+        asked.append(args)
+        loop.call_soon_threadsafe(going.set)
+        asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result()
+        return read_part(storage, *args)
+
+    monkeypatch.setattr(buckets.BucketStorage, "read_part", slow)
+    fresh = await sync_to_async(Upload.objects.get)(pk=upload.pk)
+
+    async def copy() -> None:
+        async with contents.local_path(fresh, tmp_path):
+            raise AssertionError("it was cancelled before")
+
+    copying = asyncio.create_task(copy())
+    await going.wait()
+    assert copies(tmp_path) != []
+    copying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await copying
+    assert copies(tmp_path) == []
+    go_on.set()
+    assert len(asked) == 1
+
+
+async def test_a_disk_that_is_full_leaves_no_copy(
+    upload: Upload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = contents.tempfile.NamedTemporaryFile
+
+    def on_full_disk(**options: Any) -> Any:
+        file = named(**options)
+        with open("/dev/full", "wb") as device:
+            contents.os.dup2(device.fileno(), file.fileno())
+        return file
+
+    monkeypatch.setattr(contents.tempfile, "NamedTemporaryFile", on_full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        async with contents.local_path(upload, tmp_path):
+            raise AssertionError("there was no room")
+    assert copies(tmp_path) == []
+
+
+# While the bucket is away
+
+
+def test_an_upload_is_refused_with_a_sentence_and_can_be_sent_again(
+    alice: User, client_of: ClientOf, bucket: Bucket, files: Callable[[], list[str]]
+) -> None:
+    def send() -> Any:
+        with open(made.tone(1.0), "rb") as file:
+            return client_of(alice).post(
+                reverse("upload-create"), {"file": file}, headers={"Accept": "application/json"}
+            )
+
+    bucket.gate.shut()
+    refused = send()
+    assert (refused.status_code, refused.json()) == (503, {"error": recordings.STORAGE_AWAY})
+    assert (files(), Upload.objects.count()) == ([], 0)
+    bucket.gate.open()
+    assert send().status_code == 201
+    assert len(bucket.names()) == 1
+
+
+def test_a_player_is_told_to_come_again(upload: Upload, alice: User, client_of: ClientOf, bucket: Bucket) -> None:
+    bucket.gate.shut()
+    response = client_of(alice).get(address(upload), headers={"Range": "bytes=0-"})
+    assert (response.status_code, response["Retry-After"], response["Cache-Control"]) == (503, "10", "no-store")
+    assert bucket.name.encode() not in response.content
+    bucket.gate.open()
+    assert client_of(alice).get(address(upload), headers={"Range": "bytes=0-"}).status_code == 206
+
+
+def test_a_waveform_is_flat_and_not_kept(upload: Upload, alice: User, client_of: ClientOf, bucket: Bucket) -> None:
+    bucket.gate.shut()
+    response = client_of(alice).get(reverse("upload-waveform", args=[upload.pk]))
+    assert (response.status_code, response["Cache-Control"]) == (200, "no-store")
+
+
+def test_a_recording_can_be_deleted_and_what_stays_behind_is_logged(
+    upload: Upload, bucket: Bucket, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = upload.file.name
+    bucket.gate.shut()
+    recordings.delete(upload)
+    assert not Upload.objects.exists()
+    assert f"The file {name} has no recording any more and can't be removed" in caplog.text
+    assert bucket.names() == [name]
+
+
+def test_an_upload_whose_row_is_refused_leaves_nothing(
+    alice: User, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no rows today")
+
+    monkeypatch.setattr(Upload, "save", refuse)
+    with open(made.tone(1.0), "rb") as file, pytest.raises(RuntimeError):
+        recordings.store(alice, File(file), "a.wav")
+    assert bucket.names() == []
+
+
+def test_a_bucket_that_is_not_there_is_a_storage_that_is_away(
+    upload: Upload, bucket: Bucket, settings: Settings
+) -> None:
+    upload.file.storage.check()
+    options = {"bucket_name": "nobodys", "endpoint_url": bucket.gate.url, "region_name": None}
+    for ask in (buckets.BucketStorage(**options).check, lambda: buckets.BucketStorage(**options).read_part("a", 0, 1)):
+        with pytest.raises(StorageAway):
+            ask()

@@ -1,0 +1,132 @@
+"""What is in a recording's file, wherever it is stored: on this machine's disk, or in a bucket.
+
+The views read parts of it, decoders need it at a path. Nothing here holds more than a piece in memory.
+"""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from aiofile import async_open
+from django.core.files.storage import Storage
+
+from uploads.decoding import DecodingError
+from uploads.models import Upload
+from uploads.ranges import Range
+
+CHUNK_BYTES = 256 * 1024
+PIECE_BYTES = 2 * 1024**2  # asked of a bucket at a time: nobody who reads slowly keeps a connection to it
+MISSING = "The file of this recording is missing. Delete the recording, and upload it again if you still have it."
+
+Parameters = ParamSpec("Parameters")
+Value = TypeVar("Value")
+
+# Threads of its own: a bucket that is slow must not hold up what else a process does in threads.
+_executor = ThreadPoolExecutor(16, thread_name_prefix="storage")
+
+
+class StorageAway(Exception):
+    """The storage of the recordings can't be reached, or refuses. It may pass."""
+
+    def __init__(self) -> None:
+        super().__init__("The storage of the recordings can't be reached now.")
+
+
+class Content(Protocol):
+    """Reading raises `FileNotFoundError` where nothing is, and `StorageAway`."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    def read(self, part: Range) -> bytes:
+        """Return a part, which should be small."""
+
+    def chunks(self, part: Range) -> AsyncGenerator[bytes, None]:
+        """Yield a part of any size. Ends early where the file does."""
+
+
+@dataclass(frozen=True)
+class OnDisk:
+    path: Path
+
+    @property
+    def size(self) -> int:
+        return os.stat(self.path).st_size
+
+    def read(self, part: Range) -> bytes:
+        with open(self.path, "rb") as file:
+            file.seek(part.start)
+            return file.read(part.length)
+
+    async def chunks(self, part: Range) -> AsyncGenerator[bytes, None]:
+        async with async_open(self.path, "rb") as file:
+            file.seek(part.start)
+            left = part.length
+            while left:
+                chunk = await file.read(min(CHUNK_BYTES, left))
+                if not chunk:
+                    return  # the file was deleted and cut short; the client sees that something is missing
+                left -= len(chunk)
+                yield chunk
+
+
+@dataclass(frozen=True)
+class InBucket:
+    storage: Any  # a BucketStorage: its module, and all of boto3, are loaded only where there is a bucket
+    name: str
+    size: int
+
+    def read(self, part: Range) -> bytes:
+        content: bytes = self.storage.read_part(self.name, part.start, part.stop)
+        return content
+
+    async def chunks(self, part: Range) -> AsyncGenerator[bytes, None]:
+        for start in range(part.start, part.stop, PIECE_BYTES):
+            piece = await in_thread(self.read, Range(start, min(start + PIECE_BYTES, part.stop)))
+            for offset in range(0, len(piece), CHUNK_BYTES):
+                yield piece[offset : offset + CHUNK_BYTES]
+
+
+def content_of(upload: Upload) -> Content:
+    """Return what reads the file of a recording. Asks nobody yet whether it is there."""
+    storage: Storage = upload.file.storage
+    try:
+        return OnDisk(Path(upload.file.path))
+    except NotImplementedError:  # how a storage says that its files are not on this machine
+        return InBucket(storage, str(upload.file.name), upload.size)
+
+
+async def in_thread(
+    function: Callable[Parameters, Value], *args: Parameters.args, **kwargs: Parameters.kwargs
+) -> Value:
+    """Return what `function` does, in one of the threads for the storage."""
+    return await asyncio.get_running_loop().run_in_executor(_executor, lambda: function(*args, **kwargs))
+
+
+@asynccontextmanager
+async def local_path(upload: Upload, folder: Path) -> AsyncIterator[Path]:
+    """Give a path on this machine with a recording's file: its own, or that of a copy in `folder`, deleted after.
+
+    Raises `DecodingError` where there is no file, `StorageAway`, and `OSError` where the copy finds no room.
+    """
+    content = content_of(upload)
+    if isinstance(content, OnDisk):
+        yield content.path
+        return
+    # In the folder that is swept when a process was killed. Copied a piece at a time, so that it can be cancelled.
+    with tempfile.NamedTemporaryFile(dir=folder, prefix="copy-") as copy:
+        try:
+            async with aclosing(content.chunks(Range(0, content.size))) as chunks:
+                async for chunk in chunks:
+                    await in_thread(copy.write, chunk)
+        except FileNotFoundError as error:
+            raise DecodingError(MISSING) from error
+        await in_thread(copy.flush)
+        yield Path(copy.name)

@@ -1,0 +1,61 @@
+"""`manage.py sweep_files`: removes stored files that no recording has.
+
+They stay behind where a process was killed between file and row, or where the storage was away when a recording was
+deleted. Run it now and then; it may run at any time.
+"""
+
+import uuid
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from django.core.files.storage import Storage
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from uploads.contents import StorageAway
+from uploads.models import Upload
+
+ROOT = "uploads"
+AGE = timedelta(days=1)  # a younger file may be of an upload whose row is about to be written
+
+
+class Command(BaseCommand):
+    help = "Removes stored files, older than a day, that no recording has any more."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="only say which they are")
+
+    def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
+        storage: Storage = Upload._meta.get_field("file").storage
+        try:
+            for name in orphans(storage):
+                if not dry_run:
+                    storage.delete(name)
+                self.stdout.write(f"{'would remove' if dry_run else 'removed'} {name}")
+        except StorageAway as away:
+            raise CommandError(str(away)) from away
+
+
+def orphans(storage: Storage) -> Iterator[str]:
+    """Yield the names of old files without a row; one query a folder, of which there are 256."""
+    try:
+        folders, _ = storage.listdir(ROOT)
+    except FileNotFoundError:
+        return  # nothing was ever stored
+    for folder in sorted(folders):
+        _, names = storage.listdir(f"{ROOT}/{folder}")
+        ours = {name for name in names if is_id(name)}  # a stranger's file is not ours to delete
+        known = {str(pk) for pk in Upload.objects.filter(pk__in=ours).values_list("pk", flat=True)}
+        for name in sorted(ours - known):
+            path = f"{ROOT}/{folder}/{name}"
+            if timezone.now() - storage.get_modified_time(path) > AGE:
+                yield path
+
+
+def is_id(name: str) -> bool:
+    try:
+        return str(uuid.UUID(name)) == name
+    except ValueError:
+        return False
