@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.db import Error, InterfaceError, OperationalError
 
-from streaming import broadcast, events, jobs
+from streaming import broadcast, events, jobs, logs, metrics
 from streaming.audio import Spool, open_spool
 from streaming.database import in_thread
 from streaming.engines.base import Engine, EngineBusy, EngineError
@@ -44,6 +44,7 @@ async def insist(write: Callable[..., Value], *args: Any, **kwargs: Any) -> Valu
         try:
             return await in_thread(write)(*args, **kwargs)
         except (OperationalError, InterfaceError):
+            metrics.FAILURES.labels("database").inc()
             logger.exception("The database did not take a write; trying again")
             await asyncio.sleep(BEAT_SECONDS)
 
@@ -59,16 +60,24 @@ class Attempt:
         self._partials: dict[str, events.Event] = {}
         self._spool: Spool | None = None
         self._look = asyncio.Event()
+        self._outcome = "handed_back"  # of one that is cancelled
 
     async def run(self) -> None:
         """Transcribe to the end. Returns when the job has ended or is lost; is cancelled to give it back."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                beating = group.create_task(self._beat())
-                await self._transcribe()
-                beating.cancel()
-        except* jobs.LostClaim:
-            logger.info("Job %s is no longer ours (attempt %d)", self.job.pk, self.job.attempt)
+        with logs.about(self.job.pk, self.job.attempt):
+            if self.job.attempt == 1 and self.job.started_at is not None:  # of a later one nobody knows since when
+                waited = self.job.started_at - self.job.created_at
+                metrics.QUEUE_WAIT.labels(self.job.engine).observe(max(0.0, waited.total_seconds()))
+            try:
+                async with asyncio.TaskGroup() as group:
+                    beating = group.create_task(self._beat())
+                    await self._transcribe()
+                    beating.cancel()
+            except* jobs.LostClaim:
+                self._outcome = "lost"
+                logger.info("The job is no longer ours")
+            finally:
+                metrics.ATTEMPTS_ENDED.labels(self.job.engine, self._outcome).inc()
 
     def look(self) -> None:
         """Look at once whether the job is still ours, instead of at the next sign of life."""
@@ -91,25 +100,26 @@ class Attempt:
                     self.job.duration = spool.seconds
                     await insist(jobs.set_duration, self.job, spool.seconds)
         except EngineBusy as busy:
-            logger.info("Job %s waits: %s", self.job.pk, busy)
-            await insist(jobs.postpone, self.job.pk, self.job.attempt, str(busy))
+            logger.info("The job waits: %s", busy)
+            await self._postpone(str(busy))
         except StorageAway as away:
             # Another worker may reach it, and this one later: nothing is wrong with the job.
+            metrics.FAILURES.labels("storage").inc()
             logger.warning("The job waits: %s", away)
-            await insist(jobs.postpone, self.job.pk, self.job.attempt, f"{away} The job waits until it can.")
+            await self._postpone(f"{away} The job waits until it can.")
         except (EngineError, DecodingError) as error:
-            logger.warning("Job %s failed: %s", self.job.pk, error)
+            logger.warning("The job failed: %s", error)
             await self._finish(Status.FAILED, str(error), position=self.job.position)
         except OSError as error:
             # The spool could not be written or read: the disk is full or gone.
-            logger.exception("Job %s failed on the disk", self.job.pk)
+            logger.exception("The job failed on the disk")
             reason = f"The server could not keep the decoded sound on its disk: {error.strerror or error}."
             await self._finish(Status.FAILED, reason, position=self.job.position)
         except jobs.LostClaim:
             raise
         except Exception:
             # A fault of ours. The person learns that it is one; the log has the rest.
-            logger.exception("Job %s failed on an error of the program", self.job.pk)
+            logger.exception("The job failed on an error of the program")
             reason = (
                 "Something in the program went wrong. What was recognised is kept; trying again goes on from there."
             )
@@ -119,9 +129,15 @@ class Attempt:
 
     async def _hear(self, spool: Spool) -> None:
         request = await insist(jobs.remaining, self.job)
-        async with aclosing(hear(self._engine, spool, request)) as results:
-            async for result in results:
-                await self._take(result)
+
+        def heard() -> float | None:
+            has_all = spool.is_complete and spool.position >= spool.seconds
+            return None if has_all else spool.position - request.start_time
+
+        with metrics.stream(self.job.engine, heard):
+            async with aclosing(hear(self._engine, spool, request)) as results:
+                async for result in results:
+                    await self._take(result)
 
     async def _take(self, result: Result) -> None:
         self._advance()
@@ -157,13 +173,19 @@ class Attempt:
                     await in_thread(jobs.extend_lease)(self.job.pk, self.job.attempt, self.job.position)
                 except Error:
                     # It may be restarting. If it takes longer than the lease, the fence decides who goes on.
-                    logger.exception("Job %s: no sign of life could be given", self.job.pk)
+                    metrics.FAILURES.labels("database").inc()
+                    logger.exception("No sign of life could be given")
             self._send_status()
 
     async def _finish(self, status: Status, reason: str = "", **changes: Any) -> None:
         # Whatever is quoted there must not keep the job from its end.
         reason = storable(reason)[:REASON_CHARACTERS]
         await insist(jobs.finish, self.job.pk, self.job.attempt, status, reason, **changes)
+        self._outcome = str(status)
+
+    async def _postpone(self, reason: str) -> None:
+        await insist(jobs.postpone, self.job.pk, self.job.attempt, reason)
+        self._outcome = "postponed"
 
     def _advance(self) -> None:
         if self._spool is not None:
@@ -174,4 +196,5 @@ class Attempt:
 
     def _send(self, event: events.Event) -> None:
         job = self.job
+        metrics.EVENTS_PUBLISHED.inc()
         self._publish(broadcast.feed_group(job.pk), broadcast.envelope(job.pk, job.attempt, job.segment_count, event))

@@ -13,7 +13,7 @@ from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.db import transaction
 
-from streaming import events
+from streaming import events, metrics
 from streaming.models import Job
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ async def send(group: str, message: dict[str, Any]) -> bool:
             await get_channel_layer().group_send(group, message)
     except Exception as error:  # whatever the layer's client raises: the message is not worth a job
         logger.warning("The channel layer did not take a message for %s: %r", group, error)
+        metrics.FAILURES.labels("channel_layer").inc()
         return False
     return True
 

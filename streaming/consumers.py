@@ -16,7 +16,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.auth.models import User
 from django.db import Error
 
-from streaming import events, jobs, origins
+from streaming import events, jobs, metrics, origins
 from streaming.database import in_thread, shared
 from streaming.feed import Cursor
 from streaming.feeds import feeds
@@ -83,6 +83,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
             async with feeds().watch(job_id, after) as (feed, cursor, snapshot):
                 self._cursor = cursor
                 await self.send(text_data=snapshot)
+                metrics.EVENTS_SENT.inc()
                 loop = asyncio.get_running_loop()
                 authorise_at = loop.time() + AUTHORISE_SECONDS
                 while True:
@@ -99,10 +100,12 @@ class ViewerConsumer(AsyncWebsocketConsumer):
                         await self.send(text_data=await feed.resync(cursor, wanted))
                     for text in await feed.pending(cursor):
                         await self.send(text_data=text)
+                        metrics.EVENTS_SENT.inc()
         except OSError:
             pass  # the viewer has left (some servers say so to who sends); `disconnect` is about to be called
         except Exception:
             # The database is away, or a fault of ours. The browser comes again by itself, to this process or another.
+            metrics.FAILURES.labels("viewer").inc()
             logger.exception("A viewer of job %s is sent away", job_id)
             await self.close(1013)
 

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from channels.layers import get_channel_layer
 from django.db import Error
 
-from streaming import broadcast, queue
+from streaming import broadcast, metrics, queue
 from streaming.database import in_thread
 from streaming.feed import Cursor, Feed
 from streaming.models import Job, Status
@@ -42,9 +42,11 @@ class Feeds:
         async with lock:  # of two who join first, one makes the feed
             feed = self._feeds.get(job_id) or await self._open(job_id)
             cursor = feed.enter()
+        metrics.VIEWERS.inc()
         try:
             yield feed, cursor, await feed.resync(cursor, after)
         finally:
+            metrics.VIEWERS.dec()
             feed.leave(cursor)
             async with lock:
                 if not feed.has_viewers and self._feeds.get(job_id) is feed:

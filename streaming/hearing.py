@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from streaming import metrics
 from streaming.audio import Spool
 from streaming.engines.base import Engine, EngineBusy, EngineError, Request
 from streaming.pauses import pause_seconds
@@ -41,5 +42,6 @@ async def hear(engine: Engine, spool: Spool, request: Request) -> AsyncGenerator
             failures += 1
             if error.permanent or failures > MOST_FAILURES:
                 raise
+            metrics.FAILURES.labels("engine").inc()
             logger.warning("The engine goes on at %.1f s after a failure: %s", request.start_time, error)
             await asyncio.sleep(pause_seconds(failures - 1, FIRST_PAUSE_SECONDS))

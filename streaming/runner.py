@@ -13,7 +13,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import Error
 
-from streaming import broadcast, jobs, workers
+from streaming import broadcast, jobs, logs, workers
 from streaming.attempt import Attempt
 from streaming.database import in_thread
 from streaming.engines import engine_class
@@ -93,13 +93,15 @@ class Runner:
             engine = self._engines.get(job.engine) or engine_class(job.engine)()
         except (EngineError, ImportError) as error:
             # The site has lost an engine since the job was started.
-            logger.exception("Job %s: its engine cannot be had", job.pk)
+            with logs.about(job.pk, job.attempt):
+                logger.exception("The engine %s cannot be had", job.engine)
             with suppress(jobs.LostClaim):  # cancelled in this moment
                 await in_thread(jobs.finish)(job.pk, job.attempt, Status.FAILED, str(error))
             return
         self._engines[job.engine] = engine
         attempt = Attempt(job, engine, self._worker.folder, self._outbox.put)
-        logger.info("Job %s: attempt %d, engine %s", job.pk, job.attempt, job.engine)
+        with logs.about(job.pk, job.attempt):
+            logger.info("The job begins, engine %s", job.engine)
         task = asyncio.create_task(attempt.run(), name=f"job {job.pk}")
         self._tasks[task] = attempt
         self._attempts[job.pk] = attempt
@@ -111,7 +113,8 @@ class Runner:
             del self._attempts[attempt.job.pk]
         if not task.cancelled() and (error := task.exception()):
             # The database was not there to take the end of the job: its lease runs out, and it goes on.
-            logger.error("Job %s: the attempt broke off", attempt.job.pk, exc_info=error)
+            with logs.about(attempt.job.pk, attempt.job.attempt):
+                logger.error("The attempt broke off", exc_info=error)
         self._rung.set()
 
     async def _stop(self) -> None:
@@ -123,7 +126,8 @@ class Runner:
             try:
                 await in_thread(jobs.hand_back)(attempt.job.pk, attempt.job.attempt)
             except Error:
-                logger.exception("Job %s could not be handed back; its lease will run out", attempt.job.pk)
+                with logs.about(attempt.job.pk, attempt.job.attempt):
+                    logger.exception("The job could not be handed back; its lease will run out")
         for engine in self._engines.values():
             await engine.aclose()
 

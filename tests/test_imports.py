@@ -10,10 +10,10 @@ ROOT = Path(__file__).parent.parent
 
 # From the bottom up; a module may import from its own line and those before.
 LAYERS = [
-    {"transcripts", "pauses"},
+    {"transcripts", "pauses", "logs"},
     {"models"},
     {"events"},
-    {"audio", "broadcast", "database", "people", "origins", "outbox", "workers", "samples"},
+    {"audio", "broadcast", "database", "metrics", "people", "origins", "outbox", "workers", "samples"},
     {"engines"},
     {"queue", "exports", "hearing"},
     {"jobs"},

@@ -227,6 +227,34 @@ VARIABLES = (
         "a number from 1 to 3600",
         "After this long without a sign of life, a job is taken from its worker.",
     ),
+    Variable(
+        "TRANSCRIBE_LOG_FORMAT",
+        "line",
+        one_of("line", "json"),
+        "line or json",
+        "Whether the log is for people or for programs.",
+    ),
+    Variable(
+        "TRANSCRIBE_METRICS_TOKEN",
+        "",
+        text,
+        "any long random text",
+        "What Prometheus sends as bearer token to read /metrics. Empty: there is no such address.",
+    ),
+    Variable(
+        "TRANSCRIBE_METRICS_PORT",
+        "0",
+        whole(0, 65535),
+        "a number from 0 to 65535",
+        "Where a worker tells Prometheus how it does. 0: nowhere.",
+    ),
+    Variable(
+        "TRANSCRIBE_METRICS_HOST",
+        "127.0.0.1",
+        text,
+        "an address of this machine",
+        "On which address a worker does that. There is no token: keep it inside.",
+    ),
 )
 
 

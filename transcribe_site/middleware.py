@@ -1,6 +1,5 @@
-"""What every request passes: whether the process lives, the sign-in, and errors that a program can read."""
+"""What every request passes: the sign-in, and errors that a program can read."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.middleware import LoginRequiredMiddleware
@@ -8,8 +7,6 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.deprecation import MiddlewareMixin
 
 from uploads.answers import wants_json
-
-GetResponse = Callable[[HttpRequest], HttpResponse]
 
 CHARSETS = {"utf-8", "utf8", "us-ascii", "iso-8859-1"}
 SENTENCES = {
@@ -19,17 +16,6 @@ SENTENCES = {
     405: "This can't be done here in this way.",
     500: "Something in the program went wrong.",
 }
-
-
-def health(get_response: GetResponse) -> GetResponse:
-    """Answer /healthz as soon as the process answers at all: whatever the Host, without database or session."""
-
-    def answer(request: HttpRequest) -> HttpResponse:
-        if request.path == "/healthz":
-            return HttpResponse("ok\n", content_type="text/plain")
-        return get_response(request)
-
-    return answer
 
 
 class JsonErrorsMiddleware(MiddlewareMixin):

@@ -25,6 +25,9 @@ TRANSCRIBE_LEASE_SECONDS = ENV["TRANSCRIBE_LEASE_SECONDS"]
 TRANSCRIBE_ADMIN_PASSWORD = ENV["TRANSCRIBE_ADMIN_PASSWORD"]
 TRANSCRIBE_AWS_PACE = ENV["TRANSCRIBE_AWS_PACE"]
 TRANSCRIBE_AWS_MAX_STREAMS = ENV["TRANSCRIBE_AWS_MAX_STREAMS"]
+TRANSCRIBE_METRICS_TOKEN = ENV["TRANSCRIBE_METRICS_TOKEN"]
+TRANSCRIBE_METRICS_HOST = ENV["TRANSCRIBE_METRICS_HOST"]
+TRANSCRIBE_METRICS_PORT = ENV["TRANSCRIBE_METRICS_PORT"]
 AWS_REGION = ENV["AWS_REGION"]
 AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING = ENV["AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING"]
 AWS_CA_BUNDLE = ENV["AWS_CA_BUNDLE"]
@@ -89,7 +92,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
 ]
 MIDDLEWARE = [
-    "transcribe_site.middleware.health",
+    "transcribe_site.monitoring.monitoring",
     "django.middleware.security.SecurityMiddleware",
     "transcribe_site.static.StaticFilesMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -191,8 +194,18 @@ CONTENT_SECURITY_POLICY = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"job": {"()": "streaming.logs.JobFilter"}},
+    "formatters": {
+        "line": {"()": "streaming.logs.LineFormatter"},
+        "json": {"()": "streaming.logs.JsonFormatter"},
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": ENV["TRANSCRIBE_LOG_FORMAT"],
+            "filters": ["job"],
+        }
+    },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         "botocore": {"level": "WARNING"},

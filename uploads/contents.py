@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from aiofile import async_open
+from django.conf import settings
 from django.core.files.storage import Storage
 
 from uploads.decoding import DecodingError
@@ -101,6 +102,15 @@ def content_of(upload: Upload) -> Content:
         return OnDisk(Path(upload.file.path))
     except NotImplementedError:  # how a storage says that its files are not on this machine
         return InBucket(storage, str(upload.file.name), upload.size)
+
+
+def check() -> None:
+    """Ask whether a recording could be stored now. Raises `StorageAway` and `OSError`."""
+    with tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as file:
+        file.write(b"is there room?")  # where every upload begins, and a disk that is full ends it
+    storage: Any = Upload._meta.get_field("file").storage
+    if hasattr(storage, "check"):  # a BucketStorage; a disk needs no second question
+        storage.check()
 
 
 async def in_thread(

@@ -133,18 +133,23 @@ async def body(user: User, upload: Upload, **headers: str) -> list[bytes]:
     return [chunk async for chunk in response]
 
 
-@pytest.mark.parametrize(("asked", "start"), [("", 0), ("bytes=7-99999999", 7), ("bytes=-3000000", -3_000_000)])
-async def test_a_large_body_is_asked_of_the_bucket_piece_by_piece(
-    upload: Upload, large: bytes, alice: User, asked: str, start: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lengths = []
-    read_part = buckets.BucketStorage.read_part
+@pytest.fixture
+def lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How much was asked of the bucket, each time."""
+    asked, read_part = [], buckets.BucketStorage.read_part
 
     def noted(storage: buckets.BucketStorage, name: str, start: int, stop: int) -> bytes:
-        lengths.append(stop - start)
+        asked.append(stop - start)
         return read_part(storage, name, start, stop)
 
     monkeypatch.setattr(buckets.BucketStorage, "read_part", noted)
+    return asked
+
+
+@pytest.mark.parametrize(("asked", "start"), [("", 0), ("bytes=7-99999999", 7), ("bytes=-3000000", -3_000_000)])
+async def test_a_large_body_is_asked_of_the_bucket_piece_by_piece(
+    upload: Upload, large: bytes, alice: User, asked: str, start: int, lengths: list[int]
+) -> None:
     chunks = await body(alice, upload, **{"Range": asked} if asked else {})
     assert b"".join(chunks) == large[start:]
     assert max(map(len, chunks)) <= contents.CHUNK_BYTES
@@ -165,9 +170,10 @@ def test_download_keeps_its_name(upload: Upload, alice: User, client_of: ClientO
     assert (response["Content-Disposition"], response.content) == ('attachment; filename="Interview.wav"', CONTENT)
 
 
-def test_head_asks_for_next_to_nothing(upload: Upload, alice: User, client_of: ClientOf) -> None:
+def test_head_asks_for_next_to_nothing(upload: Upload, alice: User, client_of: ClientOf, lengths: list[int]) -> None:
     response = client_of(alice).head(address(upload))
     assert (response.status_code, response.content, response["Content-Length"]) == (200, b"", str(len(CONTENT)))
+    assert lengths == [1]
 
 
 def test_a_deleted_recording_is_gone_from_the_bucket(upload: Upload, bucket: Bucket) -> None:

@@ -2,11 +2,15 @@
 
 import asyncio
 import signal
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from prometheus_client import start_http_server
 
+from streaming import metrics
 from streaming.database import refuse_unmigrated
 from streaming.runner import Runner
 
@@ -16,7 +20,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         refuse_unmigrated()
-        asyncio.run(self.run())
+        with measured():
+            asyncio.run(self.run())
 
     async def run(self) -> None:
         running = asyncio.create_task(Runner().run())
@@ -24,3 +29,22 @@ class Command(BaseCommand):
             asyncio.get_running_loop().add_signal_handler(number, running.cancel)
         with suppress(asyncio.CancelledError):
             await running
+
+
+@contextmanager
+def measured() -> Iterator[None]:
+    """Tell Prometheus how this process does, where TRANSCRIBE_METRICS_PORT is set: a worker has no other address."""
+    host, port = settings.TRANSCRIBE_METRICS_HOST, settings.TRANSCRIBE_METRICS_PORT
+    if not port:
+        yield
+        return
+    try:
+        server, thread = start_http_server(port, host, metrics.PROCESS)
+    except OSError as error:
+        raise CommandError(f"The metrics can't be served on {host}:{port}: {error.strerror}.") from error
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,76 @@
+"""Lines of the log: each that is about a job says so, and none says what was said in it.
+
+`about` marks what happens inside it, in tasks and threads too; the settings put the filter and one of the formatters on
+the handler.
+"""
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+_job: ContextVar[tuple[UUID, int] | None] = ContextVar("job", default=None)
+
+# What PostgreSQL adds to an error is the row that it is about: a transcript's words, a session's key.
+DETAIL = re.compile(r"\bDETAIL: .*?(?=\n\n|\Z)", re.DOTALL)
+
+
+@contextmanager
+def about(job_id: UUID, attempt: int) -> Iterator[None]:
+    """Have the lines that are logged inside name a job, and which attempt at it."""
+    token = _job.set((job_id, attempt))
+    try:
+        yield
+    finally:
+        _job.reset(token)
+
+
+class JobFilter(logging.Filter):
+    """Gives each record `job` (a text) and `attempt` (a number), or None, and both as words in `about`."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        job_id, attempt = _job.get() or (None, None)
+        record.job = None if job_id is None else str(job_id)
+        record.attempt = attempt
+        record.about = "" if job_id is None else f" [job {job_id} attempt {attempt}]"
+        return True
+
+
+class LineFormatter(logging.Formatter):
+    """A line for people; a traceback has lines of its own."""
+
+    def __init__(self) -> None:
+        super().__init__("{asctime} {levelname} {name}{about}: {message}", style="{")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return withheld(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:
+        return withheld(super().formatException(ei))
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message; job, attempt and error where there are such."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": withheld(record.getMessage()),
+        }
+        if getattr(record, "job", None) is not None:
+            line |= {"job": record.job, "attempt": record.attempt}  # type: ignore[attr-defined]
+        if record.exc_info:
+            line["error"] = withheld(self.formatException(record.exc_info))
+        return json.dumps(line, ensure_ascii=False)
+
+
+def withheld(text: str) -> str:
+    """Return a text without the rows that a database quotes in it."""
+    return DETAIL.sub("DETAIL: (withheld)", text)

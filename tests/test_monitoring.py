@@ -1,0 +1,196 @@
+"""/readyz and /metrics: what a load balancer and Prometheus are told, and what nobody else is."""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+from pytest_django.fixtures import Settings
+
+from streaming import metrics
+from streaming.models import Status
+from tests import recordings as made
+from tests.s3 import Bucket, Gate
+from tests.site import Site, free_port, wait_until
+from tests.streaming.factories import make_job, make_upload
+from tests.visitor import Visitor, rows
+from transcribe_site import monitoring
+
+TOKEN = "a long random text"
+
+
+def readiness(site: Site) -> tuple[int, str]:
+    answer = httpx.get(f"{site.url}/readyz", headers={"Host": "of.a.load.balancer"}, timeout=10)
+    return answer.status_code, answer.text
+
+
+def becomes(site: Site, wanted: tuple[int, str]) -> None:
+    wait_until(lambda: readiness(site) == wanted, 20, f"{wanted}")
+
+
+def test_each_part_that_goes_away_is_named_until_it_comes_back(
+    new_site: Callable[..., Site], redis_url: str, bucket: Bucket
+) -> None:
+    redis = Gate(int(redis_url.rsplit(":", 1)[1].split("/")[0]))
+    site = new_site(
+        REDIS_URL=redis_url.replace(redis_url.split("/")[2], f"127.0.0.1:{redis.port}"),
+        TRANSCRIBE_RUN_JOBS="0",
+        **bucket.environment,
+    )
+    site.start()
+    assert readiness(site) == (200, "ok\n")
+    for part, gate in (("channel layer", redis), ("storage", bucket.gate)):
+        gate.shut()
+        becomes(site, (503, f"{part}: does not answer\n"))
+        assert httpx.get(f"{site.url}/healthz").text == "ok\n"
+        gate.open()
+        becomes(site, (200, "ok\n"))
+    database, aside = site.folder / "db.sqlite3", site.folder / "aside.sqlite3"
+    database.rename(aside)
+    becomes(site, (503, "database: does not answer\n"))
+    bucket.gate.shut()
+    becomes(site, (503, "database: does not answer\nstorage: does not answer\n"))
+    database.unlink(missing_ok=True)
+    aside.rename(database)
+    bucket.gate.open()
+    becomes(site, (200, "ok\n"))
+    lines = [line for line in site.log().splitlines() if "The storage" in line]
+    assert len([line for line in lines if "answers again" in line]) == 2, "each change once, however often it is asked"
+    assert bucket.environment["AWS_SECRET_ACCESS_KEY"] not in site.log()
+    redis.shut()
+
+
+def test_a_disk_that_takes_nothing_is_a_storage_that_does_not_answer(site: Site) -> None:
+    assert readiness(site) == (200, "ok\n")
+    (site.folder / "incoming").rename(site.folder / "elsewhere")
+    becomes(site, (503, "storage: does not answer\n"))
+
+
+def test_a_part_that_hangs_is_given_up_on_and_asked_once() -> None:
+    asked, answer = [], threading.Event()
+
+    def hang() -> None:
+        asked.append(1)
+        answer.wait()
+
+    part = monitoring.Part("clock", hang)
+    began = time.monotonic()
+    assert [part.is_ok(time.monotonic() + 0.05) for _ in range(3)] == [False, False, False]
+    assert time.monotonic() - began < monitoring.PART_SECONDS
+    assert len(asked) == 1
+    answer.set()
+    assert part.is_ok(time.monotonic() + 5)
+
+
+def test_an_answer_is_kept_for_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    part = monitoring.Part("clock", lambda: asked.append(1))
+    assert [part.is_ok(time.monotonic() + 5) for _ in range(5)] == [True] * 5
+    assert len(asked) == 1
+    monkeypatch.setattr(monitoring, "KEEP_SECONDS", 0.0)
+    assert part.is_ok(time.monotonic() + 5)
+    assert len(asked) == 2
+
+
+# Metrics
+
+
+def values(text: str) -> dict[str, float]:
+    """Return the samples of an exposition by their name with labels."""
+    lines = [line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#")]
+    return {name: float(value) for name, value in lines}
+
+
+def test_there_are_no_metrics_without_a_token_and_no_others_get_them(settings: Settings) -> None:
+    assert Client().get("/metrics", headers={"Accept": "application/json"}).status_code == 404
+    settings.TRANSCRIBE_METRICS_TOKEN = TOKEN
+    for given in ({}, {"Authorization": "Bearer other"}, {"Authorization": f"Basic {TOKEN}"}, {"Authorization": "ä"}):
+        answer = Client().get("/metrics", headers=given)
+        assert (answer.status_code, answer.content) == (401, b"")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("count", [1, 30])
+def test_the_queue_costs_one_query(
+    alice: User, settings: Settings, django_assert_num_queries: DjangoAssertNumQueries, count: int
+) -> None:
+    settings.TRANSCRIBE_METRICS_TOKEN = TOKEN
+    upload, now = make_upload(alice), timezone.now()
+    for _ in range(count):
+        make_job(upload, Status.QUEUED, created_at=now - timedelta(seconds=100))
+        make_job(upload, Status.RUNNING)
+        make_job(upload, Status.COMPLETED, created_at=now - timedelta(seconds=1000))
+    make_job(upload, Status.RUNNING, lease_expires_at=now - timedelta(seconds=1))
+    with django_assert_num_queries(1):
+        answer = Client().get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+    found = values(answer.content.decode())
+    assert found['transcribe_jobs{status="queued"}'] == count
+    assert found['transcribe_jobs{status="running"}'] == count + 1
+    assert found["transcribe_jobs_stalled"] == 1
+    assert 100 <= found["transcribe_queue_oldest_seconds"] < 160
+    assert found["transcribe_database_up"] == 1
+
+
+def test_a_database_that_is_away_leaves_the_rest(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> Any:
+        raise metrics.Error
+
+    monkeypatch.setattr(metrics, "queue", away)
+    found = values(metrics.of_site().decode())
+    assert found["transcribe_database_up"] == 0
+    assert "transcribe_jobs_stalled" not in found
+    assert found["process_open_fds"] > 0
+
+
+def test_a_stream_lags_by_what_it_has_not_heard_and_not_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(metrics.time, "monotonic", lambda: now)
+    slow = metrics.Stream("scripted", lambda: 4.0)
+    done = metrics.Stream("scripted", lambda: None)
+    quick = metrics.Stream("scripted", lambda: 60.0)
+    now = 110.0
+    assert [stream.lag for stream in (slow, done, quick)] == [6.0, 0.0, 0.0]
+
+
+def test_web_and_worker_tell_what_they_did(new_site: Callable[..., Site], redis_url: str) -> None:
+    web = new_site(REDIS_URL=redis_url, TRANSCRIBE_RUN_JOBS="0", TRANSCRIBE_METRICS_TOKEN=TOKEN)
+    web.start()
+    port = free_port()
+    worker = new_site(REDIS_URL=redis_url, TRANSCRIBE_DATA_DIR=str(web.folder), TRANSCRIBE_METRICS_PORT=str(port))
+    worker.start_worker()
+
+    def of_worker() -> dict[str, float]:
+        return values(httpx.get(f"http://127.0.0.1:{port}/metrics").text)
+
+    def of_web() -> dict[str, float]:
+        return values(httpx.get(f"{web.url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).text)
+
+    with Visitor(web) as visitor:
+        job = visitor.start(visitor.upload(made.speech("beckett")))
+        with visitor.watch(job):
+            wait_until(lambda: of_web()["transcribe_viewers"] == 1, 20, "a viewer")
+            done = 'transcribe_attempts_ended_total{engine="local",outcome="completed"}'
+            wait_until(lambda: of_worker().get(done) == 1, 90, "the end of the job")
+        wait_until(lambda: of_web()["transcribe_viewers"] == 0, 20, "no viewer")
+    there, here = of_worker(), of_web()
+    assert there['transcribe_queue_wait_seconds_count{engine="local"}'] == 1
+    assert there['transcribe_queue_wait_seconds_sum{engine="local"}'] < 60
+    assert there["transcribe_events_published_total"] >= 3
+    assert here["transcribe_events_sent_total"] >= 3
+    assert here['transcribe_jobs{status="running"}'] == 0
+    assert {name: value for name, value in there.items() if name.startswith("transcribe_failures") and value} == {}
+    assert "transcribe_jobs_stalled" not in there, "what all have in common is told once"
+    busy = new_site(REDIS_URL=redis_url, TRANSCRIBE_DATA_DIR=str(web.folder), TRANSCRIBE_METRICS_PORT=str(port))
+    busy.start_worker()
+    wait_until(lambda: busy.process is not None and busy.process.poll() is not None, 60, "the end of the second")
+    assert busy.stop() == 1
+    assert f"The metrics can't be served on 127.0.0.1:{port}" in busy.log()
+    assert worker.stop() == 0
+    assert [name for (name,) in rows(web, "select status from streaming_job")] == ["completed"]
