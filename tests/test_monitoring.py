@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,6 +23,7 @@ from tests.site import Site, free_port, wait_until
 from tests.streaming.factories import make_job, make_upload
 from tests.visitor import Visitor, rows
 from transcribe_site import monitoring
+from uploads import contents
 
 TOKEN = "a long random text"
 
@@ -87,6 +89,15 @@ def test_a_part_that_hangs_is_given_up_on_and_asked_once() -> None:
     assert len(asked) == 1
     answer.set()
     assert part.is_ok(time.monotonic() + 5)
+    assert len(asked) == 1, "nor later, by all who asked in vain"
+
+
+def test_a_disk_that_is_full_is_noticed(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path
+    contents.check()
+    monkeypatch.setattr(contents.tempfile, "TemporaryFile", lambda **_: open("/dev/full", "wb"))
+    with pytest.raises(OSError, match="No space left"):
+        contents.check()
 
 
 def test_an_answer_is_kept_for_a_second(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,6 +146,13 @@ VARIABLES = (
         "a folder that can be written",
         "Database, recordings, secret key and the spools of running jobs.",
     ),
+    Variable(
+        "TRANSCRIBE_STATIC_DIR",
+        "",
+        text,
+        "a folder",
+        "Where `manage.py collectstatic` puts the files of the pages. Empty: in the data folder.",
+    ),
     Variable("TRANSCRIBE_RUN_JOBS", "1", flag, "0 or 1", "Whether `manage.py serve` runs jobs too."),
     Variable(
         "TRANSCRIBE_MAX_JOBS", "2", whole(1, 1000), "a number from 1 to 1000", "How many jobs one process runs at once."

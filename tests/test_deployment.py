@@ -1,0 +1,129 @@
+"""What is deployed is what is run by hand: the files and docs/operations.md agree with the code."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import get_commands
+
+from transcribe_site import environment, settings
+from transcribe_site.management.commands.serve import FORM_BYTES
+
+ROOT = Path(__file__).parent.parent
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+OURS = ("migrate", "web", "worker")
+KNOWN = {variable.name for variable in environment.VARIABLES}
+CREDENTIALS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}  # read by AWS's own chain
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    return found
+
+
+def instructions(name: str) -> list[str]:
+    """Return what follows each instruction of this name in the Dockerfile."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    return [line.partition(" ")[2].strip() for line in text.splitlines() if line.startswith(f"{name} ")]
+
+
+def test_the_services_are_those_of_many_machines(services: dict[str, Any]) -> None:
+    assert set(services) == {"migrate", "web", "worker", "proxy", "redis", "postgres"}
+    assert {name: services[name].get("deploy", {}).get("replicas", 1) for name in services} == {
+        "migrate": 1, "web": 2, "worker": 2, "proxy": 1, "redis": 1, "postgres": 1
+    }  # fmt: skip
+    for name, service in services.items():
+        is_watched = "healthcheck" in service or name == "web"  # which has the image's
+        assert is_watched, name
+        assert ("ports" in service) == (name == "proxy"), "nothing else is reached from outside"
+
+
+def test_the_services_run_the_commands_that_are_run_by_hand(services: dict[str, Any]) -> None:
+    by_hand = set(re.findall(r"^(?:[A-Z_]+=\S+ )*\.venv/bin/(python manage\.py .+)$", OPERATIONS, re.MULTILINE))
+    commands = {name: services[name]["command"] for name in OURS}
+    assert commands.pop("migrate") == ["sh", "-c", "python manage.py migrate && python manage.py ensure_admin"]
+    run = {"python manage.py migrate", "python manage.py ensure_admin"} | {shlex.join(c) for c in commands.values()}
+    at_build = {"python manage.py collectstatic --noinput"}
+    assert run == {"python manage.py " + name for name in ("migrate", "ensure_admin", "serve", "run_jobs")}
+    assert by_hand == run | at_build
+    assert "python manage.py collectstatic --noinput" in " ".join(instructions("RUN"))
+
+
+def test_each_command_and_variable_of_the_operations_exists() -> None:
+    commands = set(re.findall(r"manage\.py ([a-z_]+)", OPERATIONS))
+    assert commands >= {"serve", "run_jobs", "migrate", "sweep_files"}
+    assert commands <= set(get_commands())
+    written = set(re.findall(r"\b(?:TRANSCRIBE|AWS)_[A-Z0-9_]+[A-Z0-9]", OPERATIONS))
+    assert written <= KNOWN | CREDENTIALS
+
+
+def test_each_variable_is_one_that_the_site_knows(services: dict[str, Any]) -> None:
+    for name in OURS:
+        assert set(services[name]["environment"]) <= KNOWN | CREDENTIALS, name
+    image = {pair.split("=", 1)[0] for line in instructions("ENV") for pair in line.split()}
+    assert {name for name in image if not name.startswith(("PYTHON", "PIP_"))} <= KNOWN
+    values = {key: str(value) for key, value in services["worker"]["environment"].items() if value and "$" not in value}
+    environment.read(values)  # which raises for what is not allowed
+
+
+def test_there_are_no_secrets_and_no_start_without_them(services: dict[str, Any]) -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    for name in ("SECRET_KEY", "POSTGRES_PASSWORD"):
+        uses = re.findall(rf"\${{{name}[^}}]*}}", text)
+        assert uses
+        assert all(use.startswith(f"${{{name}:?") for use in uses), "it fails, with a sentence, where there is none"
+    for name in OURS:
+        for variable, value in services[name]["environment"].items():
+            if variable in CREDENTIALS | {"TRANSCRIBE_ADMIN_PASSWORD", "TRANSCRIBE_METRICS_TOKEN"}:
+                assert value is None, f"{variable} is handed on, and not made up"
+
+
+def test_all_of_ours_share_database_redis_and_files(services: dict[str, Any]) -> None:
+    for variable in ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "TRANSCRIBE_S3_BUCKET", "AWS_ENDPOINT_URL_S3"):
+        assert len({services[name]["environment"][variable] for name in OURS}) == 1
+    assert all(services[name]["volumes"] == ["data:/data"] for name in OURS)
+    assert all(services[name]["environment"]["TRANSCRIBE_RUN_JOBS"] == "0" for name in OURS)
+    for name in ("web", "worker"):
+        assert services[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+
+
+def test_images_are_pinned(services: dict[str, Any]) -> None:
+    images = [*instructions("FROM"), *(service["image"] for service in services.values() if "image" in service)]
+    assert len(images) == 4
+    for image in images:
+        assert re.search(r":\d+\.\d+", image), image
+
+
+def test_the_image_copies_what_is_there_and_what_is_needed() -> None:
+    sources = [source for line in instructions("COPY") for source in line.split()[:-1]]
+    assert [source for source in sources if not (ROOT / source).exists()] == []
+    assert {"transcribe_site", "uploads", "streaming", "templates", "static", "manage.py"} <= set(sources)
+    assert not {"tests", ".", "requirements-dev.txt"} & set(sources)
+    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert let_in == set(sources)
+    assert "requirements-dev" not in (ROOT / "Dockerfile").read_text()
+
+
+def test_the_image_is_not_root_when_it_runs() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    (user,) = instructions("USER")
+    assert user not in {"root", "0"}
+    assert f" {user}" in " ".join(line for line in instructions("RUN") if "useradd" in line)
+    last_run = max(number for number, line in enumerate(lines) if line.startswith("RUN "))
+    assert lines.index(f"USER {user}") > last_run
+    assert instructions("CMD") == ['["python", "manage.py", "serve"]']
+    (health,) = instructions("HEALTHCHECK")
+    assert "http://127.0.0.1:8000/healthz" in health
+
+
+def test_the_proxy_takes_what_the_site_takes_and_sends_it_to_the_site(services: dict[str, Any]) -> None:
+    text = (ROOT / "deploy" / "Caddyfile").read_text()
+    (most,) = re.findall(r"max_size (\d+)MiB", text)
+    assert int(most) * 1024**2 == settings.MAX_REQUEST_BYTES + FORM_BYTES
+    assert re.search(r"dynamic a web 8000\b", text)
+    assert re.search(r"@inside path /metrics /readyz\n\s+respond @inside 404", text)
+    assert "./deploy/Caddyfile:/etc/caddy/Caddyfile:ro" in services["proxy"]["volumes"]
