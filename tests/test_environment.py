@@ -42,6 +42,12 @@ def test_a_bad_value_stops_the_start_with_name_value_and_what_is_allowed(name: s
     assert allowed in str(stopped.value)
 
 
+def test_a_bad_address_is_shown_without_its_password() -> None:
+    with pytest.raises(ImproperlyConfigured) as stopped:
+        environment.read({"DATABASE_URL": "mysql://transcribe:wonderland@localhost/x"})
+    assert str(stopped.value).startswith("DATABASE_URL='mysql://…@localhost/x': allowed is ")
+
+
 def test_a_misspelt_setting_stops_the_start() -> None:
     with pytest.raises(ImproperlyConfigured, match="TRANSCRIBE_MAX_JOB='3': there is no such setting") as stopped:
         environment.read({"TRANSCRIBE_MAX_JOB": "3"})

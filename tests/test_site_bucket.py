@@ -1,5 +1,6 @@
 """Two processes that share database, Redis and bucket, and no folder: as on two machines."""
 
+import json
 from collections.abc import Callable
 
 from tests import recordings
@@ -19,7 +20,7 @@ def test_web_and_worker_with_folders_of_their_own_do_a_recording_together(
         **bucket.environment,
     }
     web.environment |= shared | {"TRANSCRIBE_RUN_JOBS": "0"}
-    worker = new_site(**shared)
+    worker = new_site(**shared, TRANSCRIBE_LOG_FORMAT="json")
     web.start()
     worker.start_worker()
     content = recordings.speech("beckett").read_bytes()
@@ -38,6 +39,10 @@ def test_web_and_worker_with_folders_of_their_own_do_a_recording_together(
     assert bucket.names() == []
     assert worker.stop() == 0
     assert web.stop() == 0
+    lines = [json.loads(line) for line in worker.log().splitlines()]
+    begun = {"message": "The job begins, engine local", "job": job, "attempt": 1}
+    assert [line for line in lines if line | begun == line] != []
+    assert bucket.environment["AWS_SECRET_ACCESS_KEY"] not in web.log() + worker.log()
     for site in (web, worker):
         assert "Traceback" not in site.log()
         folders = {path.relative_to(site.folder).parts[0] for path in site.folder.rglob("*") if path.is_file()}

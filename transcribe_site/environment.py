@@ -5,6 +5,7 @@ name, the value, and what is allowed. The table in the README and `.env.example`
 defaults, and a test compares them.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 PREFIX = "TRANSCRIBE_"
+PASSWORD = re.compile(r"//[^/@]*@")  # and the name before it, in an address
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 
 
@@ -282,5 +284,6 @@ def read(environ: Mapping[str, str]) -> dict[str, Any]:
         try:
             values[variable.name] = variable.parse(given)
         except ValueError:
-            raise ImproperlyConfigured(f"{variable.name}={given!r}: allowed is {variable.allowed}.") from None
+            shown = PASSWORD.sub("//…@", given)  # it goes into logs
+            raise ImproperlyConfigured(f"{variable.name}={shown!r}: allowed is {variable.allowed}.") from None
     return values

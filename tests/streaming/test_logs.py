@@ -55,7 +55,8 @@ async def test_every_line_about_a_job_has_its_id_and_attempt(
     spoken: Spoken, running: Running, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     transcribe = ScriptedEngine.transcribe
-    failures = [EngineError("The line was cut.", permanent=False), EngineError("No more.", permanent=True)]
+    cut, end = EngineError("The line was cut.", permanent=False), EngineError("No more.", permanent=True)
+    failures = [cut, end, cut]
 
     async def failing(*given: Any) -> Any:
         if failures:
@@ -75,6 +76,7 @@ async def test_every_line_about_a_job_has_its_id_and_attempt(
         ("The engine goes on at 0.0 s after a failure: The line was cut.", str(job.pk), 1),
         ("The job failed: No more.", str(job.pk), 1),
         ("The job begins, engine scripted", str(job.pk), 2),
+        ("The engine goes on at 0.0 s after a failure: The line was cut.", str(job.pk), 2),
     ]
     assert [line for line in lines(log) if str(job.pk) in line["message"]] == [], "said once"
 
