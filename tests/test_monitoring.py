@@ -95,7 +95,7 @@ def test_a_part_that_hangs_is_given_up_on_and_asked_once() -> None:
 def test_a_disk_that_is_full_is_noticed(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.FILE_UPLOAD_TEMP_DIR = tmp_path
     contents.check()
-    monkeypatch.setattr(contents.tempfile, "TemporaryFile", lambda **_: open("/dev/full", "wb"))
+    monkeypatch.setattr(contents.tempfile, "TemporaryFile", lambda **_: open("/dev/full", "wb"))  # noqa: SIM115 `check` closes it
     with pytest.raises(OSError, match="No space left"):
         contents.check()
 

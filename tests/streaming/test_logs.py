@@ -98,7 +98,7 @@ async def test_no_line_has_the_words_of_a_transcript(
     monkeypatch.setattr(jobs, "store_final", refusing)
     job, _ = await sync_to_async(jobs.start)(await sync_to_async(spoken)(6))
     async with running():
-        await ended(job, Status.COMPLETED)
+        await ended(job, Status.FAILED)
     text = log.getvalue()
     assert refused
     assert "DETAIL: (withheld)" in text
