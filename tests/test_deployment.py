@@ -70,6 +70,14 @@ def test_each_variable_is_one_that_the_site_knows(services: dict[str, Any]) -> N
     environment.read(values)  # which raises for what is not allowed
 
 
+def test_each_variable_can_be_set_from_outside(services: dict[str, Any]) -> None:
+    image = {pair.split("=", 1)[0] for line in instructions("ENV") for pair in line.split()}
+    never = {"DEBUG"}  # not on a public address
+    paths = {"AWS_CA_BUNDLE"}  # of a file that would have to be in the image
+    of_workers = {"TRANSCRIBE_METRICS_HOST", "TRANSCRIBE_METRICS_PORT"}
+    assert set(services["web"]["environment"]) >= KNOWN - image - never - paths - of_workers
+
+
 def test_there_are_no_secrets_and_no_start_without_them(services: dict[str, Any]) -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     for name in ("SECRET_KEY", "POSTGRES_PASSWORD"):
