@@ -1,7 +1,10 @@
 """Pure values: what an engine yields. Times are seconds from the start of the recording."""
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
+
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,11 @@ class Result:
     stable: int = 0
     is_provisional: bool = False
     resume_time: float | None = None
+
+
+def storable(text: str) -> str:
+    """Return a text as every database takes it: PostgreSQL knows no NUL, and none knows half a character."""
+    return UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def spread_words(text: str, start_time: float, end_time: float) -> tuple[Word, ...]:
