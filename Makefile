@@ -16,10 +16,11 @@ run: $(VENV)/installed  ## Serve the site on http://127.0.0.1:8000 (HOST, PORT)
 demo-aws: $(VENV)/installed-dev  ## Try Amazon Transcribe without AWS: a stand-in that hears with the local recogniser
 	@exec $(BIN)/python -m tests.standin.demo
 
-test: $(VENV)/installed-dev  ## Run the whole suite, browser tests included
+test: $(VENV)/installed-dev  ## Run the whole suite, browser tests included, and what touches the database on PostgreSQL too
 	@sh tests/need_chromium.sh
 	@sh tests/need_redis.sh $(VENV)
 	$(BIN)/pytest -n logical --dist worksteal
+	TEST_DATABASE=postgres $(BIN)/pytest -n logical --dist worksteal
 
 check: $(VENV)/installed-dev  ## Lint, format and types
 	$(BIN)/ruff check

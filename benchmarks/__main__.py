@@ -15,9 +15,15 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "transcribe_site.settings")
 django.setup()  # before what is measured is imported
 
-from benchmarks import aws, first_words, hour  # noqa: E402
+from benchmarks import aws, claims, first_words, history, hour  # noqa: E402
 
-BENCHMARKS = {"first_words": first_words.run, "aws": aws.run, "hour": hour.run}
+BENCHMARKS = {
+    "first_words": first_words.run,
+    "aws": aws.run,
+    "claims": claims.run,
+    "history": history.run,
+    "hour": hour.run,
+}
 
 
 def main() -> None:

@@ -6,8 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.postgres import Postgres
 from tests.site import Site
 from tests.visitor import Visitor, events
+
+
+@contextmanager
+def database() -> Iterator[str]:
+    """The address of a database on a PostgreSQL that keeps what it is given, as one in use does."""
+    with Postgres(is_durable=True) as postgres:
+        yield postgres.create_database("bench")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import Error, InterfaceError, OperationalError
+from django.db import Error, InterfaceError, InternalError, OperationalError
 
 from streaming import broadcast, events, jobs, logs, metrics
 from streaming.audio import Spool, open_spool
@@ -31,6 +31,10 @@ logger = logging.getLogger(__name__)
 REASON_CHARACTERS = 1000
 BEAT_SECONDS = 1.0  # between two status events of a running job
 
+# What a database raises that is away, locked or (PostgreSQL: "internal") may not be written for now. What it will
+# never take raises something else.
+PASSING = (OperationalError, InterfaceError, InternalError)
+
 Value = TypeVar("Value")
 Publish = Callable[[str, dict[str, Any]], None]
 
@@ -43,7 +47,7 @@ async def insist(write: Callable[..., Value], *args: Any, **kwargs: Any) -> Valu
     while True:
         try:
             return await in_thread(write)(*args, **kwargs)
-        except (OperationalError, InterfaceError):
+        except PASSING:
             metrics.FAILURES.labels("database").inc()
             logger.exception("The database did not take a write; trying again")
             await asyncio.sleep(BEAT_SECONDS)

@@ -5,7 +5,7 @@ is sent after the commit.
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -19,7 +19,7 @@ from streaming.engines import engine_class
 from streaming.engines.base import EngineError, Request
 from streaming.models import Job, JobQuerySet, Segment, Status
 from streaming.pauses import pause_seconds
-from streaming.transcripts import Result
+from streaming.transcripts import UNSTORABLE, Result
 from uploads import recordings
 from uploads.models import Upload, may
 
@@ -86,6 +86,8 @@ def start(
         raise JobRefused("bad_request", str(error)) from error
     if request_id is not None and not 0 < len(request_id) <= 100:
         raise JobRefused("bad_request", "A request_id has 1 to 100 characters.")
+    if any(UNSTORABLE.search(text) for text in _texts([request_id, options])):
+        raise JobRefused("bad_request", "There is a character in this request that can't be stored.")
     try:
         with transaction.atomic():
             job = Job.objects.create(
@@ -137,9 +139,22 @@ def delete(job: Job) -> None:
 def delete_upload(upload: Upload) -> None:
     """Delete a recording with its jobs and their transcripts, whatever they are doing."""
     with transaction.atomic():
+        # Whoever starts a job for it in this moment waits, and then finds it gone.
+        Upload.objects.select_for_update().filter(pk=upload.pk).values_list("pk").first()
         for job in upload.jobs.all():
             delete(job)
         recordings.delete(upload)
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield the texts in a JSON value, names of members too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _texts([*value.keys(), *value.values()])
+    elif isinstance(value, list):
+        for part in value:
+            yield from _texts(part)
 
 
 def _told(job: Job, about: str) -> Job:
@@ -203,7 +218,10 @@ def extend_lease(job_id: uuid.UUID, attempt: int, position: float) -> None:
 
 
 def store_final(job_id: uuid.UUID, attempt: int, seq: int, result: Result, position: float) -> Segment:
-    """Commit a final as number `seq` of its job. Raises `LostClaim`, and then nothing is stored."""
+    """Commit a final as number `seq` of its job. Raises `LostClaim`, and then nothing is stored.
+
+    Done again with the same final, it returns what was stored: a connection may die after the commit, before we hear.
+    """
     with transaction.atomic():
         # The update is fence, counter and row lock in one.
         held = Job.objects.filter(pk=job_id, segment_count=seq - 1).held(attempt)
@@ -214,9 +232,14 @@ def store_final(job_id: uuid.UUID, attempt: int, seq: int, result: Result, posit
             "resume_time": Greatest("resume_time", Value(result.next_time)),
             "postponed_count": 0,
         }
-        if not held.update(**changes):
-            raise LostClaim
         segment = Segment.of(job_id, seq, result)
+        if not held.update(**changes):
+            said = {"seq": seq, "text": segment.text, "start_time": segment.start_time, "end_time": segment.end_time}
+            job = Job.objects.filter(pk=job_id, segment_count=seq).held(attempt)
+            stored = Segment.objects.filter(job__in=job, **said).first()
+            if stored is None:
+                raise LostClaim
+            return stored
         segment.save(force_insert=True)
     return segment
 

@@ -15,7 +15,7 @@ from django.db.models import F, Q
 from django.urls import reverse
 from django.utils import timezone
 
-from streaming.transcripts import Result
+from streaming.transcripts import Result, storable
 from uploads.models import Upload
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class JobQuerySet(models.QuerySet["Job"]):
             worker="",
             lease_expires_at=None,
             started_at=None,
-            failure_reason=reason,
+            failure_reason=storable(reason),
             claimable_at=timezone.now() + timedelta(seconds=seconds),
             postponed_count=F("postponed_count") + 1,
         )
@@ -116,7 +116,7 @@ class JobQuerySet(models.QuerySet["Job"]):
         """running → completed or failed, by the worker that holds it."""
         return self.held(attempt).update(
             status=status,
-            failure_reason=failure_reason,
+            failure_reason=storable(failure_reason),
             worker="",
             lease_expires_at=None,
             finished_at=timezone.now(),
@@ -229,13 +229,16 @@ class Segment(models.Model):
         return cls(
             job_id=job_id,
             seq=seq,
-            slot=result.slot,
+            slot=storable(result.slot),
             start_time=result.start_time,
             end_time=result.end_time,
-            text=result.text,
-            speaker=result.speaker,
-            channel=result.channel,
-            language_code=result.language_code,
-            words=[word.as_dict() for word in result.words],
+            text=storable(result.text),
+            speaker=storable(result.speaker),
+            channel=storable(result.channel),
+            language_code=storable(result.language_code),
+            words=[
+                {key: storable(value) if isinstance(value, str) else value for key, value in word.as_dict().items()}
+                for word in result.words
+            ],
             is_provisional=result.is_provisional,
         )

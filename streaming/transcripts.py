@@ -1,12 +1,10 @@
 """Pure values: what an engine yields. Times are seconds from the start of the recording."""
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
-
-def storable(text: str) -> str:
-    """Return a text without what no database, socket or log takes: NUL, and halves of characters."""
-    return text.replace("\0", "").encode(errors="replace").decode()
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +54,11 @@ class Result:
     def next_time(self) -> float:
         """Where another stream would go on after this final."""
         return self.end_time if self.resume_time is None else self.resume_time
+
+
+def storable(text: str) -> str:
+    """Return a text as every database takes it: PostgreSQL knows no NUL, and none knows half a character."""
+    return UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def spread_words(text: str, start_time: float, end_time: float) -> tuple[Word, ...]:

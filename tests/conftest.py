@@ -1,4 +1,4 @@
-"""The cast, and the real parts that tests run against: a Redis, a server that speaks S3, a served site, a browser."""
+"""The cast, and the real parts that tests run against: Redis, PostgreSQL, what speaks S3, a served site, a browser."""
 
 import os
 import shutil
@@ -6,13 +6,44 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.postgres import Postgres
 from tests.s3 import Bucket, S3Server
 from tests.servers import Redis
 from tests.site import Site
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL, run what touches the database in this process; all else has run on SQLite."""
+    if not settings.IS_ON_POSTGRES:
+        return
+
+    def touches_database(item: pytest.Item) -> bool:
+        fixtures = getattr(item, "fixturenames", ())
+        return item.get_closest_marker("django_db") is not None or "db" in fixtures or "transactional_db" in fixtures
+
+    config.hook.pytest_deselected(items=[item for item in items if not touches_database(item)])
+    items[:] = filter(touches_database, items)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> Iterator[None]:
+    """Starts the PostgreSQL that the settings name, before pytest-django makes the tests' database there."""
+    if not settings.IS_ON_POSTGRES:
+        yield
+        return
+    with Postgres(settings.DATABASES["default"]["PORT"]):
+        yield
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """Whether the tests' database is left as it is at the end: on PostgreSQL it goes with its server."""
+    return bool(settings.IS_ON_POSTGRES)
 
 
 @pytest.fixture
@@ -67,6 +98,13 @@ def bucket(s3_server: S3Server) -> Iterator[Bucket]:
     bucket = Bucket(s3_server)
     yield bucket
     bucket.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL of this test process, which tests may stop and start: each makes databases of its own."""
+    with Postgres() as postgres:
+        yield postgres
 
 
 @pytest.fixture(scope="session")

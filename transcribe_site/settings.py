@@ -123,8 +123,22 @@ TEMPLATES = [
 # Database: SQLite, set up so that readers and one writer don't stand in each other's way, or PostgreSQL.
 DATABASES = {"default": dj_database_url.parse(ENV["DATABASE_URL"] or f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
-    # Connections are taken from a pool: threads come and go with requests.
-    DATABASES["default"]["OPTIONS"] = {"pool": True}
+    DATABASES["default"]["ENGINE"] = "transcribe_site.postgresql"
+    DATABASES["default"]["OPTIONS"] = {
+        # Connections are taken from a pool: threads come and go with requests. A process that has nothing to do keeps
+        # one. Whoever gets none within `timeout` is told so; attempts to connect give up sooner, because the pool
+        # waits longer from one to the next, and a new request begins anew at once.
+        "pool": {"min_size": 1, "max_size": 16, "timeout": 5.0, "reconnect_timeout": 3.0},
+        # A server whose machine or network is gone is noticed in seconds (libpq and the system would take hours).
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 20_000,
+        # Whoever holds a row too long keeps no thread of ours; and a process of ours that was frozen keeps no row.
+        "options": "-c lock_timeout=3s -c idle_in_transaction_session_timeout=10s",
+        **DATABASES["default"].get("OPTIONS", {}),  # from the address, as in `?sslmode=require`
+    }
 elif DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",

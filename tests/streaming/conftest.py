@@ -14,6 +14,7 @@ from django.contrib.auth.models import User
 from django.core.files import File
 from django.test import Client
 
+from streaming.database import in_thread
 from streaming.models import Job
 from streaming.runner import Runner
 from tests.recordings import numbers
@@ -165,7 +166,7 @@ def watching(transactional_db: None) -> Watching:
     ) -> AsyncIterator[Viewer]:
         sent = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         if user is not None:
-            sent.append((b"cookie", await asyncio.to_thread(cookie_of, user)))
+            sent.append((b"cookie", await in_thread(cookie_of)(user)))
         path = path or (f"/ws/jobs/{job.pk}/" if job else "/ws/stream/")
         communicator = WebsocketCommunicator(application, path, headers=[*sent, (b"host", b"testserver")])
         connected, _ = await communicator.connect(timeout=PATIENCE_SECONDS)

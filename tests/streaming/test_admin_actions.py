@@ -117,7 +117,7 @@ def test_exports_the_newest_finished_transcript_of_recordings(alice: User, bob: 
         (["same.wav", "same.mp3", "SAME.ogg"], ["same", "same (2)", "SAME (3)"]),
         (["same (2).wav", "same.wav", "same.mp3"], ["same (2)", "same", "same (3)"]),
         (["CON.wav", "nul", "com1.txt.wav", "console.wav"], ["_CON", "_nul", "_com1.txt", "console"]),
-        (['a<b>:"|?*.wav', "two\nlines\x00.wav", "‮gpj.exe.wav"], ["a-b------", "two lines", "gpj.exe"]),
+        (['a<b>:"|?*.wav', "two\nlines\x01.wav", "‮gpj.exe.wav"], ["a-b------", "two lines", "gpj.exe"]),
         (["trailing. . .wav", "ü" * 200 + ".wav", "👩‍👩‍👧.wav"], ["trailing", "ü" * 60, "👩‍👩‍👧"]),
     ],
 )

@@ -1,11 +1,14 @@
 """The life of a job in the database: every transition, who may lose it, and what stays."""
 
+import threading
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connections
 from django.utils import timezone
 
 from streaming import jobs
@@ -13,6 +16,7 @@ from streaming.engines.base import Request
 from streaming.models import Job, Segment, Status
 from streaming.transcripts import Result, spread_words
 from tests.streaming.factories import make_job, make_upload
+from uploads import recordings
 from uploads.models import Upload
 
 pytestmark = pytest.mark.django_db
@@ -261,3 +265,86 @@ def test_a_job_that_is_cancelled_while_it_waits_waits_for_nothing(alice: User) -
     jobs.postpone(waiting.pk, waiting.attempt, "Waiting for room.")
     cancelled = jobs.cancel(waiting)
     assert (cancelled.failure_reason, cancelled.claimable_at) == ("", None)
+
+
+def test_a_final_that_was_stored_without_our_hearing_of_it_is_stored_once(alice: User) -> None:
+    job = claimed(queued(make_upload(alice)))
+    first = jobs.store_final(job.pk, job.attempt, 1, final("one two"), 1.0)
+    again = jobs.store_final(job.pk, job.attempt, 1, final("one two"), 1.0)
+    job.refresh_from_db()
+    assert (again, job.segment_count, job.word_count) == (first, 1, 2)
+    jobs.cancel(job)
+    with pytest.raises(jobs.LostClaim):
+        jobs.store_final(job.pk, job.attempt, 1, final("one two"), 1.0)
+
+
+def test_what_no_database_takes_is_shown_as_a_replacement(alice: User) -> None:
+    job = claimed(queued(make_upload(alice)))
+    said = replace(final("be\0fore \ud83d after"), speaker="A\0")
+    segment = jobs.store_final(job.pk, job.attempt, 1, said, 1.0)
+    segment.refresh_from_db()
+    assert (segment.text, segment.speaker) == ("be\ufffdfore \ufffd after", "A\ufffd")
+    assert [word["text"] for word in segment.words] == ["be\ufffdfore", "\ufffd", "after"]
+    jobs.finish(job.pk, job.attempt, Status.FAILED, "It said \0.")
+    job.refresh_from_db()
+    assert job.failure_reason == "It said \ufffd."
+
+
+@pytest.mark.parametrize("asked", [{"options": {"words": ["\0"]}}, {"options": {"\ud83d": 1}}, {"request_id": "\0"}])
+def test_refuses_what_no_database_takes(alice: User, asked: dict[str, Any]) -> None:
+    with pytest.raises(jobs.JobRefused, match="can't be stored"):
+        jobs.start(make_upload(alice), **asked)
+    assert not Job.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_is_started_while_its_recording_is_deleted_is_refused(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = make_upload(alice)
+    of_another_request = Upload.objects.get(pk=upload.pk)
+    outcomes: list[object] = []
+
+    def start() -> None:
+        try:
+            outcomes.append(jobs.start(of_another_request))
+        except jobs.JobRefused as refusal:
+            outcomes.append(refusal.code)
+        finally:
+            connections.close_all()
+
+    starting = threading.Thread(target=start)
+    delete = recordings.delete
+
+    def delete_while_starting(upload: Upload) -> None:
+        starting.start()
+        starting.join(0.5)  # it waits for us; if it did not, it would be through by now
+        delete(upload)
+
+    monkeypatch.setattr(recordings, "delete", delete_while_starting)
+    jobs.delete_upload(upload)
+    starting.join()
+    assert outcomes == ["not_found"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_hundred_jobs_eight_workers_claim_none_twice(alice: User) -> None:
+    upload = make_upload(alice)
+    made = Job.objects.bulk_create(Job(upload=upload, owner=alice, engine="scripted") for _ in range(200))
+    claims: list[tuple[str, UUID]] = []
+    together = threading.Barrier(8)
+
+    def claim(worker: str) -> None:
+        together.wait()
+        while (job := jobs.claim_next(worker)) is not None:
+            claims.append((worker, job.pk))
+        connections.close_all()
+
+    threads = [threading.Thread(target=claim, args=[f"worker-{number}"]) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(pk for _, pk in claims) == sorted(job.pk for job in made)
+    assert sorted(Job.objects.values_list("worker", "pk")) == sorted(claims)
+    assert set(Job.objects.values_list("attempt", "status")) == {(1, Status.RUNNING)}

@@ -7,11 +7,10 @@ import signal
 from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 from django.conf import settings as site_settings
-from django.db import OperationalError
+from django.db import DataError, OperationalError
 from pytest_django import Settings
 
 from streaming import attempt as attempt_module
@@ -284,6 +283,39 @@ async def test_a_job_waits_for_a_database_that_is_away(
     assert (await heard(job), away) == (words(8), [])
 
 
+async def test_a_final_whose_commit_was_not_confirmed_is_there_once(
+    running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, unconfirmed = jobs.store_final, [True, True]
+
+    def stored_unheard(*args: Any) -> Any:
+        segment = store(*args)
+        if unconfirmed:
+            unconfirmed.pop()
+            raise OperationalError("server closed the connection unexpectedly")
+        return segment
+
+    monkeypatch.setattr(jobs, "store_final", stored_unheard)
+    monkeypatch.setattr(attempt_module, "BEAT_SECONDS", 0.05)
+    job = await start(await in_thread(spoken)(12))
+    async with running():
+        done = await until_status(job, Status.COMPLETED)
+    assert (await heard(job), done.attempt, unconfirmed) == (words(12), 1, [])
+
+
+async def test_what_the_database_will_never_take_fails_the_job(
+    running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*args: Any) -> None:
+        raise DataError("value too long")
+
+    monkeypatch.setattr(jobs, "store_final", refused)
+    job = await start(await in_thread(spoken)(8))
+    async with running():
+        failed = await until_status(job, Status.FAILED)
+    assert "Something in the program went wrong" in failed.failure_reason
+
+
 def test_a_folder_of_a_worker_without_a_name_costs_no_other_its_own(tmp_path: Path) -> None:
     with workers.Worker() as living:
         empty = living.folder.with_name("deadbeef")
@@ -293,20 +325,6 @@ def test_a_folder_of_a_worker_without_a_name_costs_no_other_its_own(tmp_path: Pa
         workers.forget(workers.dead_workers())
         assert living.folder.exists()
         assert not empty.exists()
-
-
-async def test_eight_workers_at_once_claim_no_job_twice(transactional_db: None, spoken: Spoken) -> None:
-    upload = await in_thread(spoken)(1)
-    made = [await start(upload) for _ in range(24)]
-
-    async def claim(worker: str) -> list[UUID]:
-        claimed = []
-        while (job := await in_thread(jobs.claim_next)(worker)) is not None:
-            claimed.append(job.pk)
-        return claimed
-
-    claims = await asyncio.gather(*(claim(f"worker-{number}") for number in range(8)))
-    assert sorted(pk for claimed in claims for pk in claimed) == sorted(job.pk for job in made)
 
 
 class Quoting(ScriptedEngine):
@@ -324,7 +342,7 @@ async def test_a_failure_that_quotes_half_a_character_ends_the_job_all_the_same(
     job = await start(await in_thread(spoken)(8))
     async with running():
         failed = await until_status(job, Status.FAILED)
-    assert (failed.failure_reason, failed.attempt) == ("It said ? and .", 1)
+    assert (failed.failure_reason, failed.attempt) == ("It said \ufffd and \ufffd.", 1)
 
 
 class Nonsense(ScriptedEngine):

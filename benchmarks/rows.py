@@ -1,0 +1,96 @@
+"""What benchmarks do inside a site's database, in processes of their own: `python -m benchmarks.rows fill 50 1000`.
+
+`fill PEOPLE JOBS [STATUS]` adds jobs, two for each recording, and `claim NAME` takes jobs until there are none and
+prints them; `queries` prints how many queries the pages of the first account take.
+"""
+
+import json
+import os
+import sys
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "transcribe_site.settings")
+django.setup()
+
+from django.contrib.auth.models import User  # noqa: E402
+from django.db import connection  # noqa: E402
+from django.test import Client  # noqa: E402
+from django.test.utils import CaptureQueriesContext  # noqa: E402
+
+from streaming import jobs  # noqa: E402
+from streaming.models import Job  # noqa: E402
+from uploads.models import Upload  # noqa: E402
+
+PAGES = ("/jobs/", "/")
+BATCH = 2_000
+JOBS_OF_UPLOAD = 2
+
+
+def fill(people: int, count: int, status: str = "completed") -> None:
+    """Add jobs, dealt out to the first account and others."""
+    made = [User.objects.get_or_create(username=f"person-{number}")[0] for number in range(people - 1)]
+    owners = [User.objects.get(username="admin"), *made]
+    facts = {"size": 1, "sha256": "0" * 64, "container": "wav", "codec": "pcm_s16le", "sample_rate": 16_000}
+    for begin in range(0, count, BATCH):
+        batch = min(BATCH, count - begin)
+        uploads = [
+            Upload(
+                owner=owners[(begin + number) // JOBS_OF_UPLOAD % people],
+                name=f"recording {begin + number}.wav",
+                file=f"uploads/{begin + number}",
+                duration=60.0,
+                channels=1,
+                peaks=os.urandom(1000),
+                **facts,
+            )
+            for number in range(0, batch, JOBS_OF_UPLOAD)
+        ]
+        Upload.objects.bulk_create(uploads)
+        Job.objects.bulk_create(
+            Job(
+                upload=uploads[number // JOBS_OF_UPLOAD],
+                owner_id=uploads[number // JOBS_OF_UPLOAD].owner_id,
+                engine="local",
+                language_code="en-US",
+                status=status,
+                duration=60.0,
+            )
+            for number in range(batch)
+        )
+
+
+def claim(worker: str) -> None:
+    """Say that it can begin; at a line of input claim all there is, and print what it was."""
+    connection.ensure_connection()
+    print("ready", flush=True)
+    sys.stdin.readline()
+    claimed = []
+    while (job := jobs.claim_next(worker)) is not None:
+        claimed.append(str(job.pk))
+    print(json.dumps(claimed))
+
+
+def queries() -> None:
+    client = Client(SERVER_NAME="localhost")
+    client.force_login(User.objects.get(username="admin"))
+    counts = {}
+    for page in PAGES:
+        with CaptureQueriesContext(connection) as captured:
+            assert client.get(page).status_code == 200
+        counts[page] = len(captured)
+    print(json.dumps(counts))
+
+
+def main() -> None:
+    match sys.argv[1:]:
+        case ["fill", people, count, *status]:
+            fill(int(people), int(count), *status)
+        case ["claim", worker]:
+            claim(worker)
+        case ["queries"]:
+            queries()
+
+
+if __name__ == "__main__":
+    main()

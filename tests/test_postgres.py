@@ -1,0 +1,230 @@
+"""A served site whose PostgreSQL restarts, is locked, or takes no writes: pages come back, no job loses a word."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from tests.postgres import Postgres
+from tests.site import Site, wait_until
+from tests.streaming.conftest import numbers, words
+from tests.visitor import Visitor, events
+
+SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.served", "TRANSCRIBE_MAX_JOBS": "3"}
+PACE = 10.0  # seconds of audio a second
+REQUESTS_AT_ONCE = 8
+LONG_OUTAGE_SECONDS = 7.0  # longer than anybody waits for a connection
+OUTAGE_SECONDS = 3.0
+BEATS_SECONDS = 6.0  # in which each running job gives a sign of life
+
+
+@pytest.fixture(scope="module")
+def prepared_database(postgres: Postgres, prepared_folder: Path) -> str:
+    """The name of a migrated database with the account `admin`, to be copied."""
+    site = Site(prepared_folder, SETTINGS | {"DATABASE_URL": postgres.create_database("prepared")})
+    site.manage("migrate", "--verbosity", "0")
+    site.manage("ensure_admin")
+    return "prepared"
+
+
+@pytest.fixture
+def database(postgres: Postgres, prepared_database: str) -> str:
+    name = f"site_{uuid4().hex}"
+    postgres.execute(f"create database {name} template {prepared_database}")
+    return name
+
+
+@pytest.fixture
+def site(new_site: Callable[..., Site], postgres: Postgres, database: str) -> Site:
+    site = new_site(DATABASE_URL=postgres.url(database), **SETTINGS)
+    site.start()
+    return site
+
+
+@pytest.fixture
+def visitor(site: Site) -> Iterator[Visitor]:
+    with Visitor(site) as visitor:
+        yield visitor
+
+
+class Rows:
+    """What the database says of the site's jobs, to an onlooker."""
+
+    def __init__(self, postgres: Postgres, database: str) -> None:
+        self.read = lambda query: postgres.execute(query, database)
+
+    def finals(self, job: str) -> int:
+        count: int = self.read(f"select segment_count from streaming_job where id = '{job}'")[0][0]
+        return count
+
+    def has_ended(self, job: str) -> bool:
+        status = self.read(f"select status from streaming_job where id = '{job}'")[0][0]
+        return status not in ("queued", "running")
+
+    def outcome(self, job: str) -> tuple[str, int, list[str]]:
+        """Return a job's state, how many attempts it took, and its words."""
+        status, attempt = self.read(f"select status, attempt from streaming_job where id = '{job}'")[0]
+        texts = self.read(f"select text from streaming_segment where job_id = '{job}' order by start_time, seq")
+        return status, attempt, " ".join(text for (text,) in texts).split()
+
+
+@pytest.fixture
+def rows(postgres: Postgres, database: str) -> Rows:
+    return Rows(postgres, database)
+
+
+class Watcher(threading.Thread):
+    """A viewer who comes again when sent away, until the job has ended."""
+
+    def __init__(self, visitor: Visitor, job: str) -> None:
+        super().__init__()
+        self.finals: dict[int, str] = {}
+        self._visitor, self._job = visitor, job
+        self.start()
+
+    def run(self) -> None:
+        while True:
+            try:
+                with self._visitor.watch(self._job, after=max(self.finals, default=0)) as socket:
+                    for event in events(socket):
+                        if self._take(event) == "completed":
+                            return
+            except ConnectionClosed:
+                time.sleep(0.5)  # as the page waits, roughly
+
+    def _take(self, event: dict[str, Any]) -> object:
+        segments = [event["segment"]] if event["type"] == "final" else event.get("segments", [])
+        for segment in segments:
+            assert segment["seq"] not in self.finals
+            self.finals[segment["seq"]] = segment["text"]
+        return event.get("job", {}).get("status")
+
+    @property
+    def words(self) -> list[str]:
+        self.join(timeout=60)
+        return " ".join(self.finals[seq] for seq in sorted(self.finals)).split()
+
+
+def start(visitor: Visitor, upload: str, pace: float = PACE) -> str:
+    """Start a job that takes its time, and return its id."""
+    url = f"{visitor.site.url.replace('http', 'ws', 1)}/ws/stream/"
+    cookie = {"Cookie": f"sessionid={visitor.http.cookies['sessionid']}"}
+    with connect(url, additional_headers=cookie, origin=visitor.site.url) as socket:  # type: ignore[arg-type]
+        socket.send(json.dumps({"type": "start", "upload": upload, "options": {"pace": pace}}))
+        job: str = next(events(socket))["job"]["id"]
+    return job
+
+
+@contextmanager
+def locked(postgres: Postgres, database: str, statement: str) -> Iterator[None]:
+    """Hold the locks that a statement takes, as somebody else."""
+    with postgres.connect(database) as other, other.transaction():
+        other.execute(statement)  # type: ignore[call-overload]
+        yield
+
+
+def statuses(visitor: Visitor) -> list[int]:
+    """Ask for the library several times at once."""
+    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+        answers = [pool.submit(visitor.http.get, "/") for _ in range(REQUESTS_AT_ONCE)]
+        return [answer.result().status_code for answer in answers]
+
+
+def test_after_a_restart_of_an_idle_database_every_page_works_at_once(
+    visitor: Visitor, postgres: Postgres, database: str
+) -> None:
+    def used() -> int:
+        count: int = postgres.execute(f"select count(*) from pg_stat_activity where datname = '{database}'")[0][0]
+        return count
+
+    with ThreadPoolExecutor(1) as asking:
+        # Requests that wait for a table fill the pool.
+        with locked(postgres, database, "lock table uploads_upload in access exclusive mode"):
+            waiting = asking.submit(statuses, visitor)
+            wait_until(lambda: used() > REQUESTS_AT_ONCE, 2.5, "the filling of the pool")
+        assert waiting.result() == [200] * REQUESTS_AT_ONCE
+    postgres.restart()
+    began = time.monotonic()
+    assert visitor.http.get("/").status_code == 200  # by itself: all that lies in the pool is dead
+    assert time.monotonic() - began < 2.0
+    assert statuses(visitor) == [200] * REQUESTS_AT_ONCE
+
+
+def test_jobs_wait_out_a_restart_of_the_database_and_viewers_catch_up(
+    visitor: Visitor, postgres: Postgres, rows: Rows, tmp_path: Path
+) -> None:
+    upload = visitor.upload(numbers(tmp_path / "numbers.wav", 120))
+    made = [start(visitor, upload) for _ in range(2)]
+    watchers = [Watcher(visitor, job) for job in made]
+    wait_until(lambda: all(rows.finals(job) >= 3 for job in made), what="the third final")
+    postgres.stop()
+    time.sleep(LONG_OUTAGE_SECONDS)
+    postgres.start()
+    assert visitor.http.get("/jobs/").status_code == 200
+    wait_until(lambda: all(map(rows.has_ended, made)), 60, "the end of the jobs")
+    assert [rows.outcome(job) for job in made] == [("completed", 1, words(120))] * 2
+    assert [watcher.words for watcher in watchers] == [words(120)] * 2
+
+
+def test_a_job_whose_row_somebody_holds_goes_on_after_and_another_meanwhile(
+    visitor: Visitor, postgres: Postgres, database: str, rows: Rows, tmp_path: Path
+) -> None:
+    upload = visitor.upload(numbers(tmp_path / "numbers.wav", 60))
+    held = [start(visitor, upload) for _ in range(2)]
+    wait_until(lambda: all(rows.finals(job) >= 1 for job in held), what="the first final")
+    with locked(postgres, database, "select 1 from streaming_job for update"):
+        began = time.monotonic()
+        before = [rows.finals(job) for job in held]
+        time.sleep(BEATS_SECONDS)  # until all that the held jobs do waits
+        other = start(visitor, upload, pace=PACE * 2)
+        wait_until(lambda: rows.has_ended(other), 60, "the end of the other job")
+        time.sleep(max(0.0, began + 11 - time.monotonic()))
+        assert [rows.finals(job) for job in held] == before
+    wait_until(lambda: all(map(rows.has_ended, held)), 60, "the end of the jobs")
+    assert [rows.outcome(job) for job in [*held, other]] == [("completed", 1, words(60))] * 3
+
+
+def test_a_job_waits_while_the_database_takes_no_writes(
+    visitor: Visitor, postgres: Postgres, rows: Rows, tmp_path: Path
+) -> None:
+    job = start(visitor, visitor.upload(numbers(tmp_path / "numbers.wav", 60)))
+    wait_until(lambda: rows.finals(job) >= 2, what="the second final")
+    postgres.execute("alter system set default_transaction_read_only = on")
+    try:
+        postgres.execute("select pg_reload_conf()")
+        wait_until(lambda: rows.read("show default_transaction_read_only") == [("on",)], what="the end of writes")
+        before = rows.finals(job)
+        time.sleep(OUTAGE_SECONDS)
+        assert rows.finals(job) - before <= 1  # one was on its way
+        assert visitor.http.get(f"/jobs/{job}/").status_code == 200
+    finally:
+        postgres.execute("alter system reset default_transaction_read_only")
+        postgres.execute("select pg_reload_conf()")
+    wait_until(lambda: rows.has_ended(job), 60, "the end of the job")
+    assert rows.outcome(job) == ("completed", 1, words(60))
+
+
+def test_requests_that_are_given_up_cost_no_connection(visitor: Visitor, postgres: Postgres, database: str) -> None:
+    for _ in range(3):
+        with locked(postgres, database, "lock table uploads_upload in access exclusive mode"):
+            with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+                asked = [pool.submit(visitor.http.get, "/", timeout=0.5) for _ in range(REQUESTS_AT_ONCE)]
+            assert all(isinstance(request.exception(), httpx.ReadTimeout) for request in asked)
+    assert statuses(visitor) == [200] * REQUESTS_AT_ONCE
+
+
+def test_a_process_that_froze_keeps_no_row(site: Site) -> None:
+    ask = "from django.db import connection as c; r = c.cursor(); r.execute('show {}'); print(r.fetchone()[0])"
+    names = ("idle_in_transaction_session_timeout", "lock_timeout")
+    shown = [site.manage("shell", "-v", "0", "-c", ask.format(name)).stdout.strip() for name in names]
+    assert shown == ["10s", "3s"]
