@@ -1,4 +1,7 @@
-"""`python -m tests.faults [ROUNDS] [SEED]`: rounds of faults; stops at the first that fails, whose seed repeats it."""
+"""`python -m tests.faults [ROUNDS] [SEED]`: rounds of faults on PostgreSQL and Redis, or on SQLite with `--sqlite`.
+
+Stops at the first that fails; its seed repeats its choices.
+"""
 
 import argparse
 import asyncio
@@ -11,15 +14,24 @@ import django
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
     django.setup()
-    from tests.faults.storm import storm  # it makes recordings with what Django has set up
+    from tests.faults.storm import FULL, storm  # it makes recordings with what Django has set up
+    from tests.postgres import Postgres
 
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("rounds", nargs="?", type=int, default=50)
     parser.add_argument("seed", nargs="?", type=int, default=1, help="of the first round")
+    parser.add_argument("--sqlite", action="store_true", help="all processes on one file")
     options = parser.parse_args()
     logging.disable(logging.INFO)
-    for seed in range(options.seed, options.seed + options.rounds):
-        print(asyncio.run(storm(seed, "", None, jobs=20, viewers=40, words=200)), flush=True)
+    seeds = range(options.seed, options.seed + options.rounds)
+    if options.sqlite:
+        for seed in seeds:
+            print(asyncio.run(storm(seed, "", None, FULL)), flush=True)
+        return
+    with Postgres() as postgres:
+        for seed in seeds:
+            url = postgres.create_database(f"round_{seed}")
+            print(asyncio.run(storm(seed, url, postgres.restart, FULL)), flush=True)
 
 
 if __name__ == "__main__":

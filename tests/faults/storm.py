@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -22,7 +23,22 @@ from tests.visitor import Visitor
 WORD_SECONDS = 0.5
 Fault = Callable[[], None]
 
-STORM_SECONDS = 20.0
+
+@dataclass(frozen=True)
+class Size:
+    """`words` of each job's recording, two a second; faults happen for `seconds`."""
+
+    jobs: int
+    viewers: int
+    words: int
+    webs: int
+    workers: int
+    seconds: float
+
+
+FULL = Size(jobs=20, viewers=40, words=200, webs=2, workers=3, seconds=20.0)
+SHORT = Size(jobs=6, viewers=12, words=120, webs=2, workers=2, seconds=10.0)
+
 MOST_SECONDS = 240.0  # for all jobs, whatever happens
 
 
@@ -51,19 +67,15 @@ async def storm(
     seed: int,
     database_url: str,
     restart_database: Fault | None,
-    *,
-    jobs: int,
-    viewers: int,
-    words: int,
-    webs: int = 2,
-    workers: int = 3,
+    size: Size,
 ) -> str:
     """Run a round; return what happened in a line. Raises AssertionError with what was wrong."""
+    jobs, viewers, words = size.jobs, size.viewers, size.words
     chance = random.Random(seed)
     happened: Counter[str] = Counter()
     with (
         tempfile.TemporaryDirectory(prefix="faults-") as folder,
-        cluster(Path(folder), database_url, webs=webs, workers=workers) as made,
+        cluster(Path(folder), database_url, webs=size.webs, workers=size.workers) as made,
     ):
         with Visitor(made.webs[0]) as visitor:
             upload = await asyncio.to_thread(visitor.upload, numbers(Path(folder) / "numbers.wav", words))
@@ -78,7 +90,7 @@ async def storm(
             async with asyncio.timeout(MOST_SECONDS):
                 while not all(task.done() for task in tasks):
                     await asyncio.sleep(chance.uniform(0.5, 3.0))
-                    if time.monotonic() - began < STORM_SECONDS:
+                    if time.monotonic() - began < size.seconds:
                         name, happen = fault(chance, made, restart_database)
                         happened[name] += 1
                         await asyncio.to_thread(happen)

@@ -1,0 +1,12 @@
+"""A short round of faults; `make faults` has the long ones."""
+
+from tests.faults.storm import SHORT, storm
+from tests.postgres import Postgres
+
+
+async def test_every_word_is_there_once_whatever_is_killed_on_postgresql(postgres: Postgres) -> None:
+    print(await storm(7, postgres.create_database("faults"), postgres.restart, SHORT))
+
+
+async def test_every_word_is_there_once_whatever_is_killed_on_sqlite() -> None:
+    print(await storm(8, "", None, SHORT))
