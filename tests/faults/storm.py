@@ -114,7 +114,10 @@ def states(viewers: list[Viewer]) -> str:
 def stored(made: Cluster, session: str, ids: list[str]) -> dict[str, dict]:  # type: ignore[type-arg]
     """Return what the site has of each job."""
     with httpx.Client(base_url=made.webs[0].url, cookies={"sessionid": session}, timeout=30) as http:
-        return {pk: http.get(f"/jobs/{pk}/transcript.json").raise_for_status().json() for pk in ids}
+        answers = {pk: http.get(f"/jobs/{pk}/transcript.json") for pk in ids}
+    bad = [answer for answer in answers.values() if answer.status_code != 200]
+    assert not bad, f"{bad[0]}\n{made.webs[0].log()[-3000:]}"
+    return {pk: answer.json() for pk, answer in answers.items()}
 
 
 def check(seed: int, words: int, ids: list[str], viewers: list[Viewer], transcripts: dict[str, dict]) -> None:  # type: ignore[type-arg]
