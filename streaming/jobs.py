@@ -176,11 +176,12 @@ def _refused(job: Job, what: str, why: str) -> JobRefused:
 
 def claim_next(worker: str) -> Job | None:
     """Take the oldest job that is free for a worker (its `upload` comes along), or return None."""
-    if not Job.objects.claimable().exists():
-        return None  # without opening a write transaction
+    can_skip = connection.features.has_select_for_update_skip_locked
+    if not can_skip and not Job.objects.claimable().exists():
+        return None  # without opening a write transaction: on SQLite it keeps all others from writing
     with transaction.atomic():
         free = Job.objects.claimable().exclude(engine__in=full_engines())
-        if connection.features.has_select_for_update_skip_locked:
+        if can_skip:
             free = free.select_for_update(skip_locked=True)
         pk = free.values_list("pk", flat=True).first()
         if pk is None or not Job.objects.filter(pk=pk).claim(worker, settings.TRANSCRIBE_LEASE_SECONDS):
