@@ -176,10 +176,7 @@ def _refused(job: Job, what: str, why: str) -> JobRefused:
 
 def claim_next(worker: str) -> Job | None:
     """Take the job whose turn it is (its `upload` comes along), or return None."""
-    if not Job.objects.claimable().exists():
-        return None  # as nearly always, with one query
-    free = queue.free()
-    for owner_id in queue.owners_in_turn(free):
+    for owner_id, free in queue.turns():
         if job := _claim_of(owner_id, free, worker):
             broadcast.job_changed(job)
             return job
@@ -194,15 +191,14 @@ def _claim_of(owner_id: int, free: JobQuerySet, worker: str) -> Job | None:
         if most and has_locks:
             # Counting and taking must be one: who else takes a job of this person waits for another's turn.
             people = User.objects.select_for_update(skip_locked=True, no_key=True)
-            if not people.filter(pk=owner_id).exists() or queue.running_of(owner_id) >= most:
+            if not people.filter(pk=owner_id).exists() or queue.running().filter(owner_id=owner_id).count() >= most:
                 return None
-        mine = free.filter(owner_id=owner_id)
         if has_locks:
-            mine = mine.select_for_update(skip_locked=True, of=("self",))
-        pk = mine.values_list("pk", flat=True).first()
-        if pk is None or not Job.objects.filter(pk=pk).claim(worker, settings.TRANSCRIBE_LEASE_SECONDS):
+            free = free.select_for_update(skip_locked=True, of=("self",))
+        job = free.select_related("upload").first()
+        if job is None or not job.claim(worker, settings.TRANSCRIBE_LEASE_SECONDS):
             return None
-        return Job.objects.select_related("upload").get(pk=pk)
+        return job
 
 
 def free_jobs_of(workers: list[str]) -> int:

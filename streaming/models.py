@@ -52,20 +52,6 @@ class JobQuerySet(models.QuerySet["Job"]):
         """Return the jobs among these that are still in the hands of the worker that was given `attempt`."""
         return self.filter(status=Status.RUNNING, attempt=attempt)
 
-    def claim(self, worker: str, lease_seconds: float) -> int:
-        """queued, or running with an expired lease → running. Returns the number of jobs taken."""
-        now = timezone.now()
-        return self.claimable().update(
-            status=Status.RUNNING,
-            attempt=F("attempt") + 1,
-            worker=worker,
-            lease_expires_at=now + timedelta(seconds=lease_seconds),
-            started_at=now,
-            finished_at=None,
-            failure_reason="",
-            claimable_at=None,
-        )
-
     def fence(self) -> int:
         """Take jobs from whoever holds them, in any state."""
         return self.update(attempt=F("attempt") + 1, worker="", lease_expires_at=None)
@@ -176,6 +162,26 @@ class Job(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("job", args=[self.pk])
+
+    def claim(self, worker: str, lease_seconds: float) -> bool:
+        """queued, or running with an expired lease → running. Returns whether it was taken."""
+        now = timezone.now()
+        changes = {
+            "status": Status.RUNNING,
+            "attempt": self.attempt + 1,
+            "worker": worker,
+            "lease_expires_at": now + timedelta(seconds=lease_seconds),
+            "started_at": now,
+            "finished_at": None,
+            "failure_reason": "",
+            "claimable_at": None,
+        }
+        # Nobody has had it since it was read: each who has counts the attempt up.
+        if not Job.objects.claimable().filter(pk=self.pk, attempt=self.attempt).update(**changes):
+            return False
+        for name, value in changes.items():
+            setattr(self, name, value)
+        return True
 
     @property
     def is_active(self) -> bool:
