@@ -1,6 +1,5 @@
 """The cast, and the real parts that tests run against: Redis, PostgreSQL, what speaks S3, a served site, a browser."""
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +8,6 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import Permission, User
 from django.test import Client
-from playwright.sync_api import Browser, sync_playwright
 
 from tests.postgres import Postgres
 from tests.s3 import Bucket, S3Server
@@ -141,16 +139,3 @@ def site(new_site: Callable[..., Site]) -> Site:
     site = new_site()
     site.start()
     return site
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium, or another that is there."""
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    assert program, "The browser tests need Chromium: install it (on Debian: apt install chromium)."
-    quiet = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
-    root = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=[*quiet, "--disable-sync", *root])
-        yield browser
-        browser.close()

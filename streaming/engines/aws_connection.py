@@ -27,7 +27,7 @@ from h2.events import (
     WindowUpdated,
 )
 from h2.exceptions import ProtocolError
-from h2.settings import SettingCodes
+from h2.settings import SettingCodes, Settings
 
 from streaming.engines.base import EngineError
 
@@ -60,6 +60,7 @@ class Connection(asyncio.Protocol):
         # The SDK's headers are in order, and this is the only stream: h2 need not check ours.
         config = H2Configuration(header_encoding="utf-8", validate_outbound_headers=False)
         self._h2 = H2Connection(config)
+        self._h2.local_settings = Settings(client=True, initial_values={SettingCodes.ENABLE_PUSH: 0})
         self._transport: asyncio.Transport | None = None
         self._unsent = bytearray()
         self._is_sending_soon = False
@@ -80,7 +81,6 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
-        self._h2.local_settings[SettingCodes.ENABLE_PUSH] = 0
         self._h2.initiate_connection()
         self._flush()
         self._watch = self._loop.call_later(SIGN_OF_LIFE_SECONDS, self._look_for_life)
@@ -248,7 +248,7 @@ class Connection(asyncio.Protocol):
 
     def _flush(self) -> None:
         data = self._h2.data_to_send()
-        if data and self._transport is not None:
+        if data and self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
         self._has_room.set()  # perhaps; who waits looks
 

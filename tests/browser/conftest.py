@@ -1,18 +1,36 @@
 """A browser at a served site, signed in, that tells of every error on its console."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.site import Site
 from tests.visitor import Visitor
 
 expect.set_options(timeout=20_000)  # for what ought to happen at once, on a machine that is busy
 JOB_TIMEOUT = 90_000
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, or another that is there.
+
+    It goes with the last test of this folder: while it is there, an event loop runs, and tests that are coroutines
+    can't have one of theirs.
+    """
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    assert program, "The browser tests need Chromium: install it (on Debian: apt install chromium)."
+    quiet = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
+    root = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=[*quiet, "--disable-sync", *root])
+        yield browser
+        browser.close()
 
 
 def open_context(browser: Browser, site: Site, **options: Any) -> BrowserContext:

@@ -312,7 +312,7 @@ async def test_what_cannot_be_started_gets_an_error(
         ),
         ({"show_speaker_label": None}, "`show_speaker_label` is true or false."),
         ({"language_options": {"en-US": [[1]]}}, "`language_options` is a list of texts."),
-        ({"\ud800": 1}, "The engine “Amazon Transcribe” has no option “?”."),
+        ({"\ud800": 1}, "The engine “Amazon Transcribe” has no option “\ufffd”."),
     ],
     ids=str,
 )

@@ -1,0 +1,28 @@
+"""The peer of the viewers' benchmark: a consumer that joins the job's group itself, as in Channels' documentation."""
+
+import os
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "transcribe_site.settings")
+django.setup()
+
+from channels.generic.websocket import AsyncWebsocketConsumer  # noqa: E402
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from django.urls import path  # noqa: E402
+
+
+class PlainConsumer(AsyncWebsocketConsumer):
+    async def connect(self) -> None:
+        self.group = f"job.{self.scope['url_route']['kwargs']['job']}"
+        await self.channel_layer.group_add(self.group, self.channel_name)
+        await self.accept()
+
+    async def disconnect(self, code: int) -> None:
+        await self.channel_layer.group_discard(self.group, self.channel_name)
+
+    async def feed_event(self, message: dict[str, str]) -> None:
+        await self.send(text_data=message["text"])
+
+
+application = ProtocolTypeRouter({"websocket": URLRouter([path("ws/jobs/<slug:job>/", PlainConsumer.as_asgi())])})
