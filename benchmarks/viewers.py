@@ -6,6 +6,7 @@ Ours on daphne and on uvicorn, next to a consumer on daphne that joins the group
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -96,7 +97,9 @@ def running_job(visitor: Visitor) -> UUID:
     """Return a job that seems to run: somebody else's worker has it, and this benchmark sends its events."""
     environ = visitor.site._environ()
     subprocess.run([sys.executable, "-m", "benchmarks.rows", "fill", "1", "1", "running"], env=environ, check=True)
-    return UUID(visitor.http.get("/jobs/").text.partition('href="/jobs/')[2][:36])
+    found = re.search(r"/jobs/([0-9a-f-]{36})/", visitor.http.get("/jobs/").text)
+    assert found is not None
+    return UUID(found[1])
 
 
 def run() -> Iterator[tuple[str, str]]:
