@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 from benchmarks.site import memory_mib, served
 from streaming.engines.scripted import WORD_SECONDS, say
 from tests.recordings import numbers as spoken
-from tests.site import Site
+from tests.site import Site, wait_until
 from tests.standin.process import standin
 from tests.visitor import Visitor, rows
 
@@ -70,6 +70,12 @@ def site(environ: dict[str, str], jobs: int) -> Iterator[tuple[Site, Visitor]]:
         yield site, visitor
 
 
+def wait_for_waveforms(site: Site) -> None:
+    """Let what follows every upload be over before anything is measured."""
+    waiting = "select count(*) from uploads_upload where peaks is null"
+    wait_until(lambda: rows(site, waiting) == [(0,)], 120, "the waveforms")
+
+
 def cpu_seconds(pid: int) -> float:
     """Return what a process has used, with the children that it has waited for."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -84,7 +90,7 @@ def whole_jobs(streams: int, seconds: int) -> Iterator[tuple[str, str]]:
         site(environ, streams) as (served_site, visitor),
     ):
         upload = visitor.upload(spoken(Path(folder) / "numbers.wav", round(seconds / WORD_SECONDS)))
-        time.sleep(3)  # the waveform
+        wait_for_waveforms(served_site)
         pid = served_site.process.pid  # type: ignore[union-attr]
         before = cpu_seconds(pid)
         for _ in range(streams):
@@ -128,7 +134,7 @@ def latency(streams: int = 50, seconds: int = 30) -> Iterator[tuple[str, str]]:
                 visitor.upload(spoken(Path(folder) / f"{first}.wav", count, first))
                 for first in range(0, streams * count, count)
             ]
-            time.sleep(10)  # the waveforms
+            wait_for_waveforms(visitor.site)
             joined_at, seen = asyncio.run(watch_all(visitor, [visitor.start(upload) for upload in uploads]))
         sent: dict[int, list[float]] = {}
         for line in sent_file.read_text().splitlines():

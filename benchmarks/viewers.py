@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -83,12 +84,17 @@ async def measure(server: Server, redis: Redis, job: UUID, viewers: int) -> Deli
     return Delivered(1e6 * used / len(delays), 1000 * delays[int(0.99 * len(delays))])
 
 
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @contextmanager
 def plain(environ: dict[str, str]) -> Iterator[tuple[int, str]]:
     port = free_port()
     command = [sys.executable, "-m", "daphne", "-p", str(port), "-v", "0", "benchmarks.plain:application"]
     with subprocess.Popen(command, env=os.environ | environ) as process:
-        time.sleep(4)
+        wait_until(lambda: answers(port), 60, "the start of the peer")
         yield process.pid, f"http://127.0.0.1:{port}"
         process.terminate()
 

@@ -48,7 +48,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
         await self.accept()
         if not origins.is_allowed(self.scope):
             await self.close(BAD_ORIGIN)
-        elif (user := await self.user()) is None:
+        elif (user := await shared(("user", self.scope["session"].session_key), self.user)) is None:
             await self.close(NOT_SIGNED_IN)
         else:
             await self.open(user)
@@ -61,8 +61,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
 
     async def user(self) -> User | None:
         """Return who is at the other end as the database knows them now, not as they were when they connected."""
-        key = self.scope["session"].session_key
-        return await shared(("user", key), lambda: in_thread(current_user)(key))
+        return await in_thread(current_user)(self.scope["session"].session_key)
 
     # Watching
 

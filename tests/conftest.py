@@ -8,9 +8,10 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import Permission, User
 from django.test import Client
+from pytest_django import Settings
 
 from tests.postgres import Postgres
-from tests.s3 import Bucket, S3Server
+from tests.s3 import KEYS, Bucket, S3Server
 from tests.servers import Redis
 from tests.site import Site
 
@@ -96,6 +97,18 @@ def bucket(s3_server: S3Server) -> Iterator[Bucket]:
     bucket = Bucket(s3_server)
     yield bucket
     bucket.close()
+
+
+@pytest.fixture
+def in_bucket(bucket: Bucket, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recordings are kept in the bucket."""
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    options = {"bucket_name": bucket.name, "endpoint_url": bucket.gate.url, "region_name": None}
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "default": {"BACKEND": "uploads.bucket.BucketStorage", "OPTIONS": options},
+    }
 
 
 @pytest.fixture(scope="session")

@@ -11,23 +11,12 @@ from pytest_django.fixtures import Settings
 
 from streaming import jobs
 from streaming.models import Job, Status
-from tests.s3 import KEYS, Bucket
+from tests.s3 import Bucket
 from tests.streaming.conftest import PATIENCE_SECONDS, Running, numbers, transcript_of, words
 from tests.streaming.factories import make_upload
 from uploads.models import Upload
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def in_bucket(bucket: Bucket, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in KEYS.items():
-        monkeypatch.setenv(name, value)
-    options = {"bucket_name": bucket.name, "endpoint_url": bucket.gate.url, "region_name": None}
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "default": {"BACKEND": "uploads.bucket.BucketStorage", "OPTIONS": options},
-    }
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("in_bucket")]
 
 
 @pytest.fixture

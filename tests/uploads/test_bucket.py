@@ -14,28 +14,17 @@ from django.urls import reverse
 from pytest_django.fixtures import Settings
 
 from tests import recordings as made
-from tests.s3 import KEYS, Bucket
+from tests.s3 import Bucket
 from uploads import bucket as buckets
 from uploads import contents, recordings, waveforms
 from uploads.contents import StorageAway
 from uploads.models import Upload
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("storage", "in_bucket")]
 
 Stored = Callable[..., Upload]
 ClientOf = Callable[[User], Client]
 CONTENT = made.tone(1.0).read_bytes()
-
-
-@pytest.fixture(autouse=True)
-def in_bucket(bucket: Bucket, storage: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in KEYS.items():
-        monkeypatch.setenv(name, value)
-    options = {"bucket_name": bucket.name, "endpoint_url": bucket.gate.url, "region_name": None}
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "default": {"BACKEND": "uploads.bucket.BucketStorage", "OPTIONS": options},
-    }
 
 
 @pytest.fixture
