@@ -86,9 +86,13 @@ export class Sending {
     link.href = url;
     link.textContent = this.#file.name;
     this.#part("name").replaceWith(link);
-    const form = this.#does("transcribe");
-    form.action = `${url}jobs/`;
-    form.elements.request_id.value = requestId();
+    const start = this.#does("transcribe");
+    if (start instanceof HTMLFormElement) {
+      start.action = `${url}jobs/`;
+      start.elements.request_id.value = requestId();
+    } else {
+      start.href = `${url}#transcribe`; // it would cost, and the recording's page says how much
+    }
     this.#show("done", `Uploaded, ${bytes(this.#file.size)}`);
     this.#tell(`${this.#file.name} is uploaded.`);
   }

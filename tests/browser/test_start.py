@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests import recordings
+from tests.browser.conftest import open_context
 from tests.site import Site
 from tests.visitor import Visitor, rows
 
@@ -140,3 +141,18 @@ def test_the_options_are_accessible_and_fit(new_page: NewPage, upload: str, sche
     found = [violation for violation in violations if violation["impact"] in ("serious", "critical")]
     assert found == []
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def test_what_has_just_been_uploaded_is_not_started_where_that_would_cost(
+    browser: Browser, new_site: Callable[..., Site]
+) -> None:
+    site = new_site(TRANSCRIBE_RUN_JOBS="0", TRANSCRIBE_ENGINE="aws", AWS_REGION="eu-west-1")
+    site.start()
+    with open_context(browser, site) as context:
+        page = context.new_page()
+        page.goto("/")
+        page.locator("input[type=file]").set_input_files(recordings.speech("two_cities"))
+        page.get_by_role("link", name="Transcribe…").click()
+        expect(page.locator("#transcribe")).to_be_in_viewport()
+        expect(page.get_by_text(QUOTE)).to_be_visible()
+    assert rows(site, "select count(*) from streaming_job") == [(0,)]

@@ -85,7 +85,7 @@ def test_an_engine_that_is_not_set_up_says_what_it_lacks_and_is_not_tested(
     monkeypatch.setattr(distant, "lacks", "Set MARS.")
     assert shown(client_of(bob).get(PAGE)) == [
         SCRIPTED,
-        "Distant Set up No. Set MARS. The sound goes to mars-1 Languages 1",
+        "Distant Set up No. Set MARS. Languages 1",
     ]
 
 
