@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$python; break; fi; done)
 
-.PHONY: run demo-aws test faults check format bench clean
+.PHONY: run demo-aws test faults mutations check format bench clean
 
 run: $(VENV)/installed  ## Serve the site on http://127.0.0.1:8000 (HOST, PORT)
 	@$(BIN)/python manage.py migrate --verbosity 0
@@ -25,6 +25,10 @@ test: $(VENV)/installed-dev  ## Run the whole suite, browser tests included, and
 faults: $(VENV)/installed-dev  ## Fifty rounds of killed and frozen processes; a short one is in the suite
 	@sh tests/need_redis.sh $(VENV)
 	$(BIN)/python -m tests.faults
+
+mutations: $(VENV)/installed-dev  ## Prove the tests of faults: each fails when what it watches is taken out
+	@sh tests/need_redis.sh $(VENV)
+	$(BIN)/python -m tests.faults.mutate
 
 check: $(VENV)/installed-dev  ## Lint, format and types
 	$(BIN)/ruff check

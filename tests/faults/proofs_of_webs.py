@@ -1,0 +1,5 @@
+"""Faults between viewers, uploads and the web processes, each with its test and the check that the test watches."""
+
+from tests.faults.proof import Proof
+
+PROOFS: list[Proof] = []

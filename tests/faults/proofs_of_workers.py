@@ -1,0 +1,5 @@
+"""Faults of workers, Redis, the database, the disk and the service, each with its test and the check that the test watches."""
+
+from tests.faults.proof import Proof
+
+PROOFS: list[Proof] = []
