@@ -1,4 +1,4 @@
-"""Faults between viewers, uploads and the web processes, each with its test and the check that the test watches."""
+"""Faults between viewers, uploads and the web processes: each with its test, and the check it watches."""
 
 from tests.faults.proof import Proof
 
