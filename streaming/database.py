@@ -29,6 +29,13 @@ def refuse_unmigrated() -> None:
         raise CommandError("The database is of another version: run `manage.py migrate` first (`make run` does).")
 
 
+def lock_until_commit(name: str) -> None:
+    """Wait until no other transaction holds the lock of that name, and hold it."""
+    if connection.vendor == "postgresql":  # SQLite has one writer at a time
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+
+
 _flights: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, asyncio.Future[Any]]] = WeakKeyDictionary()
 
 
