@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
-from channels.db import DatabaseSyncToAsync
+from asgiref.sync import SyncToAsync
 from django.core.management.base import CommandError
-from django.db import connection
+from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 Parameters = ParamSpec("Parameters")
@@ -52,9 +52,24 @@ async def shared(key: Hashable, make: Callable[[], Awaitable[Value]]) -> Value:
     return await asyncio.shield(flight)  # who leaves takes nothing from the others
 
 
+class InThread(SyncToAsync):
+    def thread_handler(self, *args: Any, **kwargs: Any) -> Any:
+        replace_dead_connections()
+        try:
+            return super().thread_handler(*args, **kwargs)
+        finally:
+            replace_dead_connections()
+
+
+def replace_dead_connections() -> None:
+    """Close the connections of this thread that have died; those to a server go back to their pool."""
+    for each in connections.all(initialized_only=True):
+        if each.vendor == "sqlite":
+            each.close_at = None  # a file does not grow old, and to open it takes longer than most of what is asked
+        each.close_if_unusable_or_obsolete()
+
+
 def in_thread(function: Callable[Parameters, Value]) -> Callable[Parameters, Awaitable[Value]]:
-    """Return `function` to be awaited; a connection that has died or is too old is replaced before and after."""
-    wrapped: Callable[Parameters, Awaitable[Value]] = DatabaseSyncToAsync(
-        function, thread_sensitive=False, executor=_executor
-    )
+    """Return `function` to be awaited, with a database connection that lives."""
+    wrapped: Callable[Parameters, Awaitable[Value]] = InThread(function, thread_sensitive=False, executor=_executor)
     return wrapped

@@ -18,6 +18,7 @@ from streaming.database import in_thread
 from streaming.models import Job
 from streaming.runner import Runner
 from tests.recordings import numbers
+from tests.streaming.factories import make_job, make_segments, make_upload
 from transcribe_site.asgi import application
 from uploads import recordings
 from uploads.models import Upload
@@ -177,3 +178,19 @@ def watching(transactional_db: None) -> Watching:
             await communicator.disconnect(timeout=PATIENCE_SECONDS)
 
     return watching
+
+
+async def some_job(owner: User, texts: list[str], **fields: Any) -> Job:
+    def make() -> Job:
+        job = make_job(make_upload(owner), **fields)
+        make_segments(job, texts)
+        return job
+
+    return await in_thread(make)()
+
+
+async def closed_with(viewer: Viewer) -> int:
+    while (message := await viewer.communicator.receive_output(timeout=5))["type"] != "websocket.close":
+        pass
+    code: int = message["code"]
+    return code
