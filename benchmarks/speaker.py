@@ -17,21 +17,26 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "transcribe_site.settings")
 django.setup()
 
+from django.db import transaction  # noqa: E402
+
 from streaming import broadcast, events, jobs  # noqa: E402
 from streaming.database import in_thread  # noqa: E402
-from streaming.models import Job  # noqa: E402
+from streaming.models import Job, Segment  # noqa: E402
 from streaming.transcripts import Result, spread_words  # noqa: E402
+
+BATCH = 100
 
 
 @dataclass
 class Speech:
-    """So many `seconds` of partials and finals at a steady pace, filled up to so many characters."""
+    """So many `seconds` of partials and finals at a steady pace, filled up to so many characters; then a `burst`."""
 
-    seconds: float
+    seconds: float = 0.0
     partials_a_second: float = 0.0
     finals_a_second: float = 0.0
     partial_characters: int = 0
     final_characters: int = 0
+    burst: int = 0  # finals as quickly as they can be stored and sent
 
 
 def text(characters: int) -> str:
@@ -53,6 +58,27 @@ class Speaker:
         segment = await in_thread(jobs.store_final)(self._job.pk, self._job.attempt, seq, result, moment)
         self._job.segment_count = seq
         await self._send(events.final(segment))
+
+    async def burst(self, count: int, characters: int) -> None:
+        """Store finals a hundred in a transaction, and send them."""
+        for begin in range(0, count, BATCH):
+            for segment in await in_thread(self._store)(min(BATCH, count - begin), characters):
+                self._job.segment_count = segment.seq
+                await self._send(events.final(segment))
+
+    def _store(self, count: int, characters: int) -> list[Segment]:
+        job, said = self._job, text(characters)
+        segments = [
+            Segment.of(
+                job.pk, seq, Result(said, seq, seq + 1, is_partial=False, words=spread_words(said, seq, seq + 1))
+            )
+            for seq in range(job.segment_count + 1, job.segment_count + count + 1)
+        ]
+        with transaction.atomic():
+            held = Job.objects.filter(pk=job.pk, segment_count=job.segment_count).held(job.attempt)
+            assert held.update(segment_count=job.segment_count + count)
+            Segment.objects.bulk_create(segments)
+        return segments
 
     async def _send(self, event: events.Event) -> None:
         job = self._job
@@ -80,6 +106,7 @@ async def speak(job: Job, speech: Speech) -> dict[str, float]:
     for number, (due, is_partial, characters) in enumerate(plan):
         await asyncio.sleep(max(0.0, began_at + due - time.time()))
         await speaker.say(is_partial, number, characters)
+    await speaker.burst(speech.burst, speech.final_characters)
     return {"began_at": began_at, "took": time.time() - began_at, "seq": job.segment_count}
 
 

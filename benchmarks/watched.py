@@ -153,9 +153,9 @@ def own_cpu_seconds(pid: int) -> float:
     return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
-def wait_until_idle(pid: int) -> None:
-    """Return when a process has had nothing to do for a second, or after twenty seconds."""
-    for _ in range(20):
+def wait_until_idle(pid: int, seconds: int = 20) -> None:
+    """Return when a process has had nothing to do for a second, or after so many."""
+    for _ in range(seconds):
         before = own_cpu_seconds(pid)
         time.sleep(1.0)
         if own_cpu_seconds(pid) - before < IDLE_CPU_SECONDS:
