@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-TEXT, CLOSE, PING = 1, 8, 9
+CONTINUATION, TEXT, CLOSE, PING = 0, 1, 8, 9
 WHOLE_BYTES = 1024 * 1024  # of a longer message only the end is kept
 END_BYTES = 64
 
@@ -62,8 +62,14 @@ class Frames:
                     self._buffer, self._skipped = b"", length
                     return messages + self._skip(buffer[begin:])
                 break
-            messages.append((buffer[at] & 15, buffer[begin : begin + length]))
+            opcode, is_last, payload = buffer[at] & 15, buffer[at] & 128, buffer[begin : begin + length]
             at = begin + length
+            if opcode == CONTINUATION or not is_last:  # of a long message, of which only the end is kept
+                self._end = (self._end + payload)[-END_BYTES:]
+                if not is_last:
+                    continue
+                opcode, payload, self._end = TEXT, self._end, b""
+            messages.append((opcode, payload))
         self._buffer = buffer[at:]
         return messages
 
