@@ -1,6 +1,7 @@
 """A served site with the engine of the tests, and somebody signed in."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -67,3 +68,16 @@ def watching(visitor: Visitor) -> int:
 def descriptors(site: Site) -> int:
     assert site.process is not None
     return len(list(Path(f"/proc/{site.process.pid}/fd").iterdir()))
+
+
+def memory_mib(site: Site) -> float:
+    """Return the memory that a site has now."""
+    assert site.process is not None
+    lines = Path(f"/proc/{site.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+
+
+def is_unharmed(site: Site) -> bool:
+    """Whether no request and no socket ended with an error. daphne tells of those once a second."""
+    time.sleep(1.2)
+    return "Traceback" not in site.log()

@@ -2,6 +2,7 @@
 
 from tests.faults.proof import Proof
 
+WITHDRAWING = "tests/streaming/test_withdrawing.py::"
 CONSUMERS = "tests/streaming/test_consumers.py::"
 SOUND = "tests/uploads/test_sound.py::"
 
@@ -35,6 +36,20 @@ PROOFS: list[Proof] = [
         '    "django.middleware.csrf.CsrfViewMiddleware",\n',
         "",
     ),
+    Proof(
+        "origin: a host that is not ours",
+        f"{WITHDRAWING}test_a_host_that_is_not_ours_makes_no_origin_its_own",
+        "streaming/origins.py",
+        " and validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS)",
+        "",
+    ),
+    Proof(
+        "origin: the scheme of a trusted one",
+        f"{WITHDRAWING}test_what_only_resembles_a_trusted_origin_is_refused",
+        "streaming/origins.py",
+        "scheme == trusted_scheme and ",
+        "",
+    ),
     # Authorisation
     Proof(
         "authorisation at subscribing",
@@ -63,6 +78,28 @@ PROOFS: list[Proof] = [
         "streaming/consumers.py",
         "elif await in_thread(visible_job)(user, job_id) is None:",
         "elif False:",
+    ),
+    Proof(
+        "authorisation at each later action: who it is now",
+        f"{WITHDRAWING}test_who_has_signed_out_does_nothing_more_over_an_open_socket",
+        "streaming/consumers.py",
+        'return await in_thread(current_user)(self.scope["session"].session_key)',
+        "self.known = getattr(self, 'known', None) or await in_thread(current_user)("
+        'self.scope["session"].session_key)\n        return self.known',
+    ),
+    Proof(
+        "authorisation at each later action: a new snapshot",
+        f"{WITHDRAWING}test_whose_permission_is_withdrawn_does_and_sees_nothing_more",
+        "streaming/consumers.py",
+        "                await self._own_job(user, to_change=False)\n",
+        "",
+    ),
+    Proof(
+        "authorisation at each later action: a start",
+        f"{WITHDRAWING}test_whose_permission_to_start_is_withdrawn_starts_nothing_more",
+        "streaming/consumers.py",
+        "if not await in_thread(jobs.may_start)(user, upload):",
+        "if False:",
     ),
     Proof(
         "other people's ids: recordings over a socket",

@@ -3,6 +3,7 @@
 from tests.faults.proof import Proof
 
 SERVER = "tests/test_server.py::"
+UPLOADS = "tests/faults/test_uploads.py::"
 VIEWERS = "tests/faults/test_viewers.py::"
 
 PROOFS: list[Proof] = [
@@ -73,6 +74,20 @@ PROOFS: list[Proof] = [
         "async def disconnect(self, code: int) -> None:\n        pass",
     ),
     Proof(
+        "viewers that connect and leave very many times: their cursors and feeds",
+        "tests/streaming/test_withdrawing.py::test_a_thousand_who_come_and_leave_at_any_moment_leave_no_cursor_task_or_feed",
+        "streaming/feeds.py",
+        "feed.leave(cursor)",
+        "pass",
+    ),
+    Proof(
+        "viewers that connect and leave very many times: their tasks",
+        "tests/streaming/test_withdrawing.py::test_a_thousand_who_come_and_leave_at_any_moment_leave_no_cursor_task_or_feed",
+        "streaming/consumers.py",
+        "watching.cancel()\n            await asyncio.wait({watching})",
+        "pass",
+    ),
+    Proof(
         "half handshakes",
         f"{VIEWERS}test_half_a_handshake_is_not_waited_for",
         "transcribe_site/server.py",
@@ -94,6 +109,27 @@ PROOFS: list[Proof] = [
         'headers[b"origin"].decode()',
     ),
     # Uploads
+    Proof(
+        "kill -9 of a web process during an upload",
+        f"{UPLOADS}test_what_a_killed_process_had_received_is_swept_when_it_is_old",
+        "transcribe_site/management/commands/serve.py",
+        "path.unlink()",
+        "pass",
+    ),
+    Proof(
+        "uploads cut at any byte: while they are read",
+        f"{UPLOADS}test_who_leaves_when_all_was_sent_harms_nobody",
+        "transcribe_site/server.py",
+        "if not is_read and not content.closed:",
+        "if not is_read:",
+    ),
+    Proof(
+        "uploads byte by byte",
+        f"{UPLOADS}test_an_upload_that_comes_byte_by_byte_is_whole",
+        "transcribe_site/server.py",
+        "self._left -= len(data)",
+        "self._left -= 1024**2",
+    ),
     Proof(
         "bodies too long",
         f"{SERVER}test_a_body_that_is_too_long_is_refused_before_it_is_sent",

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,10 +11,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Opcode
 
-from tests.faults.conftest import descriptors, finished_job, running_job, watching
+from tests.faults.conftest import descriptors, finished_job, is_unharmed, memory_mib, running_job, watching
 from tests.faults.raw import close_code, connected, cut, frame, handshake, is_dropped, message, opened
 from tests.site import Site, wait_until
-from tests.test_server import peak_mib
 from tests.visitor import Visitor, events
 
 MIB = 1024**2
@@ -42,7 +42,7 @@ def test_a_viewer_who_is_cut_off_comes_back_to_what_he_missed(web: Site, visitor
         cuts += 1
     assert (finals, cuts > 2) == ([*range(1, 16)], True)
     wait_until(lambda: watching(visitor) == 0, what="forgetting who was cut off")
-    assert "Traceback" not in web.log()
+    assert is_unharmed(web)
 
 
 def test_a_viewer_who_is_gone_without_a_word_is_forgotten_and_one_who_is_silent_is_not(
@@ -70,6 +70,7 @@ def test_a_viewer_byte_by_byte_sees_all_of_it(visitor: Visitor, tmp_path: Path) 
         assert len(json.loads(message(slow)[1])["segments"]) == 10
         for byte in frame(SYNC):
             slow.send(bytes([byte]))
+            time.sleep(0.08)
         assert len(json.loads(message(slow)[1])["segments"]) == 10
 
 
@@ -79,7 +80,7 @@ def test_a_viewer_who_reads_a_byte_a_second_costs_no_memory_and_slows_nobody(
     job = finished_job(visitor, tmp_path, words=800)
     with opened(visitor, f"/ws/jobs/{job}/", receive_bytes=4096) as slow, visitor.watch(job) as reader:
         assert next(events(reader))["type"] == "snapshot"
-        before = peak_mib(web)
+        before = memory_mib(web)
         for number in range(200):  # each is answered by a snapshot of 160 KB
             with suppress(OSError):  # it may have been sent away meanwhile
                 slow.sendall(frame(SYNC))
@@ -87,7 +88,7 @@ def test_a_viewer_who_reads_a_byte_a_second_costs_no_memory_and_slows_nobody(
                     slow.recv(1)
             reader.send(SYNC.decode())
             assert next(events(reader, timeout=5))["type"] == "snapshot"
-        assert peak_mib(web) - before < 15
+        assert memory_mib(web) - before < 5
 
 
 # Viewers who mean no good
@@ -105,7 +106,7 @@ def test_a_thousand_viewers_who_come_and_are_cut_off_leave_nothing_behind(
         cut(connection)
     wait_until(lambda: watching(visitor) == 0, what="forgetting the viewers")
     wait_until(lambda: descriptors(web) <= before + 3, what="closing their connections")
-    assert "Traceback" not in web.log()
+    assert is_unharmed(web)
 
 
 def test_half_a_handshake_is_not_waited_for(impatient: Site) -> None:
@@ -119,7 +120,7 @@ def test_half_a_handshake_is_not_waited_for(impatient: Site) -> None:
             half.settimeout(10)
             assert half.recv(1000) == b"", "closed, and not answered"
             half.close()
-    assert "Traceback" not in impatient.log()
+    assert is_unharmed(impatient)
 
 
 @pytest.mark.parametrize("parts", [1, 16])
@@ -148,7 +149,7 @@ def test_what_is_no_utf_8_ends_its_socket_at_most(web: Site, visitor: Visitor, t
         assert close_code(bad) == 4404
     with opened(visitor, f"/ws/jobs/{job}/?after=%ff%fe") as good:
         assert json.loads(message(good)[1])["type"] == "snapshot"
-    assert "Traceback" not in web.log()
+    assert is_unharmed(web)
 
 
 # SIGTERM
