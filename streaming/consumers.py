@@ -213,10 +213,13 @@ class StreamConsumer(ViewerConsumer):
         if not await in_thread(jobs.may_start)(user, upload):
             raise JobRefused("forbidden", "You may hear this recording, but not start jobs for it.")
         engine, language_code = message.get("engine", ""), message.get("language_code", "")
-        options = message.get("options", {})
+        options, request_id = message.get("options", {}), message.get("request_id")
         if not isinstance(engine, str) or not isinstance(language_code, str) or not isinstance(options, dict):
             raise JobRefused("bad_message", "`engine` and `language_code` are text, `options` is an object.")
-        job, _ = await in_thread(jobs.start)(upload, engine=engine, language_code=language_code, options=options)
+        if not isinstance(request_id, str | None):
+            raise JobRefused("bad_message", "`request_id` is text.")
+        wanted: Message = {"engine": engine, "language_code": language_code, "options": options}
+        job, _ = await in_thread(jobs.start)(upload, **wanted, request_id=request_id)
         await self.watch(job.pk)
 
 
