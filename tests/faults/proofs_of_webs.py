@@ -4,6 +4,7 @@ from tests.faults.proof import Proof
 
 SERVER = "tests/test_server.py::"
 UPLOADS = "tests/faults/test_uploads.py::"
+SILENCE = "tests/browser/test_silence.py::"
 VIEWERS = "tests/faults/test_viewers.py::"
 
 PROOFS: list[Proof] = [
@@ -43,6 +44,20 @@ PROOFS: list[Proof] = [
         "transcribe_site/management/commands/serve.py",
         "ping_timeout=PONG_SECONDS",
         "ping_timeout=0",
+    ),
+    Proof(
+        "network half open between server and viewer: the page asks",
+        f"{SILENCE}test_a_page_that_hears_nothing_asks_and_comes_again_without_an_answer",
+        "static/js/socket.js",
+        "this.#timer = setTimeout(() => this.#ask(), this.quietMs);",
+        "",
+    ),
+    Proof(
+        "network half open between server and viewer: the page comes again",
+        f"{SILENCE}test_a_page_that_hears_nothing_asks_and_comes_again_without_an_answer",
+        "static/js/socket.js",
+        "this.sync();\n    this.#timer = setTimeout(() => this.#lost(socket), ANSWER_MS);",
+        "this.sync();",
     ),
     Proof(
         "network slow between viewer and server: partials are skipped",
