@@ -71,7 +71,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
         self._watching = asyncio.create_task(self._watch(job_id, after))
 
     async def unwatch(self) -> None:
-        watching, self._watching = self._watching, None
+        watching, self._watching, self._cursor = self._watching, None, None
         if watching is not None:
             watching.cancel()
             await asyncio.wait({watching})
@@ -149,8 +149,10 @@ class ViewerConsumer(AsyncWebsocketConsumer):
                 after = message.get("after", 0)
                 if not isinstance(after, int) or isinstance(after, bool) or after < 0:
                     raise JobRefused("bad_message", "`after` is the number of a final: 0, 1, 2 …")
-                await self._own_job(user, to_change=False)
-                if self._cursor is not None:
+                job = await self._own_job(user, to_change=False)
+                if self._cursor is None:  # it is still joining: what it gets first is what it asks for now
+                    await self.watch(job.pk, after)
+                else:
                     self._cursor.sync_after = after
                     self._cursor.changed.set()
             case _:

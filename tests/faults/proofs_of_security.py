@@ -104,8 +104,8 @@ PROOFS: list[Proof] = [
         "authorisation at each later action: a new snapshot",
         f"{WITHDRAWING}test_whose_permission_is_withdrawn_does_and_sees_nothing_more",
         "streaming/consumers.py",
-        "                await self._own_job(user, to_change=False)\n",
-        "",
+        "job = await self._own_job(user, to_change=False)",
+        "job = await Job.objects.aget(pk=self.job_id)",
     ),
     Proof(
         "authorisation at each later action: a start",

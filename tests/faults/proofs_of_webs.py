@@ -103,8 +103,8 @@ PROOFS: list[Proof] = [
         "pass",
     ),
     Proof(
-        "half handshakes",
-        f"{VIEWERS}test_half_a_handshake_is_not_waited_for",
+        "half handshakes, HTTP request half sent",
+        f"{VIEWERS}test_half_a_handshake_or_request_is_not_waited_for",
         "transcribe_site/server.py",
         "protocol.timeOut = IDLE_SECONDS",
         "protocol.timeOut = None",

@@ -109,11 +109,13 @@ def test_a_thousand_viewers_who_come_and_are_cut_off_leave_nothing_behind(
     assert is_unharmed(web)
 
 
-def test_half_a_handshake_is_not_waited_for(impatient: Site) -> None:
+def test_half_a_handshake_or_request_is_not_waited_for(impatient: Site) -> None:
     with Visitor(impatient) as visitor:
-        whole = handshake(visitor, "/ws/stream/")
+        socket = handshake(visitor, "/ws/stream/")
+        form = b"POST /uploads/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n" + bytes(1000)
         halves = [connected(impatient) for _ in range(50)]
         for number, half in enumerate(halves):
+            whole = form if number % 2 else socket
             half.sendall(whole[: number * len(whole) // 50])
         assert visitor.http.get("/healthz").text == "ok\n"
         for half in halves:

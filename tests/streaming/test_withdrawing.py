@@ -120,6 +120,13 @@ async def test_no_forwarded_header_makes_an_origin_our_own(
 # Those who come and leave
 
 
+async def test_who_asks_while_still_joining_gets_what_was_asked_for(watching: Watching, alice: User) -> None:
+    job = await some_job(alice, ["one", "two", "three"])
+    async with watching(alice, path=f"/ws/jobs/{job.pk}/?after=2") as viewer:
+        await viewer.send(type="sync", after=0)
+        await viewer.until(lambda viewer: len(viewer.finals) == 3)
+
+
 async def test_a_thousand_who_come_and_leave_at_any_moment_leave_no_cursor_task_or_feed(
     transactional_db: None, alice: User
 ) -> None:
