@@ -75,7 +75,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
         self._watching = asyncio.create_task(self._watch(job_id, after))
 
     async def unwatch(self) -> None:
-        watching, self._watching = self._watching, None
+        watching, self._watching, self._cursor = self._watching, None, None
         if watching is not None:
             watching.cancel()
             await asyncio.wait({watching})
@@ -159,8 +159,10 @@ class ViewerConsumer(AsyncWebsocketConsumer):
                 after = message.get("after", 0)
                 if not isinstance(after, int) or isinstance(after, bool) or after < 0:
                     raise JobRefused("bad_message", "`after` is the number of a final: 0, 1, 2 …")
-                await self._own_job(user, to_change=False)
-                if self._cursor is not None:
+                job = await self._own_job(user, to_change=False)
+                if self._cursor is None:  # it is still joining: what it gets first is what it asks for now
+                    await self.watch(job.pk, after)
+                else:
                     self._cursor.sync_after = after
                     self._cursor.changed.set()
             case _:
@@ -223,10 +225,13 @@ class StreamConsumer(ViewerConsumer):
         if not await in_thread(jobs.may_start)(user, upload):
             raise JobRefused("forbidden", "You may hear this recording, but not start jobs for it.")
         engine, language_code = message.get("engine", ""), message.get("language_code", "")
-        options = message.get("options", {})
+        options, request_id = message.get("options", {}), message.get("request_id")
         if not isinstance(engine, str) or not isinstance(language_code, str) or not isinstance(options, dict):
             raise JobRefused("bad_message", "`engine` and `language_code` are text, `options` is an object.")
-        job, _ = await in_thread(jobs.start)(upload, engine=engine, language_code=language_code, options=options)
+        if not isinstance(request_id, str | None):
+            raise JobRefused("bad_message", "`request_id` is text.")
+        wanted: Message = {"engine": engine, "language_code": language_code, "options": options}
+        job, _ = await in_thread(jobs.start)(upload, **wanted, request_id=request_id)
         await self.watch(job.pk)
 
 

@@ -42,9 +42,9 @@ class Site:
         command = [sys.executable, str(ROOT / "manage.py"), *arguments]
         return subprocess.run(command, env=self._environ(), check=True, capture_output=True, text=True, **options)  # type: ignore[call-overload,no-any-return]
 
-    def start(self, port: int = 0) -> None:
+    def start(self, port: int = 0, program: tuple[str, ...] = (str(ROOT / "manage.py"), "serve")) -> None:
         """Serve with daphne, and run jobs beside it unless the environment says otherwise."""
-        self.process = self._spawn(str(ROOT / "manage.py"), "serve", PORT=str(port))
+        self.process = self._spawn(*program, PORT=str(port))
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         found = re.search(r"http://\S+?/", line)

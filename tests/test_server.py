@@ -144,6 +144,34 @@ def test_healthz_answers_without_a_sign_in_and_everything_else_asks_for_one(site
         assert (answer.status_code, "login" in answer.headers.get("location", "")) == (302, True), address
 
 
+def test_no_header_of_a_client_moves_the_site(site: Site, visitor: Visitor) -> None:
+    """Nobody is known to be a proxy, so what proxies say is said by anybody."""
+    told = {
+        "Daphne-Root-Path": "/evil",
+        "Forwarded": "host=evil.example;proto=https",
+        "X-Forwarded-Host": "evil.example",
+        "X-Forwarded-Prefix": "/evil",
+        "X-Forwarded-Proto": "https",
+    }
+    answer = httpx.get(site.url, headers=told)
+    assert (answer.status_code, answer.headers["location"]) == (302, "/accounts/login/?next=/")
+    page = visitor.http.get("/", headers=told | {"Accept": "text/html"}).text
+    assert 'href="/jobs/"' in page
+    assert "evil" not in page
+    cookie = f"sessionid={visitor.http.cookies['sessionid']}"
+    with (
+        connect(
+            f"ws{site.url[4:]}/ws/stream/",
+            additional_headers=told | {"Cookie": cookie},
+            origin=site.url.replace("http", "https", 1),  # type: ignore[arg-type]
+        ) as socket,
+        pytest.raises(ConnectionClosed) as closed,
+    ):
+        socket.recv(timeout=10)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1008
+
+
 def test_pages_forbid_what_they_do_not_need(site: Site, visitor: Visitor) -> None:
     policy = visitor.http.get("/", headers={"Accept": "text/html"}).headers["content-security-policy"]
     assert "default-src 'self'" in policy

@@ -29,6 +29,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PIECE_BYTES = 64 * 1024
+IDLE_SECONDS = 60.0  # of a request that stops half way
 LINGER_SECONDS = 5.0  # a browser sees the refusal only if it may go on sending for a while
 RESTARTING = 1012
 BODY = "transcribe_site.body"  # in a scope: the content that the application shall read
@@ -90,6 +91,8 @@ class Request(Flow, WebRequest):
         if self._is_refused:
             self.channel.transport.loseConnection()
             return
+        # daphne takes the site's own address from this header, whoever sends it.
+        self.requestHeaders.removeHeader(b"daphne-root-path")
         self.body_bytes = self.content.tell()
         self.set_aside, self.content = self.content, SetAside(self.content)
         self.set_aside.seek(0)
@@ -108,6 +111,7 @@ class RequestFactory(HTTPFactory):
     def buildProtocol(self, addr: Any) -> Any:
         protocol = super().buildProtocol(addr)
         protocol.requestFactory = Request
+        protocol.timeOut = IDLE_SECONDS
         return protocol
 
 

@@ -10,11 +10,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.faults import proofs_of_webs, proofs_of_workers
+from tests.faults import proofs_of_files, proofs_of_security, proofs_of_webs, proofs_of_workers
 from tests.faults.proof import Proof
 
 ROOT = Path(__file__).parents[2]
-PROOFS = [*proofs_of_webs.PROOFS, *proofs_of_workers.PROOFS]
+LISTS = (proofs_of_webs, proofs_of_security, proofs_of_files, proofs_of_workers)
+PROOFS = [proof for each in LISTS for proof in each.PROOFS]
 KEPT = ("manage.py", "pyproject.toml", "static", "streaming", "templates", "tests", "transcribe_site", "uploads")
 FAILED = 1  # what pytest ends with when tests ran and failed, and not for a name or an import that is wrong
 

@@ -2,4 +2,161 @@
 
 from tests.faults.proof import Proof
 
-PROOFS: list[Proof] = []
+SERVER = "tests/test_server.py::"
+UPLOADS = "tests/faults/test_uploads.py::"
+SILENCE = "tests/browser/test_silence.py::"
+VIEWERS = "tests/faults/test_viewers.py::"
+
+PROOFS: list[Proof] = [
+    # Processes
+    Proof(
+        "SIGTERM",
+        "tests/test_site.py::test_a_server_that_is_stopped_hands_its_job_back_and_tells_the_viewers_to_come_again",
+        "transcribe_site/server.py",
+        "protocol.serverClose(RESTARTING)",
+        "pass",
+    ),
+    Proof(
+        "SIGTERM under load",
+        f"{VIEWERS}test_who_watches_under_load_is_told_that_the_server_restarts",
+        "transcribe_site/server.py",
+        "protocol.serverClose(RESTARTING)",
+        "pass",
+    ),
+    Proof(
+        "kill -9 of a web process: viewers come again",
+        "tests/browser/test_live.py::test_a_page_goes_on_by_itself_after_the_server_was_killed",
+        "static/js/socket.js",
+        "this.#timer = setTimeout(() => this.open(), longest * (0.5 + Math.random() / 2));",
+        "",
+    ),
+    # The network between viewer and server
+    Proof(
+        "network cut between viewer and server",
+        f"{VIEWERS}test_a_viewer_who_is_cut_off_comes_back_to_what_he_missed",
+        "streaming/consumers.py",
+        "int(given) if given.isascii()",
+        "0 if given.isascii()",
+    ),
+    Proof(
+        "network half open between viewer and server",
+        f"{VIEWERS}test_a_viewer_who_is_gone_without_a_word_is_forgotten_and_one_who_is_silent_is_not",
+        "transcribe_site/management/commands/serve.py",
+        "ping_timeout=PONG_SECONDS",
+        "ping_timeout=0",
+    ),
+    Proof(
+        "network half open between server and viewer: the page asks",
+        f"{SILENCE}test_a_page_that_hears_nothing_asks_and_comes_again_without_an_answer",
+        "static/js/socket.js",
+        "this.#timer = setTimeout(() => this.#ask(), this.quietMs);",
+        "",
+    ),
+    Proof(
+        "network half open between server and viewer: the page comes again",
+        f"{SILENCE}test_a_page_that_hears_nothing_asks_and_comes_again_without_an_answer",
+        "static/js/socket.js",
+        "this.sync();\n    this.#timer = setTimeout(() => this.#lost(socket), ANSWER_MS);",
+        "this.sync();",
+    ),
+    Proof(
+        "network slow between viewer and server: partials are skipped",
+        "tests/streaming/test_feed.py::test_a_slow_viewer_skips_partials_that_are_out_of_date",
+        "streaming/feed.py",
+        'self._partials[message["slot"]] = ',
+        "self._partials[text] = ",
+    ),
+    Proof(
+        "network byte by byte between viewer and server",
+        f"{VIEWERS}test_a_viewer_byte_by_byte_sees_all_of_it",
+        "transcribe_site/management/commands/serve.py",
+        "websocket_timeout=-1,",
+        "websocket_timeout=0,",
+    ),
+    # Viewers who mean no good
+    Proof(
+        "viewers that read 1 byte a second",
+        f"{VIEWERS}test_a_viewer_who_reads_a_byte_a_second_costs_no_memory_and_slows_nobody",
+        "transcribe_site/server.py",
+        "await protocol.drained()",
+        "pass",
+    ),
+    Proof(
+        "viewers that connect and leave very many times: their sockets",
+        f"{VIEWERS}test_a_thousand_viewers_who_come_and_are_cut_off_leave_nothing_behind",
+        "streaming/consumers.py",
+        "async def disconnect(self, code: int) -> None:\n        await self.unwatch()",
+        "async def disconnect(self, code: int) -> None:\n        pass",
+    ),
+    Proof(
+        "viewers that connect and leave very many times: their cursors and feeds",
+        "tests/streaming/test_withdrawing.py::test_a_thousand_who_come_and_leave_at_any_moment_leave_no_cursor_task_or_feed",
+        "streaming/feeds.py",
+        "feed.leave(cursor)",
+        "pass",
+    ),
+    Proof(
+        "viewers that connect and leave very many times: their tasks",
+        "tests/streaming/test_withdrawing.py::test_a_thousand_who_come_and_leave_at_any_moment_leave_no_cursor_task_or_feed",
+        "streaming/consumers.py",
+        "watching.cancel()\n            await asyncio.wait({watching})",
+        "pass",
+    ),
+    Proof(
+        "half handshakes, HTTP request half sent",
+        f"{VIEWERS}test_half_a_handshake_or_request_is_not_waited_for",
+        "transcribe_site/server.py",
+        "protocol.timeOut = IDLE_SECONDS",
+        "protocol.timeOut = None",
+    ),
+    Proof(
+        "1 MiB frames",
+        f"{VIEWERS}test_a_message_of_a_mebibyte_ends_its_socket",
+        "transcribe_site/management/commands/serve.py",
+        "MESSAGE_BYTES = 256 * 1024",
+        "MESSAGE_BYTES = 16 * 1024 * 1024",
+    ),
+    Proof(
+        "invalid UTF-8",
+        f"{VIEWERS}test_what_is_no_utf_8_ends_its_socket_at_most",
+        "streaming/origins.py",
+        'headers[b"origin"].decode("latin-1")',
+        'headers[b"origin"].decode()',
+    ),
+    # Uploads
+    Proof(
+        "kill -9 of a web process during an upload",
+        f"{UPLOADS}test_what_a_killed_process_had_received_is_swept_when_it_is_old",
+        "transcribe_site/management/commands/serve.py",
+        "path.unlink()",
+        "pass",
+    ),
+    Proof(
+        "uploads cut at any byte: while they are read",
+        f"{UPLOADS}test_who_leaves_when_all_was_sent_harms_nobody",
+        "transcribe_site/server.py",
+        "if not is_read and not content.closed:",
+        "if not is_read:",
+    ),
+    Proof(
+        "uploads byte by byte",
+        f"{UPLOADS}test_an_upload_that_comes_byte_by_byte_is_whole",
+        "transcribe_site/server.py",
+        "self._left -= len(data)",
+        "self._left -= 1024**2",
+    ),
+    Proof(
+        "bodies too long",
+        f"{SERVER}test_a_body_that_is_too_long_is_refused_before_it_is_sent",
+        "transcribe_site/server.py",
+        "if length is not None and length > self._left:",
+        "if False:",
+    ),
+    Proof(
+        "bodies too long, in chunks",
+        f"{SERVER}test_a_body_that_does_not_say_how_long_it_is_is_refused_when_it_is_too_long",
+        "transcribe_site/server.py",
+        "if self._left < 0:",
+        "if False:",
+    ),
+]

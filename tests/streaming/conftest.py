@@ -165,11 +165,12 @@ def watching(transactional_db: None) -> Watching:
     async def watching(
         user: User | None, job: Job | None = None, path: str = "", **headers: str
     ) -> AsyncIterator[Viewer]:
-        sent = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        headers = {"host": "testserver"} | headers
+        sent = [(name.lower().replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
         if user is not None:
             sent.append((b"cookie", await in_thread(cookie_of)(user)))
         path = path or (f"/ws/jobs/{job.pk}/" if job else "/ws/stream/")
-        communicator = WebsocketCommunicator(application, path, headers=[*sent, (b"host", b"testserver")])
+        communicator = WebsocketCommunicator(application, path, headers=sent)
         connected, _ = await communicator.connect(timeout=PATIENCE_SECONDS)
         assert connected
         try:

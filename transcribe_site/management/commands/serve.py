@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 FORM_BYTES = 1024 * 1024  # what a request may have beside the file
 MESSAGE_BYTES = 256 * 1024  # a longer WebSocket message ends its socket; from 64 KB on it gets an error
-
+PING_SECONDS, PONG_SECONDS = 20.0, 30.0  # a viewer who does not answer is gone, though nobody said so
 
 END_SECONDS = 8.0
 SWEEP_SECONDS = 24 * 3600
@@ -58,6 +58,8 @@ class Command(BaseCommand):
             websocket_max_message_size=MESSAGE_BYTES,
             websocket_max_frame_size=MESSAGE_BYTES,
             websocket_timeout=-1,  # pings find out who is gone; who is there may watch as long as he likes
+            ping_interval=PING_SECONDS,
+            ping_timeout=PONG_SECONDS,
             http_timeout=3600,
             server_name="",
             ready_callable=self.start_runner,

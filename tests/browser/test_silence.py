@@ -1,0 +1,49 @@
+"""A page whose connection has died without a word: it asks, waits for an answer, and comes again."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, WebSocketRoute, expect
+
+from tests import recordings
+from tests.browser.stage import Stage
+from tests.site import Site, wait_until
+from tests.visitor import Visitor
+
+QUIET_MS, ANSWER_MS, LONGEST_WAIT_MS = 25_000, 10_000, 500  # of job.js and socket.js
+
+
+@pytest.fixture(scope="module")
+def site(still_site: Site) -> Site:
+    return still_site
+
+
+class Silent(Stage):
+    """Answers each connection with a snapshot, and what is asked over it with nothing."""
+
+    def _connect(self, socket: WebSocketRoute) -> None:
+        self.asked: list[Any] = []
+        self.connections = getattr(self, "connections", 0) + 1
+        socket.on_message(lambda message: self.asked.append(message))
+        super()._connect(socket)
+
+
+def test_a_page_that_hears_nothing_asks_and_comes_again_without_an_answer(
+    new_page: Callable[..., Page], visitor: Visitor
+) -> None:
+    page = new_page()
+    page.clock.install(time=1_000_000)
+    stage = Silent(page, visitor.start(visitor.upload(recordings.tone(1.0))))
+    stage.open()
+    page.clock.pause_at(1_000_020)  # in less than what it waits
+    stage.final(0.0, "It was the best of times.")
+    expect(page.locator("#s1")).to_be_attached()
+    page.clock.run_for(QUIET_MS)
+    wait_until(lambda: [page.title(), *stage.asked][1:], what="the question")  # Playwright's events come with its calls
+    assert stage.asked == ['{"type":"sync","after":1}']
+    page.clock.run_for(ANSWER_MS)
+    expect(page.get_by_text("Reconnecting…")).to_be_visible()
+    page.clock.run_for(LONGEST_WAIT_MS)
+    expect(page.get_by_text("Reconnecting…")).to_be_hidden()
+    assert stage.connections == 2

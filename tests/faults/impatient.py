@@ -1,0 +1,19 @@
+"""`python -m tests.faults.impatient`: `manage.py serve` with waiting times that a test can sit out."""
+
+import django
+from django.core.management import call_command
+
+
+def main() -> None:
+    django.setup()
+    # Only now: the settings are read, and the server installs its reactor.
+    from transcribe_site import server
+    from transcribe_site.management.commands import serve
+
+    server.IDLE_SECONDS = 1.0
+    serve.PING_SECONDS, serve.PONG_SECONDS = 0.5, 1.5
+    call_command("serve")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Uploads on bad networks, and web processes that die under them: a recording is whole, or it is not there."""
+
+import os
+import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests import recordings
+from tests.faults.conftest import is_unharmed
+from tests.faults.raw import connected, cut
+from tests.recordings import numbers
+from tests.site import Site, wait_until
+from tests.visitor import Visitor, rows
+
+
+def request(visitor: Visitor, content: bytes) -> bytes:
+    """Return the bytes of an upload, from its first line to the end of its form."""
+    cookie = "; ".join(f"{name}={value}" for name, value in visitor.http.cookies.items())
+    body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' + content + b"\r\n--x--\r\n"
+    lines = (
+        "POST /uploads/ HTTP/1.1",
+        f"Host: {visitor.site.url.removeprefix('http://')}",
+        f"Cookie: {cookie}",
+        f"X-CSRFToken: {visitor.http.cookies['csrftoken']}",
+        "Accept: application/json",
+        "Content-Type: multipart/form-data; boundary=x",
+        f"Content-Length: {len(body)}",
+    )
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def stored(site: Site) -> list[str]:
+    """Return the names of the files that the site has, those that are being received too."""
+    folders = (site.folder / "media", site.folder / "incoming")
+    return sorted(path.name for folder in folders for path in folder.rglob("*") if path.is_file())
+
+
+def ids(site: Site) -> list[str]:
+    return sorted(row[0] for row in rows(site, "select id from uploads_upload"))
+
+
+def test_an_upload_that_is_cut_at_any_byte_leaves_nothing(web: Site, visitor: Visitor, tmp_path: Path) -> None:
+    sent = request(visitor, numbers(tmp_path / "numbers.wav", 400).read_bytes())  # 6 MB
+    head = sent.index(b"--x")
+    places = [1, 15, head - 3, head - 1, head, head + 1, head + 30, head + 90, *range(head + 1000, len(sent), 500_000)]
+    for place in [*places, len(sent) - 20, len(sent) - 1]:
+        connection = connected(web)
+        connection.sendall(sent[:place])
+        cut(connection)
+    whole = visitor.upload(tmp_path / "numbers.wav")
+    assert ids(web) == [whole.replace("-", "")]
+    wait_until(lambda: stored(web) == [whole], what="the end of its temporary file")
+    assert is_unharmed(web)
+
+
+def test_who_leaves_when_all_was_sent_harms_nobody(web: Site, visitor: Visitor, tmp_path: Path) -> None:
+    sent = request(visitor, numbers(tmp_path / "numbers.wav", 400).read_bytes())
+    for _ in range(10):
+        with connected(web) as connection:
+            connection.sendall(sent)
+    visitor.upload(tmp_path / "numbers.wav")
+    wait_until(lambda: [name.replace("-", "") for name in stored(web)] == ids(web), what="the end of the last upload")
+    assert is_unharmed(web)
+
+
+def test_an_upload_that_comes_byte_by_byte_is_whole(visitor: Visitor) -> None:
+    content = recordings.tone(0.11).read_bytes()
+    with connected(visitor.site) as connection:
+        for byte in request(visitor, content):
+            connection.send(bytes([byte]))
+            time.sleep(0.0003)  # or the system would join them
+        answer = connection.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 201 ")
+    upload = re.findall(rb'"id": "(\S+)"', answer)[0].decode()
+    assert visitor.http.get(f"/uploads/{upload}/audio/").content == content
+
+
+def test_uploads_of_one_name_at_one_moment_are_each_whole(visitor: Visitor, tmp_path: Path) -> None:
+    contents = []
+    for number in range(6):
+        (tmp_path / str(number)).mkdir()
+        contents.append(numbers(tmp_path / str(number) / "talk.wav", 20, first=100 * number))
+    with ThreadPoolExecutor(6) as together:
+        uploads = list(together.map(visitor.upload, contents))
+    for upload, path in zip(uploads, contents, strict=True):
+        assert visitor.http.get(f"/uploads/{upload}/audio/").content == path.read_bytes()
+
+
+def test_what_a_killed_process_had_received_is_swept_when_it_is_old(web: Site, visitor: Visitor) -> None:
+    large = recordings.long_silence(2000)  # 64 MB: it takes a while to arrive
+
+    def send() -> None:
+        with pytest.raises(Exception, match=r"."):  # the server is gone
+            visitor.upload(large)
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    incoming = web.folder / "incoming"
+    wait_until(lambda: list(incoming.iterdir()), what="the begin of the upload")
+    web.kill()
+    sending.join()
+    (left,) = incoming.iterdir()
+    web.start()
+    assert (ids(web), stored(web)) == ([], [left.name])
+    web.kill()
+    os.utime(left, (0, 0))
+    web.start()
+    assert stored(web) == []

@@ -1,0 +1,192 @@
+"""Viewers on bad networks, and viewers who mean no good: each harms nobody but himself."""
+
+import asyncio
+import json
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Opcode
+
+from tests.faults.conftest import descriptors, finished_job, is_unharmed, memory_mib, running_job, watching
+from tests.faults.raw import close_code, connected, cut, frame, handshake, is_dropped, message, opened
+from tests.site import Site, wait_until
+from tests.visitor import Visitor, events
+
+MIB = 1024**2
+SYNC = b'{"type": "sync", "after": 0}'
+
+
+# The network between viewer and server
+
+
+def test_a_viewer_who_is_cut_off_comes_back_to_what_he_missed(web: Site, visitor: Visitor, tmp_path: Path) -> None:
+    job = running_job(visitor, tmp_path, words=60, pace=12)
+    finals: list[int] = []
+    cuts, is_over = 0, False
+    while not is_over:
+        connection = opened(visitor, f"/ws/jobs/{job}/?after={finals[-1] if finals else 0}")
+        for _ in range(5):
+            event = json.loads(message(connection)[1])
+            is_over = event.get("job", {}).get("status") == "completed"
+            if event["type"] == "snapshot":
+                finals += [segment["seq"] for segment in event["segments"]]
+            elif event["type"] == "final":
+                finals.append(event["seq"])
+            if is_over:
+                break
+        cut(connection)
+        cuts += 1
+    assert (finals, cuts > 2) == ([*range(1, 16)], True)
+    wait_until(lambda: watching(visitor) == 0, what="forgetting who was cut off")
+    assert is_unharmed(web)
+
+
+def test_a_viewer_who_is_gone_without_a_word_is_forgotten_and_one_who_is_silent_is_not(
+    impatient: Site, tmp_path: Path
+) -> None:
+    with Visitor(impatient) as visitor:
+        job = finished_job(visitor, tmp_path)
+        with visitor.watch(job) as silent, opened(visitor, f"/ws/jobs/{job}/") as gone:
+            assert next(events(silent))["type"] == "snapshot"
+            wait_until(lambda: watching(visitor) == 2, what="the second viewer")
+            wait_until(lambda: watching(visitor) == 1, what="noticing that nobody answers pings")
+            assert is_dropped(gone)
+            silent.send(SYNC.decode())
+            assert next(events(silent, timeout=10))["type"] == "snapshot"
+
+
+def test_a_viewer_byte_by_byte_sees_all_of_it(visitor: Visitor, tmp_path: Path) -> None:
+    job = finished_job(visitor, tmp_path)
+    with connected(visitor.site) as slow:
+        for byte in handshake(visitor, f"/ws/jobs/{job}/"):
+            slow.send(bytes([byte]))
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += slow.recv(1)
+        assert len(json.loads(message(slow)[1])["segments"]) == 10
+        for byte in frame(SYNC):
+            slow.send(bytes([byte]))
+            time.sleep(0.08)
+        assert len(json.loads(message(slow)[1])["segments"]) == 10
+
+
+def test_a_viewer_who_reads_a_byte_a_second_costs_no_memory_and_slows_nobody(
+    web: Site, visitor: Visitor, tmp_path: Path
+) -> None:
+    job = finished_job(visitor, tmp_path, words=800)
+    with opened(visitor, f"/ws/jobs/{job}/", receive_bytes=4096) as slow, visitor.watch(job) as reader:
+        assert next(events(reader))["type"] == "snapshot"
+        before = memory_mib(web)
+        for number in range(200):  # each is answered by a snapshot of 160 KB
+            with suppress(OSError):  # it may have been sent away meanwhile
+                slow.sendall(frame(SYNC))
+                if number % 50 == 0:  # about a second
+                    slow.recv(1)
+            reader.send(SYNC.decode())
+            assert next(events(reader, timeout=5))["type"] == "snapshot"
+        assert memory_mib(web) - before < 5
+
+
+# Viewers who mean no good
+
+
+def test_a_thousand_viewers_who_come_and_are_cut_off_leave_nothing_behind(
+    web: Site, visitor: Visitor, tmp_path: Path
+) -> None:
+    job = finished_job(visitor, tmp_path)
+    before = descriptors(web)
+    for number in range(1000):
+        connection = opened(visitor, f"/ws/jobs/{job}/?after={number % 12}")
+        if number % 2:
+            message(connection)
+        cut(connection)
+    wait_until(lambda: watching(visitor) == 0, what="forgetting the viewers")
+    wait_until(lambda: descriptors(web) <= before + 3, what="closing their connections")
+    assert is_unharmed(web)
+
+
+def test_half_a_handshake_or_request_is_not_waited_for(impatient: Site) -> None:
+    with Visitor(impatient) as visitor:
+        socket = handshake(visitor, "/ws/stream/")
+        form = b"POST /uploads/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n" + bytes(1000)
+        halves = [connected(impatient) for _ in range(50)]
+        for number, half in enumerate(halves):
+            whole = form if number % 2 else socket
+            half.sendall(whole[: number * len(whole) // 50])
+        assert visitor.http.get("/healthz").text == "ok\n"
+        for half in halves:
+            half.settimeout(10)
+            assert half.recv(1000) == b"", "closed, and not answered"
+            half.close()
+    assert is_unharmed(impatient)
+
+
+@pytest.mark.parametrize("parts", [1, 16])
+def test_a_message_of_a_mebibyte_ends_its_socket(visitor: Visitor, tmp_path: Path, parts: int) -> None:
+    job = finished_job(visitor, tmp_path)
+    with visitor.watch(job) as other, opened(visitor, f"/ws/jobs/{job}/") as bad:
+        assert next(events(other))["type"] == "snapshot"
+        for number in range(parts):
+            opcode = Opcode.CONT if number else Opcode.TEXT
+            bad.sendall(frame(b"[" * (MIB // parts), opcode, fin=number == parts - 1))
+        assert is_dropped(bad)
+        other.send(SYNC.decode())
+        assert next(events(other, timeout=10))["type"] == "snapshot"
+
+
+def test_what_is_no_utf_8_ends_its_socket_at_most(web: Site, visitor: Visitor, tmp_path: Path) -> None:
+    job = finished_job(visitor, tmp_path)
+    with opened(visitor, f"/ws/jobs/{job}/") as bad:
+        bad.sendall(frame(b'{"type": "sync", "after": "\xff\xfe"}'))
+        assert is_dropped(bad)
+    with opened(visitor, f"/ws/jobs/{job}/", Origin="http://\xff\xfe") as bad:
+        assert close_code(bad) == 1008
+    with opened(visitor, f"/ws/jobs/{job}/", Cookie="sessionid=\xff\xfe") as bad:
+        assert close_code(bad) == 4401
+    with opened(visitor, "/ws/jobs/%ff%fe/") as bad:
+        assert close_code(bad) == 4404
+    with opened(visitor, f"/ws/jobs/{job}/?after=%ff%fe") as good:
+        assert json.loads(message(good)[1])["type"] == "snapshot"
+    assert is_unharmed(web)
+
+
+# SIGTERM
+
+
+async def closed_with(visitor: Visitor, job: str, are_open: asyncio.Semaphore) -> int:
+    """Watch until the server closes. Returns the code."""
+    cookie = {"Cookie": f"sessionid={visitor.http.cookies['sessionid']}"}
+    url = f"ws{visitor.site.url[4:]}/ws/jobs/{job}/"
+    async with connect(url, additional_headers=cookie, origin=visitor.site.url) as socket:  # type: ignore[arg-type]
+        await socket.recv()
+        are_open.release()
+        with pytest.raises(ConnectionClosed) as closed:
+            async for _ in socket:
+                pass
+            await socket.recv()
+    return closed.value.rcvd.code if closed.value.rcvd else 1006
+
+
+async def test_who_watches_under_load_is_told_that_the_server_restarts(
+    web: Site, visitor: Visitor, tmp_path: Path
+) -> None:
+    job = await asyncio.to_thread(running_job, visitor, tmp_path, words=400, pace=20)
+    halves = [connected(web) for _ in range(5)]
+    for half in halves:
+        half.sendall(b"POST /uploads/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nhalf of it")
+    are_open = asyncio.Semaphore(0)
+    async with asyncio.TaskGroup() as group:
+        viewers = [group.create_task(closed_with(visitor, job, are_open)) for _ in range(100)]
+        for _ in viewers:
+            await are_open.acquire()
+        began = asyncio.get_running_loop().time()
+        assert await asyncio.to_thread(web.stop) == 0
+        assert asyncio.get_running_loop().time() - began < 10
+    assert [viewer.result() for viewer in viewers] == [1012] * 100
+    for half in halves:
+        half.close()
+    assert "Traceback" not in web.log()
