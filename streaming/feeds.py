@@ -78,15 +78,20 @@ class Feeds:
     async def _close(self, job_id: UUID) -> None:
         feed = self._feeds.pop(job_id)
         if feed.is_subscribed:
-            try:
-                async with asyncio.timeout(LAYER_TIMEOUT_SECONDS):
-                    await get_channel_layer().group_discard(broadcast.feed_group(job_id), self._channel)
-            except Exception:  # whatever the layer's client raises: messages that still come are ignored
-                logger.warning("The channel layer did not end a subscription", exc_info=True)
+            await self._unsubscribe(broadcast.feed_group(job_id))
         if not self._feeds:
-            for task in [*self._tasks, *self._short_tasks]:
+            tasks, self._tasks = self._tasks, []
+            for task in [*tasks, *self._short_tasks]:
                 task.cancel()
-            self._tasks = []
+            if self._has_channel.is_set():
+                await self._unsubscribe(broadcast.WATCHERS)
+
+    async def _unsubscribe(self, group: str) -> None:
+        try:
+            async with asyncio.timeout(LAYER_TIMEOUT_SECONDS):
+                await get_channel_layer().group_discard(group, self._channel)
+        except Exception:  # whatever the layer's client raises: messages that still come are ignored
+            logger.warning("The channel layer did not end a subscription", exc_info=True)
 
     async def _subscribe(self, feed: Feed) -> None:
         if not self._has_channel.is_set():
