@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -12,6 +12,8 @@ from streaming.models import Job, Segment
 from streaming.transcripts import Result
 
 Event = dict[str, Any]
+
+SEGMENT = ',"segment":'  # stands before the segment in a final's text; within a string its quotes would be escaped
 
 
 def encode(event: Event) -> str:
@@ -46,33 +48,41 @@ def queued(job: dict[str, Any], places: Mapping[UUID, int]) -> dict[str, Any]:
     return job | {"queue": {"place": place, "length": len(places)}} if place else job
 
 
-def segment_object(segment: Segment) -> dict[str, Any]:
+class Row(NamedTuple):
+    """A segment as a row of the database: all that viewers are told of it."""
+
+    seq: int
+    slot: str
+    start_time: float
+    end_time: float
+    text: str
+    speaker: str
+    channel: str
+    language_code: str
+    is_provisional: bool
+    words: Any  # or the JSON that the database has of them: thousands need not be read to be written again
+
+
+def segment_object(segment: Segment | Row) -> dict[str, Any]:
     return {
         "seq": segment.seq,
         "start_time": segment.start_time,
         "end_time": segment.end_time,
         "text": segment.text,
         **_known(speaker=segment.speaker, channel=segment.channel, language_code=segment.language_code),
-        "words": _words(segment),
+        "words": segment.words,
         **({"is_provisional": True} if segment.is_provisional else {}),
     }
 
 
-def _words(segment: Segment) -> Any:
-    """Return the words, or the text that the database has of them: thousands need not be read to be written again."""
-    text = getattr(segment, "words_text", None)
-    return segment.words if text is None else orjson.Fragment(text)
+def snapshot(job: dict[str, Any], finals: Iterable[str], partials: Iterable[str], seq: int) -> str:
+    """Return the text of the first message: finals after the number that the viewer named, `seq` that of the last.
 
-
-def snapshot(job: dict[str, Any], segments: Iterable[Segment], partials: Iterable[Event], seq: int) -> Event:
-    """The first message: `segments` after the number that the viewer named, `seq` that of the last of all."""
-    return {
-        "type": "snapshot",
-        "job": job,
-        "segments": [segment_object(segment) for segment in segments],
-        "partials": list(partials),
-        "seq": seq,
-    }
+    Finals and partials are the texts of their own events.
+    """
+    segments = ",".join(text[text.index(SEGMENT) + len(SEGMENT) : -1] for text in finals)
+    shown = f'"segments":[{segments}],"partials":[{",".join(partials)}],"seq":{seq}'
+    return f'{{"type":"snapshot","job":{encode(job)},{shown}}}'
 
 
 def partial(result: Result) -> Event:
@@ -87,7 +97,7 @@ def partial(result: Result) -> Event:
     }
 
 
-def final(segment: Segment) -> Event:
+def final(segment: Segment | Row) -> Event:
     return {"type": "final", "seq": segment.seq, "slot": segment.slot, "segment": segment_object(segment)}
 
 

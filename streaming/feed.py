@@ -2,7 +2,8 @@
 
 It keeps what its viewers need: finals as a log, partials as a register of the newest in each slot, and the
 newest state, each as the text that goes over the socket. It never sends: every viewer reads from it at a cursor
-of its own, so one who is slow skips partials that are out of date and slows nobody.
+of its own, so one who is slow skips partials that are out of date and slows nobody. The log reaches back as far as
+somebody needed in the last seconds, so that of hundreds who join together one asks the database.
 
 What the channel layer loses is noticed by its number (every message says how many finals its sender had stored)
 and fetched from the database.
@@ -10,19 +11,20 @@ and fetched from the database.
 
 import asyncio
 import json
-from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import orjson
 from django.db.models import TextField
 from django.db.models.functions import Cast
 
 from streaming import close_codes, events
-from streaming.database import in_thread, shared
+from streaming.database import in_thread
 from streaming.models import Job, Segment, Status
 
-LOG_LENGTH = 500  # finals kept in memory; a viewer who is further behind gets them from the database
+LOG_LENGTH = 500  # finals kept in memory for long; a viewer who is further behind gets them from the database
+LONG_LOG_SECONDS = 10.0  # for which the log stays longer, after somebody joined who had to be sent more
 PAGE = 500  # finals fetched at a time
 MOST_BEHIND = (
     1024 * 1024
@@ -45,10 +47,9 @@ class Cursor:
         self.sending_since: int | None = None  # how much had been published when its socket was given what it takes now
 
 
-class Partial(NamedTuple):
-    """The newest partial of a slot: made after final number `seq`."""
+class Newest(NamedTuple):
+    """The newest text of the state, or of a slot's partial, and the version of the register that it came with."""
 
-    seq: int
     version: int
     text: str
 
@@ -64,9 +65,11 @@ class Feed:
         self.is_subscribed = False
         self._attempt = 0
         self._job: dict[str, Any] = {}
-        self._log: deque[tuple[int, str]] = deque(maxlen=LOG_LENGTH)
-        self._partials: dict[str, Partial] = {}
-        self._status: tuple[int, str] = (0, "")  # version and text
+        self._log: list[str] = []  # the finals up to `seq`, without a gap
+        self._long_until = 0.0
+        self._reaching_back = asyncio.Lock()
+        self._partials: dict[str, Newest] = {}  # by slot
+        self._status = Newest(0, "")
         self._version = 0
         self._cursors: set[Cursor] = set()
         self._texts_after: dict[tuple[int, int], list[str]] = {}  # what `pending` found, until something is new
@@ -82,24 +85,40 @@ class Feed:
     async def resync(self, cursor: Cursor, after: int) -> str:
         """Move a cursor behind all that is known, and return the snapshot that shows what comes after `after`.
 
-        The finals are read first and the register after: what comes later is sent by `pending`. Who joins together
-        gets one snapshot.
+        What comes later is sent by `pending`. Who joins together gets one snapshot.
         """
-        cursor.seq, cursor.version, text = await shared((self, after), lambda: self._snapshot(after))
-        return text
+        if after > self.seq:
+            await self.catch_up()  # it has seen more, in another process
+        await self._reach_back(after)
+        place = after, -1
+        texts = self._texts_after.get(place)
+        if texts is None:
+            texts = self._texts_after[place] = [self._snapshot(min(after, self.seq))]
+        cursor.seq, cursor.version = self.seq, self._version
+        return texts[0]
 
-    async def _snapshot(self, after: int) -> tuple[int, int, str]:
-        """Return the last final of a snapshot, its version of the register, and its text."""
-        segments = await in_thread(finals_after)(self.job_id, after)
-        seq = max([min(after, self.seq), *(segment.seq for segment in segments)])
-        if not self._job:
-            return seq, self._version, events.encode(events.gone())  # deleted before it was ever read
-        stored = {segment.slot: segment.seq for segment in sorted(segments, key=lambda segment: segment.seq)}
-        # The database may be ahead of the messages: a partial that has become one of these finals is over.
-        partials = [
-            json.loads(partial.text) for slot, partial in self._partials.items() if partial.seq >= stored.get(slot, 0)
-        ]
-        return seq, self._version, events.encode(events.snapshot(self._job, segments, partials, seq))
+    async def _reach_back(self, after: int) -> None:
+        """Have the finals after this number in the log."""
+        loop = asyncio.get_running_loop()
+        async with self._reaching_back:
+            self._long_until = loop.time() + LONG_LOG_SECONDS
+            while after < (begin := self._begin):
+                finals = await in_thread(finals_between)(self.job_id, after, begin)
+                if len(finals) < begin - after:
+                    return  # deleted in the meantime
+                if self._begin == begin:
+                    self._log[:0] = [final.text for final in finals]
+
+    def _snapshot(self, after: int) -> str:
+        if self.is_gone or not self._job:
+            return events.encode(events.gone())
+        partials = [partial.text for partial in self._partials.values()]
+        return events.snapshot(self._job, self._log[max(0, after - self._begin) :], partials, self.seq)
+
+    @property
+    def _begin(self) -> int:
+        """The number of the final before the first in the log."""
+        return self.seq - len(self._log)
 
     def leave(self, cursor: Cursor) -> None:
         self._cursors.discard(cursor)
@@ -120,22 +139,22 @@ class Feed:
         place = cursor.seq, cursor.version
         texts = self._texts_after.get(place)
         if texts is None:
-            if cursor.seq < self.seq and not (self._log and self._log[0][0] <= cursor.seq + 1):
+            if cursor.seq < self._begin:
                 return None
-            texts = [text for seq, text in self._log if seq > cursor.seq]
+            texts = self._log[cursor.seq - self._begin :] if cursor.seq < self.seq else []
             # The state first: one of a new attempt ends what the viewer shows of the attempt before.
-            newest = sorted((partial.version, partial.text) for partial in self._partials.values())
-            texts += [text for version, text in [self._status, *newest] if version > cursor.version]
+            newest = [self._status, *sorted(self._partials.values())]
+            texts += [text for version, text in newest if version > cursor.version]
             self._texts_after[place] = texts
         cursor.seq, cursor.version = max(cursor.seq, self.seq), self._version
         return texts
 
     async def read_on(self, cursor: Cursor) -> list[str]:
         """Return the next page of finals for a viewer who is far behind; `pending` is to be asked again after it."""
-        segments = await in_thread(finals_after)(self.job_id, cursor.seq, PAGE)
-        cursor.seq = segments[-1].seq if segments else self.seq  # deleted in the meantime
+        finals = await in_thread(finals_between)(self.job_id, cursor.seq, cursor.seq + PAGE)
+        cursor.seq = finals[-1].seq if finals else self.seq  # deleted in the meantime
         cursor.changed.set()
-        return [events.encode(events.final(segment)) for segment in segments]
+        return [final.text for final in finals]
 
     # For the hub
 
@@ -154,7 +173,7 @@ class Feed:
             self._partials.pop(message["slot"], None)
             self._append(seq, text)
         elif kind == "partial" and seq == self.seq:  # an older one was overtaken by a final
-            self._partials[message["slot"]] = Partial(seq, self._next_version(text), text)
+            self._partials[message["slot"]] = Newest(self._next_version(text), text)
         elif kind == "status":
             self._set_status(json.loads(text))
         return True
@@ -169,10 +188,10 @@ class Feed:
                 return
             if not self.loaded.is_set():
                 self.seq = job.segment_count  # who joins reads the finals before it by himself
-            while segments := await in_thread(finals_after)(self.job_id, self.seq, PAGE):
-                for segment in segments:
-                    self._partials.pop(segment.slot, None)
-                    self._append(segment.seq, events.encode(events.final(segment)))
+            while finals := await in_thread(finals_between)(self.job_id, self.seq, self.seq + PAGE):
+                for final in finals:
+                    self._partials.pop(final.slot, None)
+                    self._append(final.seq, final.text)
             # A state that came as a message in the meantime is newer than the row.
             if self._status is before and job.attempt >= self._attempt:
                 self._set_attempt(job.attempt)
@@ -193,6 +212,11 @@ class Feed:
         if self._job["status"] == Status.QUEUED and job != self._job:
             self._set_status({"type": "status", "job": job})
 
+    def shorten_log(self) -> None:
+        """Forget what nobody has needed for long. Called now and then."""
+        if asyncio.get_running_loop().time() > self._long_until:
+            del self._log[:-LOG_LENGTH]
+
     def end(self) -> None:
         """Tell the viewers that the job was deleted."""
         if not self.is_gone:
@@ -205,7 +229,9 @@ class Feed:
     def _append(self, seq: int, text: str) -> None:
         if seq == self.seq + 1:  # else a message and the database met, and it is here already
             self.seq = seq
-            self._log.append((seq, text))
+            self._log.append(text)
+            if len(self._log) > 2 * LOG_LENGTH:
+                self.shorten_log()
             self._wake(text)
 
     def _set_attempt(self, attempt: int) -> None:
@@ -222,7 +248,7 @@ class Feed:
         self._set_status_text(events.encode(event))
 
     def _set_status_text(self, text: str) -> None:
-        self._status = (self._next_version(text), text)
+        self._status = Newest(self._next_version(text), text)
 
     def _next_version(self, text: str) -> int:
         self._version += 1
@@ -240,7 +266,17 @@ class Feed:
                 cursor.send_away(close_codes.TRY_AGAIN)
 
 
-def finals_after(job_id: UUID, seq: int, limit: int | None = None) -> list[Segment]:
-    """Return a job's finals after number `seq`, with their words as the text that the database has of them."""
-    segments = Segment.objects.filter(job_id=job_id, seq__gt=seq).order_by("seq").defer("words")
-    return list(segments.annotate(words_text=Cast("words", TextField()))[:limit])
+class Final(NamedTuple):
+    """A stored final, and the text of its event."""
+
+    seq: int
+    slot: str
+    text: str
+
+
+def finals_between(job_id: UUID, after: int, last: int) -> list[Final]:
+    """Return a job's finals after number `after` up to number `last`."""
+    segments = Segment.objects.filter(job_id=job_id, seq__gt=after, seq__lte=last).order_by("seq")
+    rows = segments.values_list(*events.Row._fields[:-1], Cast("words", TextField()))
+    made = (events.Row._make((*known, orjson.Fragment(words))) for *known, words in rows)
+    return [Final(row.seq, row.slot, events.encode(events.final(row))) for row in made]

@@ -166,6 +166,7 @@ class Feeds:
                     self._catch_up(feed)
                 else:
                     feed.tell_place(places)
+                feed.shorten_log()
             for feed in feeds:
                 if not feed.is_subscribed:
                     await self._subscribe(feed)
