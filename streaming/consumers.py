@@ -30,6 +30,7 @@ from uploads.models import Upload
 logger = logging.getLogger(__name__)
 
 MESSAGE_CHARACTERS = 64 * 1024
+JOINING_SECONDS = 1.0  # for which all sockets of a session get the same answer to who it is and what it may see
 CLOSE_SECONDS = 1.0  # for a close frame to be taken by a socket that has long taken nothing
 
 Message = dict[str, Any]
@@ -52,7 +53,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
         self._transport = transport_behind(self.base_send)
         if not origins.is_allowed(self.scope):
             await self.close(BAD_ORIGIN)
-        elif (user := await shared(("user", self.session_key), self.user)) is None:
+        elif (user := await shared(("user", self.session_key), self.user, JOINING_SECONDS)) is None:
             await self.close(NOT_SIGNED_IN)
         else:
             await self.open(user)
@@ -187,7 +188,10 @@ class JobConsumer(ViewerConsumer):
 
     async def open(self, user: User) -> None:
         job_id: UUID = self.scope["url_route"]["kwargs"]["job_id"]
-        if await shared(("job", user.pk, job_id), lambda: in_thread(visible_job)(user, job_id)) is None:
+        if (
+            await shared(("job", user.pk, job_id), lambda: in_thread(visible_job)(user, job_id), JOINING_SECONDS)
+            is None
+        ):
             await self.close(NOT_FOUND)
             return
         given = parse_qs(self.scope["query_string"].decode("latin-1")).get("after", ["0"])[0]

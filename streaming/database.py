@@ -7,6 +7,7 @@ consumer and every running job.
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -39,17 +40,33 @@ def lock_until_commit(name: str) -> None:
 _flights: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, asyncio.Future[Any]]] = WeakKeyDictionary()
 
 
-async def shared(key: Hashable, make: Callable[[], Awaitable[Value]]) -> Value:
-    """Return what `make` returns, made once for all who ask for the same `key` while it is being made.
+async def shared(key: Hashable, make: Callable[[], Awaitable[Value]], seconds: float = 0.0) -> Value:
+    """Return what `make` returns, made once for all who ask for the same `key` until `seconds` after it was made.
 
-    Nobody gets what was made before they asked but for that: for hundreds who come at the same moment.
+    For hundreds who come at the same moment. What fails is not kept.
     """
     flights = _flights.setdefault(asyncio.get_running_loop(), {})
     flight = flights.get(key)
     if flight is None:
         flight = flights[key] = asyncio.ensure_future(make())
-        flight.add_done_callback(lambda _: flights.pop(key, None))
+        flight.add_done_callback(partial(_landed, flights, key, seconds))
     return await asyncio.shield(flight)  # who leaves takes nothing from the others
+
+
+def _landed(flights: dict[Hashable, asyncio.Future[Any]], key: Hashable, seconds: float, flight: Any) -> None:
+    def forget() -> None:
+        if flights.get(key) is flight:
+            del flights[key]
+
+    if seconds and not flight.cancelled() and flight.exception() is None:
+        asyncio.get_running_loop().call_later(seconds, forget)
+    else:
+        forget()
+
+
+def forget_shared() -> None:
+    """Have everybody who asks from now on get an answer of their own."""
+    _flights.pop(asyncio.get_running_loop(), None)
 
 
 class InThread(SyncToAsync):

@@ -16,7 +16,7 @@ from channels.layers import get_channel_layer
 from django.db import Error
 
 from streaming import broadcast, close_codes, metrics, queue
-from streaming.database import in_thread
+from streaming.database import forget_shared, in_thread
 from streaming.feed import Cursor, Feed
 from streaming.models import Job, Status
 from streaming.people import watchable
@@ -180,6 +180,7 @@ class Feeds:
                 async with asyncio.timeout(AUTHORISE_SECONDS):
                     await self._doubted.wait()
             self._doubted.clear()
+            forget_shared()
             try:
                 await self._send_away()
             except Error:
