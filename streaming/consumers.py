@@ -30,7 +30,7 @@ from uploads.models import Upload
 logger = logging.getLogger(__name__)
 
 MESSAGE_CHARACTERS = 64 * 1024
-JOINING_SECONDS = 1.0  # for which all sockets of a session get the same answer to who it is and what it may see
+JOINING_SECONDS = 2.0  # for which all sockets of a session get the same answer to who it is and what it may see
 CLOSE_SECONDS = 1.0  # for a close frame to be taken by a socket that has long taken nothing
 
 Message = dict[str, Any]

@@ -188,7 +188,9 @@ class Feed:
                 return
             if not self.loaded.is_set():
                 self.seq = job.segment_count  # who joins reads the finals before it by himself
-            while finals := await in_thread(finals_between)(self.job_id, self.seq, self.seq + PAGE):
+            while self.seq < job.segment_count and (
+                finals := await in_thread(finals_between)(self.job_id, self.seq, self.seq + PAGE)
+            ):
                 for final in finals:
                     self._partials.pop(final.slot, None)
                     self._append(final.seq, final.text)
