@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from benchmarks.site import forget_peak
-from benchmarks.watched import Helper, Server, Watched, own_cpu_seconds, percentile, watched
+from benchmarks.watched import Part, Server, Watched, own_cpu_seconds, percentile, watched
 
 VIEWERS = 2_000
 HALVES = 2  # processes that the viewers are in
@@ -13,7 +13,7 @@ QUIET_SECONDS = 20.0
 LATE_SECONDS = 15.0  # for what is still on its way
 
 
-def gather(site: Watched, server: Server) -> tuple[list[Helper], float]:
+def gather(site: Watched, server: Server) -> tuple[list[Part], float]:
     """Let them all join; return them, and how much the server's memory grew by it."""
     before = forget_peak(server.pid)
     crowd = [site.audience(server, VIEWERS // HALVES) for _ in range(HALVES)]

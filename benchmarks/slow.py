@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.site import forget_peak, peak_mib
 from benchmarks.sluggish import Never, Slowly
-from benchmarks.watched import Helper, Server, Watched, percentile, watched
+from benchmarks.watched import Part, Server, Watched, percentile, watched
 
 VIEWERS = 50
 ROUNDS = 3  # with the one who never reads and without, in turns
@@ -117,7 +117,7 @@ def reads_slowly(name: str, site: Watched, server: Server) -> Iterator[tuple[str
     yield f"{name}, one reads 2 KB/s: partials left out", f"{100 * skipped:.0f} % of {sent} (at least 90 %)"
 
 
-def stop(audience: Helper) -> dict:  # type: ignore[type-arg]
+def stop(audience: Part) -> dict:  # type: ignore[type-arg]
     audience.go_on()
     seen: dict = audience.result()  # type: ignore[type-arg]
     return seen
