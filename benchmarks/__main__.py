@@ -35,7 +35,8 @@ BENCHMARKS = {
 def main() -> None:
     logging.disable(logging.INFO)  # every request of a visitor is none of the table's business
     wanted = sys.argv[1:] or list(BENCHMARKS)
-    print(f"{date.today()}, Python {platform.python_version()}, {platform.machine()}\n")
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before"
+    print(f"{date.today()}, Python {platform.python_version()}, {machine}\n")
     for name in wanted:
         print(f"## {name}\n")
         print("| figure | value |\n|---|---|")

@@ -4,15 +4,16 @@ import time
 from collections.abc import Iterator
 
 from benchmarks.site import forget_peak
-from benchmarks.watched import Helper, Server, Watched, percentile, watched
+from benchmarks.watched import Part, Server, Watched, own_cpu_seconds, percentile, watched
 
 VIEWERS = 2_000
 HALVES = 2  # processes that the viewers are in
 SPEECH = {"seconds": 20, "partials_a_second": 2, "finals_a_second": 0.5, "final_characters": 60}
+QUIET_SECONDS = 20.0
 LATE_SECONDS = 15.0  # for what is still on its way
 
 
-def gather(site: Watched, server: Server) -> tuple[list[Helper], float]:
+def gather(site: Watched, server: Server) -> tuple[list[Part], float]:
     """Let them all join; return them, and how much the server's memory grew by it."""
     before = forget_peak(server.pid)
     crowd = [site.audience(server, VIEWERS // HALVES) for _ in range(HALVES)]
@@ -34,6 +35,10 @@ def measure(name: str, site: Watched, bare: Server, server: Server) -> Iterator[
         f"{name}, memory of a viewer",
         f"{more:.1f} KB more than the bare server's {1024 * bare_grown / VIEWERS:.1f} KB (at most 22 more)",
     )
+    quiet = own_cpu_seconds(server.pid)
+    time.sleep(QUIET_SECONDS)
+    quiet = (own_cpu_seconds(server.pid) - quiet) / QUIET_SECONDS
+    yield f"{name}, {VIEWERS} viewers, while nothing is said", f"{quiet:.2f} cores"
     speaker.go_on()
     last = speaker.result()["seq"]
     time.sleep(LATE_SECONDS)

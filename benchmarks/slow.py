@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.site import forget_peak, peak_mib
 from benchmarks.sluggish import Never, Slowly
-from benchmarks.watched import Helper, Server, Watched, percentile, watched
+from benchmarks.watched import Part, Server, Watched, percentile, watched
 
 VIEWERS = 50
 ROUNDS = 3  # with the one who never reads and without, in turns
@@ -27,10 +27,12 @@ READ_BYTES_A_SECOND = 2048
 
 @dataclass
 class Heavy:
-    """A run under the heavy stream: how much the server's memory grew, what the others saw, how the one ended."""
+    """A run under the heavy stream: how much the server's memory grew, what the others saw, and of the one what the
+    kernel kept for it and how it ended."""
 
     grown_mib: float
     delays_ms: list[float]
+    unsent_kib: float = 0.0
     end: str = ""
 
 
@@ -45,10 +47,11 @@ def heavy(site: Watched, server: Server, after: int, *, has_never: bool, end_sec
     speaker.go_on()
     spoken = speaker.result()
     grown = peak_mib(server.pid) - before
+    unsent = never.unsent_bytes() / 1024 if never else 0.0
     end = never.wait_for_end(end_seconds) if never else ""
     seen = stop(audience)
     assert not seen["gaps"] and not seen["cuts"] and seen["seqs"] == [spoken["seq"]], "another viewer missed something"
-    return Heavy(grown, [1000 * delay for delay in seen["delays"]["partial"]], end), spoken["seq"]
+    return Heavy(grown, [1000 * delay for delay in seen["delays"]["partial"]], unsent, end), spoken["seq"]
 
 
 def never_reads(name: str, site: Watched, server: Server, after: int) -> Iterator[tuple[str, str]]:
@@ -65,7 +68,9 @@ def never_reads(name: str, site: Watched, server: Server, after: int) -> Iterato
         f"{grown_with - grown:+.1f} MiB because of it (at most 1): "
         f"it grew by {grown_with:.1f} with and {grown:.1f} without it",
     )
-    yield f"{name}, one never reads: its end", ", ".join(run.end for run in runs[True])
+    unsent = max(run.unsent_kib for run in runs[True])
+    yield f"{name}, one never reads: kept for it by the kernel, most", f"{unsent:.0f} KiB"
+    yield f"{name}, one never reads: its end", runs[True][-1].end
     pairs = [
         (percentile(without.delays_ms, 0.99), percentile(with_it.delays_ms, 0.99))
         for without, with_it in zip(runs[False], runs[True], strict=True)
@@ -112,7 +117,7 @@ def reads_slowly(name: str, site: Watched, server: Server) -> Iterator[tuple[str
     yield f"{name}, one reads 2 KB/s: partials left out", f"{100 * skipped:.0f} % of {sent} (at least 90 %)"
 
 
-def stop(audience: Helper) -> dict:  # type: ignore[type-arg]
+def stop(audience: Part) -> dict:  # type: ignore[type-arg]
     audience.go_on()
     seen: dict = audience.result()  # type: ignore[type-arg]
     return seen

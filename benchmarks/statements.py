@@ -14,8 +14,8 @@ ABOUT = {
     "finals fetched": "streaming_segment",
     "looks": '"streaming_job"."id" IN',
     "job": "streaming_job",
-    "whether a connection lives": "SELECT 1",
 }
+EMPTY = "whether a connection lives"  # asked with nothing at all, by the pool, before it gives one out
 
 
 class Statements:
@@ -35,7 +35,10 @@ class Statements:
         with open(self._log, "rb") as file:
             file.seek(self._begin)
             text = file.read().decode(errors="replace")
-        statements = STATEMENT.findall(text)
-        return Counter(
-            next((name for name, part in ABOUT.items() if part in statement), "other") for statement in statements
-        )
+        return Counter(about(statement) for statement in STATEMENT.findall(text))
+
+
+def about(statement: str) -> str:
+    if not statement:
+        return EMPTY
+    return next((name for name, part in ABOUT.items() if part in statement), "other")

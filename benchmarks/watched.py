@@ -36,7 +36,7 @@ class Server:
     has_snapshot: bool = True
 
 
-class Helper:
+class Part:
     """A program of this package that says `ready`, goes on at a line of input, and prints what it found."""
 
     def __init__(self, environ: dict[str, str], module: str, *arguments: str) -> None:
@@ -107,16 +107,16 @@ class Watched:
         wait_until(lambda: answers(int(port)), 60, "the start of a peer")
         return Server(process.pid, f"http://127.0.0.1:{port}", f"/ws/jobs/{self.job.hex}/", {}, has_snapshot=False)
 
-    def speaker(self, **speech: float) -> Helper:
-        speaker = Helper(self.environ, "speaker", str(self.job), json.dumps(speech))
+    def speaker(self, **speech: float) -> Part:
+        speaker = Part(self.environ, "speaker", str(self.job), json.dumps(speech))
         self.stack.callback(speaker.end)
         speaker.wait_until_ready()
         return speaker
 
-    def audience(self, server: Server, viewers: int, **plan: Any) -> Helper:
+    def audience(self, server: Server, viewers: int, **plan: Any) -> Part:
         """Return so many viewers, who are joining."""
         told = {name: value for name, value in asdict(server).items() if name != "pid"}
-        audience = Helper({}, "audience", json.dumps(told | {"viewers": viewers} | plan))
+        audience = Part({}, "audience", json.dumps(told | {"viewers": viewers} | plan))
         self.stack.callback(audience.end)
         return audience
 
