@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import redis
@@ -41,11 +40,13 @@ class Redis:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
-    def sleep(self, seconds: float) -> None:
-        """Do nothing for so long, as with DEBUG SLEEP, which not every Redis allows."""
+    def sleep(self) -> None:
+        """Do nothing any more, as in DEBUG SLEEP, which not every Redis allows."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
-        time.sleep(seconds)
+
+    def wake(self) -> None:
+        assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:

@@ -1,4 +1,4 @@
-"""A network between two parts that can be cut, held, slowed, and made to pass one byte at a time."""
+"""A network between two parts that can be cut, held, slowed, and made to answer one byte at a time."""
 
 import socket
 import threading
@@ -15,11 +15,13 @@ class Proxy:
 
     def __init__(self, to_port: int) -> None:
         self.port = free_port()
-        self.block_bytes = BLOCK_BYTES  # most of what is passed at once
+        self.answer_bytes = BLOCK_BYTES  # most of an answer that is passed at once
         self.bytes_a_second = 0.0  # 0: as fast as it goes
         self._to = ("127.0.0.1", to_port)
         self._flows = threading.Event()
         self._flows.set()
+        self._is_over = threading.Event()
+        self._made = self._lost = 0  # connections, from the first on
         self._open: set[socket.socket] = set()
         self._listening: socket.socket | None = None
 
@@ -29,6 +31,10 @@ class Proxy:
 
     def release(self) -> None:
         self._flows.set()
+
+    def lose(self) -> None:
+        """Half open for good: the connections that are stay, and nothing gets through; new ones work."""
+        self._lost = self._made
 
     def cut(self) -> None:
         """Cut the connections that are; new ones can be made."""
@@ -45,6 +51,7 @@ class Proxy:
         assert self._listening is not None
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
+        self._is_over.set()
         self.release()
         self.cut()
 
@@ -52,20 +59,30 @@ class Proxy:
         while True:
             try:
                 here, _ = listening.accept()
-                there = socket.create_connection(self._to)
             except OSError:
                 return  # ended
+            try:
+                there = socket.create_connection(self._to)
+            except OSError:
+                here.close()
+                continue
             self._open |= {here, there}
-            for source, target in ((here, there), (there, here)):
-                target.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or the system joins what is parted here
-                threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
+            self._made += 1
+            for end in (here, there):
+                with suppress(OSError):  # it is gone again
+                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or what is parted here is joined again
+            for ends in ((here, there, self._made, False), (there, here, self._made, True)):
+                threading.Thread(target=self._pass_on, args=ends, daemon=True).start()
 
-    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+    def _pass_on(self, source: socket.socket, target: socket.socket, number: int, is_answer: bool) -> None:
         with suppress(OSError):  # either end is gone
             while data := source.recv(BLOCK_BYTES):
-                for start in range(0, len(data), self.block_bytes):
+                size = self.answer_bytes if is_answer else BLOCK_BYTES
+                for start in range(0, len(data), size):
                     self._flows.wait()
-                    part = data[start : start + self.block_bytes]
+                    if number <= self._lost:
+                        self._is_over.wait()
+                    part = data[start : start + size]
                     target.sendall(part)
                     if self.bytes_a_second:
                         time.sleep(len(part) / self.bytes_a_second)

@@ -1,0 +1,105 @@
+"""An SQLite file that somebody holds, or that can't grow: jobs wait until it takes writes again."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.conf import settings as site_settings
+from django.contrib.auth.models import User
+from django.db import connection
+
+from streaming.database import in_thread
+from streaming.models import Job, Status
+from tests.streaming.conftest import PATIENCE_SECONDS, Running, Watching, words
+from tests.streaming.test_runner import SLOW, Spoken, heard, start, until_status
+
+pytestmark = pytest.mark.skipif(site_settings.IS_ON_POSTGRES, reason="for SQLite")
+
+REFUSED = "The database did not take a write; trying again"
+
+
+@pytest.fixture
+def options(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Changes what connections are made with, for all that are made from then on: each work in a thread makes one."""
+
+    def options(**options: object) -> None:
+        for name, value in options.items():
+            monkeypatch.setitem(connection.settings_dict["OPTIONS"], name, value)
+
+    return options
+
+
+@pytest.fixture
+def refused(caplog: pytest.LogCaptureFixture) -> Callable[[], bool]:
+    return lambda: REFUSED in caplog.messages
+
+
+async def until(is_so: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not is_so():
+            await asyncio.sleep(0.02)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Hold the file as somebody else who writes."""
+    other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None, timeout=PATIENCE_SECONDS)
+    other.execute("begin immediate")
+    try:
+        yield
+    finally:
+        other.close()
+
+
+async def test_a_job_waits_while_somebody_holds_the_database(
+    running: Running,
+    watching: Watching,
+    spoken: Spoken,
+    alice: User,
+    options: Callable[..., None],
+    refused: Callable[[], bool],
+) -> None:
+    job = await start(await in_thread(spoken)(40), **SLOW)
+    async with running(), watching(alice, job) as viewer:
+        await viewer.until(lambda viewer: viewer.seq == 2)
+        options(timeout=0.1)  # seconds, instead of twenty
+        with held():
+            before = (await Job.objects.aget(pk=job.pk)).segment_count
+            await until(refused)
+            assert (await Job.objects.aget(pk=job.pk)).segment_count == before
+        await viewer.until_status("completed")
+        assert viewer.words == words(40)
+    assert (await heard(job), (await until_status(job, Status.COMPLETED)).attempt) == (words(40), 1)
+
+
+def no_room_to_grow(options: Callable[..., None]) -> str:
+    """Let the file be as large as it is; return the command that connections began with before."""
+    before: str = connection.settings_dict["OPTIONS"]["init_command"]
+    with connection.cursor() as cursor:
+        cursor.execute("vacuum")
+        cursor.execute("pragma page_count")
+        (pages,) = cursor.fetchone()
+    options(init_command=f"{before} PRAGMA max_page_count={pages + 1};")
+    return before
+
+
+async def test_a_job_waits_while_the_disk_of_the_database_is_full(
+    running: Running,
+    watching: Watching,
+    spoken: Spoken,
+    alice: User,
+    options: Callable[..., None],
+    refused: Callable[[], bool],
+) -> None:
+    job = await start(await in_thread(spoken)(400), words_per_final=40)
+    before = await in_thread(no_room_to_grow)(options)
+    async with running(), watching(alice, job) as viewer:
+        await until(refused)
+        stored = (await Job.objects.aget(pk=job.pk)).segment_count
+        assert stored < 10
+        options(init_command=before)
+        await viewer.until_status("completed")
+        assert viewer.words == words(400)
+    assert (await heard(job), (await until_status(job, Status.COMPLETED)).attempt) == (words(400), 1)
