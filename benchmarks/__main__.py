@@ -15,12 +15,16 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "transcribe_site.settings")
 django.setup()  # before what is measured is imported
 
-from benchmarks import aws, claims, first_words, history, hour, viewers  # noqa: E402
+from benchmarks import aws, burst, claims, crowd, first_words, history, hour, joining, slow, viewers  # noqa: E402
 
 BENCHMARKS = {
     "first_words": first_words.run,
     "aws": aws.run,
     "viewers": viewers.run,
+    "slow": slow.run,
+    "joining": joining.run,
+    "crowd": crowd.run,
+    "burst": burst.run,
     "claims": claims.run,
     "history": history.run,
     "hour": hour.run,

@@ -1,12 +1,14 @@
 """What benchmarks do inside a site's database, in processes of their own: `python -m benchmarks.rows fill 50 1000`.
 
 `fill PEOPLE JOBS [STATUS]` adds jobs, two for each recording, and `claim NAME` takes jobs until there are none and
-prints them; `queries` prints how many queries the pages of the first account take.
+prints them; `queries` prints how many queries the pages of the first account take; `speak JOB SEGMENTS` gives a job
+finals.
 """
 
 import json
 import os
 import sys
+from uuid import UUID
 
 import django
 
@@ -19,7 +21,8 @@ from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
 from streaming import jobs  # noqa: E402
-from streaming.models import Job  # noqa: E402
+from streaming.models import Job, Segment  # noqa: E402
+from streaming.transcripts import Result, Word  # noqa: E402
 from uploads.models import Upload  # noqa: E402
 
 PAGES = ("/jobs/", "/")
@@ -60,6 +63,32 @@ def fill(people: int, count: int, status: str = "completed") -> None:
         )
 
 
+def speak(job_id: str, count: int) -> None:
+    """Give a job so many finals of twelve words, five seconds each, as Amazon's engine stores them."""
+    words = ["and", "then", "she", "said", "that", "the", "whole", "thing", "had", "been", "quite", "unexpected"]
+    Segment.objects.bulk_create(
+        (
+            Segment.of(
+                UUID(job_id),
+                seq,
+                Result(
+                    " ".join(words),
+                    5.0 * seq,
+                    5.0 * seq + 4.8,
+                    is_partial=False,
+                    words=tuple(
+                        Word(word, round(5.0 * seq + 0.4 * place, 3), round(5.0 * seq + 0.4 * place + 0.38, 3), 0.9871)
+                        for place, word in enumerate(words)
+                    ),
+                ),
+            )
+            for seq in range(1, count + 1)
+        ),
+        BATCH,
+    )
+    Job.objects.filter(pk=job_id).update(segment_count=count, word_count=count * len(words))
+
+
 def claim(worker: str) -> None:
     """Say that it can begin; at a line of input claim all there is, and print what it was."""
     connection.ensure_connection()
@@ -88,6 +117,8 @@ def main() -> None:
             fill(int(people), int(count), *status)
         case ["claim", worker]:
             claim(worker)
+        case ["speak", job_id, count]:
+            speak(job_id, int(count))
         case ["queries"]:
             queries()
 

@@ -58,6 +58,17 @@ def memory_mib(pid: int) -> dict[str, float]:
     return found
 
 
-def _resident(pid: int) -> float:
+def peak_mib(pid: int) -> float:
+    """Return the most that a process has had since `forget_peak`."""
+    return _resident(pid, "VmHWM")
+
+
+def forget_peak(pid: int) -> float:
+    """Let what a process has now be the most that it has had, and return it."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+    return _resident(pid)
+
+
+def _resident(pid: int, which: str = "VmRSS") -> float:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")), 0.0)
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(which)), 0.0)

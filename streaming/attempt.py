@@ -72,6 +72,7 @@ class Attempt:
             if self.job.attempt == 1 and self.job.started_at is not None:  # of a later one nobody knows since when
                 waited = self.job.started_at - self.job.created_at
                 metrics.QUEUE_WAIT.labels(self.job.engine).observe(max(0.0, waited.total_seconds()))
+            self._send_status()
             try:
                 async with asyncio.TaskGroup() as group:
                     beating = group.create_task(self._beat())

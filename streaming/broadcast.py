@@ -19,6 +19,8 @@ from streaming.models import Job
 logger = logging.getLogger(__name__)
 
 RUNNERS = "runners"
+WATCHERS = "watchers"  # the feeds of every process
+DOUBT = {"type": "feed.doubt"}  # to them: somebody signed out or changed a password, look who may still watch
 SEND_TIMEOUT_SECONDS = 2.0  # a channel layer that is not there must not hold up a request or a job
 
 

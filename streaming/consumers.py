@@ -13,12 +13,14 @@ from urllib.parse import parse_qs
 from uuid import UUID
 
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import Error
 
 from streaming import events, jobs, metrics, origins
+from streaming.close_codes import BAD_ORIGIN, NOT_FOUND, NOT_SIGNED_IN, TRY_AGAIN
 from streaming.database import in_thread, shared
-from streaming.feed import Cursor
+from streaming.feed import Cursor, Feed
 from streaming.feeds import feeds
 from streaming.jobs import JobRefused
 from streaming.models import Job
@@ -27,9 +29,8 @@ from uploads.models import Upload
 
 logger = logging.getLogger(__name__)
 
-BAD_ORIGIN, NOT_SIGNED_IN, NOT_FOUND = 1008, 4401, 4404
 MESSAGE_CHARACTERS = 64 * 1024
-AUTHORISE_SECONDS = 15.0  # between two looks whether a viewer may still watch
+CLOSE_SECONDS = 1.0  # for a close frame to be taken by a socket that has long taken nothing
 
 Message = dict[str, Any]
 
@@ -43,12 +44,14 @@ class ViewerConsumer(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         self._cursor: Cursor | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
         self.job_id: UUID | None = None
+        self.session_key: str | None = self.scope["cookies"].get(settings.SESSION_COOKIE_NAME)
         # A close code reaches the browser only on a socket that was accepted.
         await self.accept()
         if not origins.is_allowed(self.scope):
             await self.close(BAD_ORIGIN)
-        elif (user := await shared(("user", self.scope["session"].session_key), self.user)) is None:
+        elif (user := await shared(("user", self.session_key), self.user)) is None:
             await self.close(NOT_SIGNED_IN)
         else:
             await self.open(user)
@@ -61,7 +64,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
 
     async def user(self) -> User | None:
         """Return who is at the other end as the database knows them now, not as they were when they connected."""
-        return await in_thread(current_user)(self.scope["session"].session_key)
+        return await in_thread(current_user)(self.session_key)
 
     # Watching
 
@@ -78,45 +81,45 @@ class ViewerConsumer(AsyncWebsocketConsumer):
 
     async def _watch(self, job_id: UUID, after: int) -> None:
         """Send the snapshot, then what is new whenever something is, until cancelled."""
+        cursor = Cursor(self.session_key, self._send_away)
         try:
-            async with feeds().watch(job_id, after) as (feed, cursor, snapshot):
+            async with feeds().watch(job_id, after, cursor) as (feed, snapshot):
                 self._cursor = cursor
-                await self.send(text_data=snapshot)
-                metrics.EVENTS_SENT.inc()
-                loop = asyncio.get_running_loop()
-                authorise_at = loop.time() + AUTHORISE_SECONDS
+                await self._send_all(feed, cursor, [snapshot])
                 while True:
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout_at(authorise_at):
-                            await cursor.changed.wait()
+                    await cursor.changed.wait()
                     cursor.changed.clear()
-                    if loop.time() >= authorise_at:
-                        authorise_at = loop.time() + AUTHORISE_SECONDS
-                        if not feed.is_gone and not await self._may_still_watch(job_id):
-                            return
                     if cursor.sync_after is not None:
                         wanted, cursor.sync_after = cursor.sync_after, None
-                        await self.send(text_data=await feed.resync(cursor, wanted))
-                    for text in await feed.pending(cursor):
-                        await self.send(text_data=text)
-                        metrics.EVENTS_SENT.inc()
+                        await self._send_all(feed, cursor, [await feed.resync(cursor, wanted)])
+                    texts = feed.pending(cursor)
+                    await self._send_all(feed, cursor, await feed.read_on(cursor) if texts is None else texts)
         except OSError:
             pass  # the viewer has left (some servers say so to who sends); `disconnect` is about to be called
         except Exception:
             # The database is away, or a fault of ours. The browser comes again by itself, to this process or another.
             metrics.FAILURES.labels("viewer").inc()
             logger.exception("A viewer of job %s is sent away", job_id)
-            await self.close(1013)
+            await self.close(TRY_AGAIN)
 
-    async def _may_still_watch(self, job_id: UUID) -> bool:
-        user = await self.user()
-        if user is None:
-            await self.close(NOT_SIGNED_IN)
-        elif await in_thread(visible_job)(user, job_id) is None:
-            await self.close(NOT_FOUND)
-        else:
-            return True
-        return False
+    async def _send_all(self, feed: Feed, cursor: Cursor, texts: list[str]) -> None:
+        for text in texts:
+            cursor.sending_since = feed.published
+            # Past two layers of Channels that would only wrap it: this is done for every viewer of every event.
+            await self.base_send({"type": "websocket.send", "text": text})
+        cursor.sending_since = None
+        metrics.EVENTS_SENT.inc(len(texts))
+
+    def _send_away(self, code: int) -> None:
+        """Close the socket for a viewer, even while it takes nothing of what is being sent. Returns at once."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._stop_and_close(code))
+
+    async def _stop_and_close(self, code: int) -> None:
+        await self.unwatch()
+        with suppress(TimeoutError, OSError):  # a server whose sockets are full waits; its pings find out
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.close(code)
 
     # What viewers send
 

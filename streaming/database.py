@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
-from channels.db import DatabaseSyncToAsync
+from asgiref.sync import SyncToAsync
 from django.core.management.base import CommandError
-from django.db import connection
+from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 Parameters = ParamSpec("Parameters")
@@ -27,6 +27,13 @@ def refuse_unmigrated() -> None:
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         raise CommandError("The database is of another version: run `manage.py migrate` first (`make run` does).")
+
+
+def lock_until_commit(name: str) -> None:
+    """Wait until no other transaction holds the lock of that name, and hold it."""
+    if connection.vendor == "postgresql":  # SQLite has one writer at a time
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
 
 
 _flights: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, asyncio.Future[Any]]] = WeakKeyDictionary()
@@ -45,9 +52,24 @@ async def shared(key: Hashable, make: Callable[[], Awaitable[Value]]) -> Value:
     return await asyncio.shield(flight)  # who leaves takes nothing from the others
 
 
+class InThread(SyncToAsync):
+    def thread_handler(self, *args: Any, **kwargs: Any) -> Any:
+        replace_dead_connections()
+        try:
+            return super().thread_handler(*args, **kwargs)
+        finally:
+            replace_dead_connections()
+
+
+def replace_dead_connections() -> None:
+    """Close the connections of this thread that have died; those to a server go back to their pool."""
+    for each in connections.all(initialized_only=True):
+        if each.vendor == "sqlite":
+            each.close_at = None  # a file does not grow old, and to open it takes longer than most of what is asked
+        each.close_if_unusable_or_obsolete()
+
+
 def in_thread(function: Callable[Parameters, Value]) -> Callable[Parameters, Awaitable[Value]]:
-    """Return `function` to be awaited; a connection that has died or is too old is replaced before and after."""
-    wrapped: Callable[Parameters, Awaitable[Value]] = DatabaseSyncToAsync(
-        function, thread_sensitive=False, executor=_executor
-    )
+    """Return `function` to be awaited, with a database connection that lives."""
+    wrapped: Callable[Parameters, Awaitable[Value]] = InThread(function, thread_sensitive=False, executor=_executor)
     return wrapped

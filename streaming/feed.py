@@ -11,29 +11,38 @@ and fetched from the database.
 import asyncio
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.models import TextField
 from django.db.models.functions import Cast
 
-from streaming import events
+from streaming import close_codes, events
 from streaming.database import in_thread, shared
 from streaming.models import Job, Segment, Status
 
 LOG_LENGTH = 500  # finals kept in memory; a viewer who is further behind gets them from the database
 PAGE = 500  # finals fetched at a time
+MOST_BEHIND = (
+    1024 * 1024
+)  # characters published while a viewer does not take what it was sent before: then it is closed
 
 
 class Cursor:
-    """How far one viewer has come in a feed: the last final and the version of the register that it was sent."""
+    """How far one viewer has come in a feed: the last final and the version of the register that it was sent.
 
-    def __init__(self) -> None:
+    `session_key` says whose it is; `send_away` is called, at most once in effect, with the code to close with.
+    """
+
+    def __init__(self, session_key: str | None, send_away: Callable[[int], None]) -> None:
+        self.session_key = session_key
+        self.send_away = send_away
         self.seq = 0
         self.version = 0
         self.sync_after: int | None = None  # the viewer asked for a new snapshot, of what comes after this
         self.changed = asyncio.Event()
+        self.sending_since: int | None = None  # how much had been published when its socket was given what it takes now
 
 
 class Partial(NamedTuple):
@@ -60,15 +69,15 @@ class Feed:
         self._status: tuple[int, str] = (0, "")  # version and text
         self._version = 0
         self._cursors: set[Cursor] = set()
+        self._texts_after: dict[tuple[int, int], list[str]] = {}  # what `pending` found, until something is new
+        self.published = 0  # characters, of all that was ever to be sent to viewers
         self._catching_up = asyncio.Lock()
 
     # For viewers
 
-    def enter(self) -> Cursor:
-        """Return the cursor of a new viewer; `resync` gives it its snapshot."""
-        cursor = Cursor()
+    def enter(self, cursor: Cursor) -> None:
+        """Take in a new viewer; `resync` gives it its snapshot."""
         self._cursors.add(cursor)
-        return cursor
 
     async def resync(self, cursor: Cursor, after: int) -> str:
         """Move a cursor behind all that is known, and return the snapshot that shows what comes after `after`.
@@ -99,24 +108,34 @@ class Feed:
     def has_viewers(self) -> bool:
         return bool(self._cursors)
 
-    async def pending(self, cursor: Cursor) -> list[str]:
-        """Return what a viewer has not been sent yet: finals in order, the state, the newest partials."""
-        texts: list[str] = []
-        while cursor.seq < self.seq:
-            if self._log and self._log[0][0] <= cursor.seq + 1:
-                texts += [text for seq, text in self._log if seq > cursor.seq]
-                cursor.seq = self._log[-1][0]
-            else:
-                segments = await in_thread(finals_after)(self.job_id, cursor.seq, PAGE)
-                if not segments:
-                    break  # deleted in the meantime
-                texts += [events.encode(events.final(segment)) for segment in segments]
-                cursor.seq = segments[-1].seq
-        # The state first: one of a new attempt ends what the viewer shows of the attempt before.
-        newest = sorted((partial.version, partial.text) for partial in self._partials.values())
-        texts += [text for version, text in [self._status, *newest] if version > cursor.version]
-        cursor.version = self._version
+    @property
+    def cursors(self) -> Collection[Cursor]:
+        return self._cursors
+
+    def pending(self, cursor: Cursor) -> list[str] | None:
+        """Return what a viewer has not been sent yet: finals in order, the state, the newest partials.
+
+        Returns None where it is so far behind that `read_on` has to be asked. Who is at the same place gets the same.
+        """
+        place = cursor.seq, cursor.version
+        texts = self._texts_after.get(place)
+        if texts is None:
+            if cursor.seq < self.seq and not (self._log and self._log[0][0] <= cursor.seq + 1):
+                return None
+            texts = [text for seq, text in self._log if seq > cursor.seq]
+            # The state first: one of a new attempt ends what the viewer shows of the attempt before.
+            newest = sorted((partial.version, partial.text) for partial in self._partials.values())
+            texts += [text for version, text in [self._status, *newest] if version > cursor.version]
+            self._texts_after[place] = texts
+        cursor.seq, cursor.version = max(cursor.seq, self.seq), self._version
         return texts
+
+    async def read_on(self, cursor: Cursor) -> list[str]:
+        """Return the next page of finals for a viewer who is far behind; `pending` is to be asked again after it."""
+        segments = await in_thread(finals_after)(self.job_id, cursor.seq, PAGE)
+        cursor.seq = segments[-1].seq if segments else self.seq  # deleted in the meantime
+        cursor.changed.set()
+        return [events.encode(events.final(segment)) for segment in segments]
 
     # For the hub
 
@@ -135,7 +154,7 @@ class Feed:
             self._partials.pop(message["slot"], None)
             self._append(seq, text)
         elif kind == "partial" and seq == self.seq:  # an older one was overtaken by a final
-            self._partials[message["slot"]] = Partial(seq, self._next_version(), text)
+            self._partials[message["slot"]] = Partial(seq, self._next_version(text), text)
         elif kind == "status":
             self._set_status(json.loads(text))
         return True
@@ -179,7 +198,7 @@ class Feed:
         if not self.is_gone:
             self.is_gone = True
             self._partials.clear()
-            self._status = (self._next_version(), events.encode(events.gone()))
+            self._set_status_text(events.encode(events.gone()))
 
     # Inside
 
@@ -187,7 +206,7 @@ class Feed:
         if seq == self.seq + 1:  # else a message and the database met, and it is here already
             self.seq = seq
             self._log.append((seq, text))
-            self._wake()
+            self._wake(text)
 
     def _set_attempt(self, attempt: int) -> None:
         if attempt > self._attempt:
@@ -200,16 +219,25 @@ class Feed:
         self._job = event["job"]
         if self._job["status"] != Status.RUNNING:
             self._partials.clear()
-        self._status = (self._next_version(), events.encode(event))
+        self._set_status_text(events.encode(event))
 
-    def _next_version(self) -> int:
+    def _set_status_text(self, text: str) -> None:
+        self._status = (self._next_version(text), text)
+
+    def _next_version(self, text: str) -> int:
         self._version += 1
-        self._wake()
+        self._wake(text)
         return self._version
 
-    def _wake(self) -> None:
+    def _wake(self, text: str) -> None:
+        """Let every viewer look what is new, now that `text` is; send away who has long taken nothing."""
+        self._texts_after.clear()
+        self.published += len(text)
         for cursor in self._cursors:
             cursor.changed.set()
+            if cursor.sending_since is not None and self.published - cursor.sending_since > MOST_BEHIND:
+                cursor.sending_since = None
+                cursor.send_away(close_codes.TRY_AGAIN)
 
 
 def finals_after(job_id: UUID, seq: int, limit: int | None = None) -> list[Segment]:

@@ -5,6 +5,7 @@ Consumers join and leave here. Without a channel layer viewers still get everyth
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -14,14 +15,16 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from channels.layers import get_channel_layer
 from django.db import Error
 
-from streaming import broadcast, metrics, queue
+from streaming import broadcast, close_codes, metrics, queue
 from streaming.database import in_thread
 from streaming.feed import Cursor, Feed
 from streaming.models import Job, Status
+from streaming.people import watchable
 
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
+AUTHORISE_SECONDS = 5.0  # between two looks whether those who watch still may
 LAYER_TIMEOUT_SECONDS = 2.0  # a channel layer that is not there must not keep a viewer from joining
 
 
@@ -34,17 +37,18 @@ class Feeds:
         self._has_channel = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._short_tasks: set[asyncio.Task[None]] = set()
+        self._doubted = asyncio.Event()  # whether those who watch still may
 
     @asynccontextmanager
-    async def watch(self, job_id: UUID, after: int) -> AsyncIterator[tuple[Feed, Cursor, str]]:
-        """Join the feed of a job for as long as the context lasts: feed, cursor and the text of the snapshot."""
+    async def watch(self, job_id: UUID, after: int, cursor: Cursor) -> AsyncIterator[tuple[Feed, str]]:
+        """Join the feed of a job for as long as the context lasts: the feed and the text of the snapshot."""
         lock = self._locks.setdefault(job_id, asyncio.Lock())
         async with lock:  # of two who join first, one makes the feed
             feed = self._feeds.get(job_id) or await self._open(job_id)
-            cursor = feed.enter()
+            feed.enter(cursor)
         metrics.VIEWERS.inc()
         try:
-            yield feed, cursor, await feed.resync(cursor, after)
+            yield feed, await feed.resync(cursor, after)
         finally:
             metrics.VIEWERS.dec()
             feed.leave(cursor)
@@ -59,7 +63,7 @@ class Feeds:
         try:
             if not self._tasks:
                 self._has_channel.clear()
-                self._tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._look())]
+                self._tasks = [asyncio.create_task(run()) for run in (self._receive, self._look, self._authorise)]
             with suppress(TimeoutError):  # subscribed later, by _look
                 async with asyncio.timeout(LAYER_TIMEOUT_SECONDS):
                     await self._has_channel.wait()
@@ -107,6 +111,7 @@ class Feeds:
         while True:
             try:
                 self._channel = await layer.new_channel()
+                await layer.group_add(broadcast.WATCHERS, self._channel)
                 self._has_channel.set()
                 while True:
                     self._dispatch(await layer.receive(self._channel))
@@ -118,6 +123,9 @@ class Feeds:
                 await asyncio.sleep(LOOK_SECONDS)
 
     def _dispatch(self, message: dict[str, Any]) -> None:
+        if message["type"] == broadcast.DOUBT["type"]:
+            self._doubted.set()
+            return
         feed = self._feeds.get(UUID(message["job"]))
         if feed is not None and feed.loaded.is_set() and not feed.apply(message):
             self._catch_up(feed)
@@ -158,6 +166,33 @@ class Feeds:
                     await self._subscribe(feed)
                     if not feed.is_subscribed:
                         break  # the layer is away, for the others as well
+
+    async def _authorise(self) -> None:
+        """Send away who is signed out, or may no longer see what they watch; for ever."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(AUTHORISE_SECONDS):
+                    await self._doubted.wait()
+            self._doubted.clear()
+            try:
+                await self._send_away()
+            except Error:
+                logger.exception("Nobody could be asked whether viewers still may watch; trying again")
+
+    async def _send_away(self) -> None:
+        """Two queries for each session, however many sockets it has here."""
+        watching: defaultdict[str | None, list[tuple[Feed, Cursor]]] = defaultdict(list)
+        for feed in self._feeds.values():
+            if not feed.is_gone:
+                for cursor in feed.cursors:
+                    watching[cursor.session_key].append((feed, cursor))
+        for session_key, sockets in watching.items():
+            allowed = await in_thread(watchable)(session_key, {feed.job_id for feed, _ in sockets})
+            for feed, cursor in sockets:
+                if allowed is None:
+                    cursor.send_away(close_codes.NOT_SIGNED_IN)
+                elif feed.job_id not in allowed and await in_thread(Job.objects.filter(pk=feed.job_id).exists)():
+                    cursor.send_away(close_codes.NOT_FOUND)  # of a job that was deleted `_look` tells
 
 
 def rows_of(job_ids: list[UUID]) -> tuple[dict[UUID, dict[str, Any]], dict[UUID, int]]:

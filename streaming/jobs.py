@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Max, Min, Value
 from django.db.models.functions import Greatest
 
 from streaming import broadcast, events, queue
+from streaming.database import lock_until_commit
 from streaming.engines import engine_class
 from streaming.engines.base import EngineError, Request
 from streaming.models import Job, JobQuerySet, Segment, Status
@@ -24,7 +24,7 @@ from uploads import recordings
 from uploads.models import Upload, may
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AnonymousUser
+    from django.contrib.auth.models import AnonymousUser, User
 
 
 FIRST_PAUSE_SECONDS = 1.0  # of a job that its engine had no room for
@@ -175,30 +175,36 @@ def _refused(job: Job, what: str, why: str) -> JobRefused:
 
 
 def claim_next(worker: str) -> Job | None:
-    """Take the job whose turn it is (its `upload` comes along), or return None."""
-    for owner_id, free in queue.turns():
-        if job := _claim_of(owner_id, free, worker):
-            broadcast.job_changed(job)
+    """Take the job whose turn it is (its `upload` comes along), or return None. The attempt tells viewers of it."""
+    for free in queue.turns():
+        if job := _claim_of(free, worker):
             return job
     return None
 
 
-def _claim_of(owner_id: int, free: JobQuerySet, worker: str) -> Job | None:
-    """Take the oldest of a person's free jobs; None where others were quicker."""
-    most = settings.TRANSCRIBE_MAX_JOBS_A_PERSON
-    has_locks = connection.features.has_select_for_update_skip_locked
+def _claim_of(free: JobQuerySet, worker: str) -> Job | None:
+    """Take the first of these jobs; None where others were quicker."""
+    if connection.features.has_select_for_update_skip_locked:
+        free = free.select_for_update(skip_locked=True, of=("self",))
     with transaction.atomic():
-        if most and has_locks:
-            # Counting and taking must be one: who else takes a job of this person waits for another's turn.
-            people = User.objects.select_for_update(skip_locked=True, no_key=True)
-            if not people.filter(pk=owner_id).exists() or queue.running().filter(owner_id=owner_id).count() >= most:
-                return None
-        if has_locks:
-            free = free.select_for_update(skip_locked=True, of=("self",))
-        job = free.select_related("upload").first()
+        job = free.select_related("upload").defer("upload__peaks").first()
         if job is None or not job.claim(worker, settings.TRANSCRIBE_LEASE_SECONDS):
             return None
-        return job
+        if _is_too_many(job):
+            transaction.set_rollback(True)
+            return None
+    return job
+
+
+def _is_too_many(job: Job) -> bool:
+    """Whether a job that was just claimed passes a limit. Who claims next for the same person or engine counts it."""
+    limits = ("engine", job.engine, queue.limits().get(job.engine)), ("owner", job.owner_id, queue.most_of_a_person())
+    for name, value, most in limits:
+        if most is not None:
+            lock_until_commit(f"claims of {name} {value}")
+            if queue.running().filter(**{name: value}).count() > most:
+                return True
+    return False
 
 
 def free_jobs_of(workers: list[str]) -> int:

@@ -6,7 +6,7 @@ that runs it counts it up, and every write of a worker names the attempt that it
 """
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -34,6 +34,17 @@ ACTIVE = (Status.QUEUED, Status.RUNNING)
 RETRYABLE = (Status.FAILED, Status.CANCELLED)
 
 
+def is_free(now: datetime) -> Q:
+    """Which jobs a worker may take: queued, or running with a lease that ran out."""
+    waits_no_more = Q(claimable_at=None) | Q(claimable_at__lte=now)
+    return (Q(status=Status.QUEUED) & waits_no_more) | Q(status=Status.RUNNING, lease_expires_at__lt=now)
+
+
+def is_held(now: datetime) -> Q:
+    """Which jobs are in the hands of a worker that still gives signs of life."""
+    return Q(status=Status.RUNNING, lease_expires_at__gte=now)
+
+
 class JobQuerySet(models.QuerySet["Job"]):
     def visible_to(self, user: "User | AnonymousUser") -> "JobQuerySet":
         """Return what this person may see: their own, or all with the permission `streaming.view_job` as staff."""
@@ -42,11 +53,8 @@ class JobQuerySet(models.QuerySet["Job"]):
         return self.filter(owner_id=user.pk)
 
     def claimable(self) -> "JobQuerySet":
-        """Return the jobs that a worker may take: queued, or running with a lease that ran out; oldest first."""
-        now = timezone.now()
-        waits_no_more = Q(claimable_at=None) | Q(claimable_at__lte=now)
-        free = (Q(status=Status.QUEUED) & waits_no_more) | Q(status=Status.RUNNING, lease_expires_at__lt=now)
-        return self.filter(free, status__in=ACTIVE).order_by("created_at", "id")
+        """Return the jobs that a worker may take, oldest first."""
+        return self.filter(is_free(timezone.now()), status__in=ACTIVE).order_by("created_at", "id")
 
     def held(self, attempt: int) -> "JobQuerySet":
         """Return the jobs among these that are still in the hands of the worker that was given `attempt`."""

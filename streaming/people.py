@@ -1,11 +1,15 @@
-"""Who somebody is now: for sockets, which outlive the request that opened them."""
+"""Who somebody is now, and what they may watch: for sockets, which outlive the request that opened them."""
 
+from collections.abc import Iterable
 from importlib import import_module
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.auth.models import User
 from django.http import HttpRequest
+
+from streaming.models import Job
 
 
 def current_user(session_key: str | None) -> User | None:
@@ -16,3 +20,11 @@ def current_user(session_key: str | None) -> User | None:
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
     user = get_user(request)
     return user if isinstance(user, User) else None
+
+
+def watchable(session_key: str | None, job_ids: Iterable[UUID]) -> set[UUID] | None:
+    """Return which of these jobs the person of a session may watch; None if nobody is signed in there any more."""
+    user = current_user(session_key)
+    if user is None:
+        return None
+    return set(Job.objects.visible_to(user).filter(pk__in=job_ids).order_by().values_list("pk", flat=True))

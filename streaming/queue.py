@@ -7,50 +7,69 @@ another's one. Asked by `jobs.claim_next`, by pages and by feeds.
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 
 from django.conf import settings
-from django.db.models import Count, Min
+from django.db.models import Count, Min, Q
 from django.utils import timezone
 
 from streaming.engines import engine_classes
-from streaming.models import Job, JobQuerySet, Status
+from streaming.models import ACTIVE, Job, JobQuerySet, Status, is_free, is_held
 
 
 def running() -> JobQuerySet:
     """Return the jobs that are in the hands of a worker which still gives signs of life."""
-    return Job.objects.filter(status=Status.RUNNING, lease_expires_at__gte=timezone.now()).order_by()
+    return Job.objects.filter(is_held(timezone.now())).order_by()
 
 
-def turns() -> Iterator[tuple[int, JobQuerySet]]:
-    """Yield whose turn it is, each with the jobs of theirs that a worker may take now, oldest first.
-
-    One query where nobody waits, as nearly always; three where somebody does.
-    """
-    oldest = dict(Job.objects.claimable().order_by().values_list("owner").annotate(Min("created_at")))
-    if not oldest:
-        return
+def turns() -> Iterator[JobQuerySet]:
+    """Yield, for each person in their turn, the jobs of theirs that a worker may take now, oldest first. One query."""
+    now = timezone.now()
+    groups = (
+        Job.objects.filter(status__in=ACTIVE)
+        .order_by()
+        .values_list("owner", "engine")
+        .annotate(
+            held_count=Count("pk", filter=is_held(now)),
+            free_since=Min("created_at", filter=is_free(now)),
+            postponed_since=Min("created_at", filter=Q(status=Status.QUEUED, claimable_at__gt=now)),
+        )
+    )
     by_owner: Counter[int] = Counter()
     by_engine: Counter[str] = Counter()
-    for owner, engine, count in running().values_list("owner", "engine").annotate(Count("pk")):
-        by_owner[owner] += count
-        by_engine[engine] += count
-    most = settings.TRANSCRIBE_MAX_JOBS_A_PERSON
-    people = [owner for owner in oldest if not most or by_owner[owner] < most]
-    free = claimable_now(by_engine)
-    for owner in sorted(people, key=lambda owner: (by_owner[owner], oldest[owner])):
-        yield owner, free.filter(owner_id=owner)
+    oldest: dict[tuple[int, str], datetime] = {}
+    bounds: dict[str, datetime] = {}  # who waits for room is not passed by who comes later and asks at once
+    for owner, engine, held_count, free_since, postponed_since in groups:
+        by_owner[owner] += held_count
+        by_engine[engine] += held_count
+        if free_since is not None:
+            oldest[owner, engine] = free_since
+        if postponed_since is not None:
+            bounds[engine] = min(postponed_since, bounds.get(engine, postponed_since))
+    if not oldest:
+        return
+    full = {name for name, most in limits().items() if by_engine[name] >= most}
+    most = most_of_a_person()
+    first: dict[int, datetime] = {}
+    for (owner, engine), since in oldest.items():
+        if engine not in full and since <= bounds.get(engine, since) and (most is None or by_owner[owner] < most):
+            first[owner] = min(since, first.get(owner, since))
+    free = Job.objects.claimable().exclude(engine__in=full)
+    for engine, bound in bounds.items():
+        free = free.exclude(engine=engine, created_at__gt=bound)
+    for owner in sorted(first, key=lambda owner: (by_owner[owner], first[owner])):
+        yield free.filter(owner_id=owner)
 
 
-def claimable_now(by_engine: Counter[str]) -> JobQuerySet:
-    """Return the claimable jobs on engines that have room, by the numbers of jobs that run there. Oldest first."""
-    limits = {engine.name: engine.most_jobs() for engine in engine_classes()}
-    full = [name for name, most in limits.items() if most is not None and by_engine[name] >= most]
-    jobs = Job.objects.claimable().exclude(engine__in=full)
-    # Who waits for room is not passed by who comes later and asks at once.
-    waiting = Job.objects.filter(status=Status.QUEUED, claimable_at__gt=timezone.now()).order_by()
-    for engine, oldest in waiting.values_list("engine").annotate(Min("created_at")):
-        jobs = jobs.exclude(engine=engine, created_at__gt=oldest)
-    return jobs
+def most_of_a_person() -> int | None:
+    """Return how many jobs of one person may run at once; None: any number."""
+    return settings.TRANSCRIBE_MAX_JOBS_A_PERSON or None
+
+
+def limits() -> dict[str, int]:
+    """Return how many jobs may run at once on each engine that has a limit."""
+    counts = {engine.name: engine.most_jobs() for engine in engine_classes()}
+    return {name: most for name, most in counts.items() if most is not None}
 
 
 def places() -> dict[uuid.UUID, int]:

@@ -13,11 +13,11 @@ from django.core.asgi import get_asgi_application  # noqa: E402
 django_application = get_asgi_application()  # sets up the apps; what comes below needs them
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
-from channels.sessions import SessionMiddlewareStack  # noqa: E402
+from channels.sessions import CookieMiddleware  # noqa: E402
 
 from streaming.routing import websocket_urlpatterns  # noqa: E402
 
 application = ProtocolTypeRouter(
     # Consumers ask themselves who the session's person is, each time that it matters.
-    {"http": django_application, "websocket": SessionMiddlewareStack(URLRouter(websocket_urlpatterns))}
+    {"http": django_application, "websocket": CookieMiddleware(URLRouter(websocket_urlpatterns))}
 )

@@ -14,9 +14,11 @@ from typing import Any
 
 import daphne.server
 from daphne.http_protocol import HTTPFactory, WebRequest
-from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet import defer
 from twisted.internet import reactor as installed_reactor
+
+from transcribe_site.flow import Flow
+from transcribe_site.sockets import Socket, SocketFactory
 
 logger = logging.getLogger(__name__)
 reactor: Any = installed_reactor  # Twisted types it as each of its interfaces at a time
@@ -51,43 +53,6 @@ class SetAside:
 
     def close(self) -> None:
         self._content.close()
-
-
-class Flow:
-    """A connection that an application waits for: what the client has not read yet is in the transport's buffer, and
-    the transport says when that is full.
-    """
-
-    _has_producer = False
-    _has_room: asyncio.Event
-
-    async def drained(self) -> None:
-        """Wait until the client has read enough. Returns at once if it is gone."""
-        if not self._has_producer:
-            self._has_room = asyncio.Event()
-            self._has_room.set()
-            self._has_producer = True
-            self.begin_flow()
-        await self._has_room.wait()
-
-    def begin_flow(self) -> None:
-        self.registerProducer(self, True)  # type: ignore[attr-defined]
-
-    def pauseProducing(self) -> None:
-        self._has_room.clear()
-
-    def resumeProducing(self) -> None:
-        self._has_room.set()
-
-    def stopProducing(self) -> None:
-        self._has_room.set()
-
-    def let_go(self) -> None:
-        """Let nobody wait any longer: the connection ends."""
-        if self._has_producer:
-            self._has_producer = False
-            self._has_room.set()
-            self.unregisterProducer()  # type: ignore[attr-defined]
 
 
 class Request(Flow, WebRequest):
@@ -137,36 +102,6 @@ class Request(Flow, WebRequest):
     def connectionLost(self, reason: Any) -> None:
         self.let_go()
         super().connectionLost(reason)
-
-
-class Socket(Flow, WebSocketProtocol):
-    """A WebSocket that can be closed with every code of RFC 6455; autobahn's own `sendClose` refuses 1008 to 1013."""
-
-    maxMessagePayloadSize: int
-
-    def serverClose(self, code: int | None = None) -> None:
-        self.sendCloseFrame(code=1000 if code is None else code)
-
-    def begin_flow(self) -> None:
-        # The HTTP channel that the socket began as has left itself behind as producer.
-        self.transport.unregisterProducer()
-        super().begin_flow()
-
-    def serverSend(self, content: Any, binary: bool = False) -> None:
-        """Send a message of any length: the limit is for what comes in, though autobahn takes it for both."""
-        limit, self.maxMessagePayloadSize = self.maxMessagePayloadSize, 0
-        try:
-            super().serverSend(content, binary)
-        finally:
-            self.maxMessagePayloadSize = limit
-
-    def onClose(self, wasClean: bool, code: int, reason: str) -> None:
-        self.let_go()
-        super().onClose(wasClean, code, reason)
-
-
-class SocketFactory(WebSocketFactory):
-    protocol = Socket
 
 
 class RequestFactory(HTTPFactory):
@@ -247,8 +182,11 @@ class Server(daphne.server.Server):
         return super().create_application(protocol, scope)
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
+        if isinstance(protocol, Socket) and protocol.is_connected and "text" in message:
+            await protocol.send_text(message["text"])
+            return
         await super().handle_reply(protocol, message)
-        is_more = message.get("more_body") or message["type"] == "websocket.send"
+        is_more = message.get("more_body")
         # The connection may have ended, and been forgotten, while its application was still sending.
         connection = self.connections.get(protocol, {"disconnected": True})
         if is_more and isinstance(protocol, Flow) and "disconnected" not in connection:
@@ -257,6 +195,6 @@ class Server(daphne.server.Server):
     def _stop(self) -> defer.Deferred:
         """Tell the viewers that they may come again, then let the jobs go."""
         for protocol in self.connections:
-            if isinstance(protocol, Socket) and protocol.state == protocol.STATE_OPEN:
+            if isinstance(protocol, Socket) and protocol.is_connected:
                 protocol.serverClose(RESTARTING)
         return defer.Deferred.fromFuture(asyncio.ensure_future(self._on_stop()))

@@ -25,6 +25,7 @@ from streaming.models import Job
 from streaming.runner import Runner
 from tests.recordings import numbers
 from tests.site import Site
+from tests.streaming.factories import make_job, make_segments, make_upload
 from transcribe_site.asgi import application
 from uploads import recordings
 from uploads.models import Upload
@@ -237,3 +238,19 @@ async def dies_at(step: str, worker: Site) -> None:
     code = await asyncio.to_thread(worker.process.wait, PATIENCE_SECONDS)
     assert code == -signal.SIGKILL, worker.log()[-2000:]
     worker._close()
+
+
+async def some_job(owner: User, texts: list[str], **fields: Any) -> Job:
+    def make() -> Job:
+        job = make_job(make_upload(owner), **fields)
+        make_segments(job, texts)
+        return job
+
+    return await in_thread(make)()
+
+
+async def closed_with(viewer: Viewer) -> int:
+    while (message := await viewer.communicator.receive_output(timeout=5))["type"] != "websocket.close":
+        pass
+    code: int = message["code"]
+    return code

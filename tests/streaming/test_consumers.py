@@ -10,31 +10,14 @@ from uuid import uuid4
 import pytest
 from channels.layers import channel_layers
 from django.contrib.auth.models import User
-from django.contrib.sessions.models import Session
 
-from streaming import consumers, jobs
+from streaming import jobs
 from streaming.database import in_thread
 from streaming.models import Job, Status
-from tests.streaming.conftest import Running, Viewer, Watching, transcript_of, words
-from tests.streaming.factories import make_job, make_segments, make_upload
+from tests.streaming.conftest import Running, Watching, closed_with, some_job, transcript_of, words
+from tests.streaming.factories import make_upload
 from tests.streaming.test_runner import SLOW, Spoken, start, until_status
 from uploads.models import Upload
-
-
-async def some_job(owner: User, texts: list[str], **fields: Any) -> Job:
-    def make() -> Job:
-        job = make_job(make_upload(owner), **fields)
-        make_segments(job, texts)
-        return job
-
-    return await in_thread(make)()
-
-
-async def closed_with(viewer: Viewer) -> int:
-    while (message := await viewer.communicator.receive_output(timeout=5))["type"] != "websocket.close":
-        pass
-    code: int = message["code"]
-    return code
 
 
 async def test_the_first_message_is_the_whole_job(watching: Watching, alice: User) -> None:
@@ -211,28 +194,6 @@ async def test_a_job_that_goes_with_its_upload_is_noticed_too(watching: Watching
         await Upload.objects.filter(pk=job.upload_id).adelete()
         await viewer.until(lambda viewer: viewer.errors)
         assert viewer.errors[-1]["code"] == "not_found"
-
-
-async def test_who_has_signed_out_gets_no_more(
-    watching: Watching, alice: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(consumers, "AUTHORISE_SECONDS", 0.05)
-    job = await some_job(alice, ["one"])
-    async with watching(alice, job) as viewer:
-        await viewer.next()
-        await Session.objects.all().adelete()
-        assert await closed_with(viewer) == 4401
-
-
-async def test_whose_right_is_taken_away_gets_no_more(
-    watching: Watching, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(consumers, "AUTHORISE_SECONDS", 0.05)
-    job = await some_job(alice, ["one"])
-    async with watching(bob, job) as viewer:
-        await viewer.next()
-        await User.objects.filter(pk=bob.pk).aupdate(is_staff=False)
-        assert await closed_with(viewer) == 4404
 
 
 # /ws/stream/

@@ -64,9 +64,27 @@ async def test_finals_that_the_channel_layer_loses_arrive_all_the_same(
 async def feed_of(job: Job) -> tuple[Feed, Cursor]:
     feed = Feed(job.pk)
     await feed.catch_up()
-    cursor = feed.enter()
+    cursor = join(feed)
     await feed.resync(cursor, 0)
     return feed, cursor
+
+
+def a_viewer() -> Cursor:
+    return Cursor("a session", lambda code: None)
+
+
+def join(feed: Feed) -> Cursor:
+    cursor = a_viewer()
+    feed.enter(cursor)
+    return cursor
+
+
+async def unsent(feed: Feed, cursor: Cursor) -> list[str]:
+    """Return all that a viewer has not been sent, as the consumer reads it."""
+    texts: list[str] = []
+    while (pending := feed.pending(cursor)) is None:
+        texts += await feed.read_on(cursor)
+    return texts + pending
 
 
 def partial(job: Job, attempt: int, seq: int, text: str) -> dict[str, Any]:
@@ -90,7 +108,7 @@ async def test_what_a_worker_sends_that_lost_the_job_is_dropped(alice: User) -> 
     feed, cursor = await feed_of(job)
     assert feed.apply(partial(job, 2, 1, "of the new worker"))
     assert feed.apply(partial(job, 1, 1, "of the old worker"))
-    (text,) = await feed.pending(cursor)
+    (text,) = await unsent(feed, cursor)
     assert "of the new worker" in text
 
 
@@ -100,9 +118,9 @@ async def test_a_slow_viewer_skips_partials_that_are_out_of_date(alice: User) ->
     feed, cursor = await feed_of(job)
     for number in range(1000):
         feed.apply(partial(job, 1, 0, f"version {number}"))
-    (text,) = await feed.pending(cursor)
+    (text,) = await unsent(feed, cursor)
     assert "version 999" in text
-    assert await feed.pending(cursor) == []
+    assert await unsent(feed, cursor) == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -110,7 +128,7 @@ async def test_a_partial_that_was_overtaken_by_its_final_is_dropped(alice: User)
     job = await running_job(alice, ["one"])
     feed, cursor = await feed_of(job)
     assert feed.apply(partial(job, 1, 0, "late"))
-    assert await feed.pending(cursor) == []
+    assert await unsent(feed, cursor) == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -120,7 +138,7 @@ async def test_a_viewer_who_is_further_behind_than_memory_gets_the_rest_from_the
     count = LOG_LENGTH + 700
     await in_thread(make_segments)(job, [f"w{number}" for number in range(count)])
     await feed.catch_up()
-    texts = await feed.pending(cursor)
+    texts = await unsent(feed, cursor)
     assert [f'"seq":{number},' in text for number, text in enumerate(texts[:count], start=1)] == [True] * count
     assert cursor.seq == count
 
@@ -130,7 +148,7 @@ async def test_feeds_of_one_process_share_one_subscription_and_end_with_their_la
     job = await running_job(alice, ["one"])
     hub = feeds.feeds()
     layer = get_channel_layer()
-    async with hub.watch(job.pk, 0), hub.watch(job.pk, 0), hub.watch(job.pk, 0):
+    async with hub.watch(job.pk, 0, a_viewer()), hub.watch(job.pk, 0, a_viewer()), hub.watch(job.pk, 0, a_viewer()):
         assert len(layer.groups[broadcast.feed_group(job.pk)]) == 1
     assert broadcast.feed_group(job.pk) not in layer.groups
     assert hub._feeds == {}
@@ -190,14 +208,14 @@ class Play:
 
     async def run(self, played: list[tuple[str, bool]]) -> None:
         await self.feed.catch_up()
-        self.cursor = self.feed.enter()
+        self.cursor = join(self.feed)
         self.page.take(await self.feed.resync(self.cursor, 0))
         for step, arrives in played:
             await getattr(self, step)(arrives)
         await self.feed.catch_up()
         await self.read(True)
         fresh = Page()
-        fresh.take(await self.feed.resync(self.feed.enter(), 0))
+        fresh.take(await self.feed.resync(join(self.feed), 0))
         assert (self.page.finals, self.page.partials) == (fresh.finals, fresh.partials)
         stored = {segment.seq: segment.text async for segment in Segment.objects.filter(job=self.job)}
         assert self.page.finals == stored
@@ -237,7 +255,7 @@ class Play:
         await self.feed.catch_up()
 
     async def read(self, _: bool) -> None:
-        for text in await self.feed.pending(self.cursor):
+        for text in await unsent(self.feed, self.cursor):
             self.page.take(text)
 
 

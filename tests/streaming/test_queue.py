@@ -1,12 +1,15 @@
 """Whose turn it is: fair between people, within limits, and told to those who wait."""
 
+import threading
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connections
 
 from streaming import jobs, queue
 from streaming.database import in_thread
+from streaming.engines.scripted import ScriptedEngine
 from streaming.models import Job, Status
 from tests.streaming.conftest import Watching
 from tests.streaming.factories import make_job, make_upload
@@ -50,6 +53,27 @@ def test_one_person_has_no_more_jobs_running_than_allowed(alice: User, charlie: 
     assert sorted(job.owner.username for job in taken) == ["alice", "alice", "charlie"]
     jobs.finish(next(job for job in taken if job.owner == alice).pk, 1, Status.COMPLETED)
     assert [job.owner for job in claimed(2)] == [alice]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_workers_at_once_no_more_take_a_job_than_an_engine_has_room_for(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ScriptedEngine, "most_jobs", classmethod(lambda cls: 3))
+    waiting(alice, 16)
+    together = threading.Barrier(8)
+
+    def claim() -> None:
+        together.wait()
+        claimed(2)
+        connections.close_all()
+
+    threads = [threading.Thread(target=claim) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Job.objects.filter(status=Status.RUNNING).count() == 3
 
 
 def test_the_page_says_which_turn_a_job_has(alice: User, charlie: User, client_of: Any) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -10,7 +11,7 @@ from django.conf import settings as site_settings
 from django.contrib.auth.models import User
 from django.db import connection
 
-from streaming.database import in_thread
+from streaming.database import THREADS, in_thread
 from streaming.models import Job, Status
 from tests.streaming.conftest import PATIENCE_SECONDS, Running, Watching, words
 from tests.streaming.test_runner import SLOW, Spoken, heard, start, until_status
@@ -20,13 +21,22 @@ pytestmark = pytest.mark.skipif(site_settings.IS_ON_POSTGRES, reason="for SQLite
 REFUSED = "The database did not take a write; trying again"
 
 
-@pytest.fixture
-def options(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Changes what connections are made with, for all that are made from then on: each work in a thread makes one."""
+Options = Callable[..., Awaitable[None]]
 
-    def options(**options: object) -> None:
+
+@pytest.fixture
+def options(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Options:
+    """Changes what the connections of all threads for the database are made with."""
+
+    def connect_anew(together: threading.Barrier) -> None:
+        together.wait()  # so that each thread takes one of these
+        connection.close()
+
+    async def options(**options: object) -> None:
         for name, value in options.items():
             monkeypatch.setitem(connection.settings_dict["OPTIONS"], name, value)
+        together = threading.Barrier(THREADS)
+        await asyncio.gather(*(in_thread(connect_anew)(together) for _ in range(THREADS)))
 
     return options
 
@@ -58,13 +68,13 @@ async def test_a_job_waits_while_somebody_holds_the_database(
     watching: Watching,
     spoken: Spoken,
     alice: User,
-    options: Callable[..., None],
+    options: Options,
     refused: Callable[[], bool],
 ) -> None:
     job = await start(await in_thread(spoken)(40), **SLOW)
     async with running(), watching(alice, job) as viewer:
         await viewer.until(lambda viewer: viewer.seq == 2)
-        options(timeout=0.1)  # seconds, instead of twenty
+        await options(timeout=0.1)  # seconds, instead of twenty
         with held():
             before = (await Job.objects.aget(pk=job.pk)).segment_count
             await until(refused)
@@ -74,15 +84,13 @@ async def test_a_job_waits_while_somebody_holds_the_database(
     assert (await heard(job), (await until_status(job, Status.COMPLETED)).attempt) == (words(40), 1)
 
 
-def no_room_to_grow(options: Callable[..., None]) -> str:
-    """Let the file be as large as it is; return the command that connections began with before."""
-    before: str = connection.settings_dict["OPTIONS"]["init_command"]
+def pages() -> int:
+    """Return how large the file is without what is free in it."""
     with connection.cursor() as cursor:
         cursor.execute("vacuum")
         cursor.execute("pragma page_count")
-        (pages,) = cursor.fetchone()
-    options(init_command=f"{before} PRAGMA max_page_count={pages + 1};")
-    return before
+        (count,) = cursor.fetchone()
+    return int(count)
 
 
 async def test_a_job_waits_while_the_disk_of_the_database_is_full(
@@ -90,16 +98,17 @@ async def test_a_job_waits_while_the_disk_of_the_database_is_full(
     watching: Watching,
     spoken: Spoken,
     alice: User,
-    options: Callable[..., None],
+    options: Options,
     refused: Callable[[], bool],
 ) -> None:
     job = await start(await in_thread(spoken)(400), words_per_final=40)
-    before = await in_thread(no_room_to_grow)(options)
+    before = connection.settings_dict["OPTIONS"]["init_command"]
+    await options(init_command=f"{before} PRAGMA max_page_count={await in_thread(pages)() + 1};")
     async with running(), watching(alice, job) as viewer:
         await until(refused)
         stored = (await Job.objects.aget(pk=job.pk)).segment_count
         assert stored < 10
-        options(init_command=before)
+        await options(init_command=before)
         await viewer.until_status("completed")
         assert viewer.words == words(400)
     assert (await heard(job), (await until_status(job, Status.COMPLETED)).attempt) == (words(400), 1)

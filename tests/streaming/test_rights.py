@@ -1,0 +1,78 @@
+"""Who watches and may no longer: sent away within seconds, and at once where somebody signs out."""
+
+import asyncio
+
+import pytest
+from django.conf import settings
+from django.contrib.auth import SESSION_KEY
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.test import Client
+
+from streaming import feeds
+from streaming.database import in_thread
+from tests.streaming.conftest import Watching, closed_with, some_job
+
+NEW_PASSWORD = {"old_password": "builder", "new_password1": "jabberwock-7", "new_password2": "jabberwock-7"}
+
+
+def is_of(session: Session, user: User) -> bool:
+    return bool(session.get_decoded().get(SESSION_KEY) == str(user.pk))
+
+
+async def test_who_has_signed_out_gets_no_more(
+    watching: Watching, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "AUTHORISE_SECONDS", 0.05)
+    job = await some_job(alice, ["one"])
+    async with watching(alice, job) as viewer:
+        await viewer.next()
+        await Session.objects.all().adelete()
+        assert await closed_with(viewer) == 4401
+
+
+@pytest.mark.parametrize(
+    ("address", "form"),
+    [
+        ("/accounts/logout/", {}),
+        ("/admin/logout/", {}),
+        ("/accounts/password/", NEW_PASSWORD),
+        ("/admin/password_change/", NEW_PASSWORD | {"usable_password": "true"}),
+    ],
+)
+async def test_sockets_learn_at_once_of_a_sign_out_and_of_a_new_password(
+    watching: Watching, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch, address: str, form: dict[str, str]
+) -> None:
+    monkeypatch.setattr(feeds, "AUTHORISE_SECONDS", 600.0)
+    job = await some_job(alice, ["one"])
+
+    def act(session_key: str) -> int:
+        client = Client()
+        client.cookies[settings.SESSION_COOKIE_NAME] = session_key
+        return client.post(address, form).status_code
+
+    async with watching(alice, job) as stays, watching(bob, job) as at_home, watching(bob, job) as at_work:
+        for viewer in (stays, at_home, at_work):
+            await viewer.next()
+        of_bob = [session async for session in Session.objects.order_by("pk") if is_of(session, bob)]
+        assert await in_thread(act)(of_bob[0].session_key) == 302
+        if form:  # where the password is changed one stays signed in, with a new session
+            assert await closed_with(at_home) == await closed_with(at_work) == 4401
+        else:
+            closed = [asyncio.create_task(closed_with(viewer)) for viewer in (at_home, at_work)]
+            done, stay = await asyncio.wait(closed, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+            assert [task.result() for task in done] == [4401]
+            for task in stay:
+                task.cancel()
+        assert await stays.communicator.receive_nothing()
+
+
+async def test_whose_right_is_taken_away_gets_no_more(
+    watching: Watching, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "AUTHORISE_SECONDS", 0.05)
+    job = await some_job(alice, ["one"])
+    async with watching(bob, job) as viewer:
+        await viewer.next()
+        await User.objects.filter(pk=bob.pk).aupdate(is_staff=False)
+        assert await closed_with(viewer) == 4404

@@ -1,0 +1,119 @@
+"""The WebSockets of `server.py`: what an application sends goes straight to the kernel, in frames that are made once.
+
+A message is sent to hundreds of viewers at the same moment, so its frame is made for the first of them only. Nothing
+is buffered here but what the kernel did not take of one fragment, and the kernel is told to take little that it cannot
+send: what waits for a slow viewer waits in the application, which knows what is out of date.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
+from twisted.internet.tcp import Server as Connection
+
+from transcribe_site.flow import Flow
+
+FRAGMENT_CHARACTERS = 16 * 1024
+UNSENT_BYTES = 2 * 1024  # in the kernel, of a client that reads slowly; what is on its way does not count
+TEXT, CONTINUATION, LAST = 0x01, 0x00, 0x80  # of RFC 6455, 5.2
+
+
+class Socket(Flow, WebSocketProtocol):
+    """A WebSocket that can be closed with every code of RFC 6455; autobahn's own `sendClose` refuses 1008 to 1013."""
+
+    transport: Any
+    state = WebSocketProtocol.STATE_CLOSED  # until it is connected
+    _is_direct = False  # may the frames go past Twisted's buffer?
+
+    @property
+    def is_connected(self) -> bool:
+        return bool(self.state == self.STATE_OPEN)
+
+    def onOpen(self) -> None:
+        self._sending = asyncio.Lock()
+        self._is_direct = isinstance(self.transport, Connection) and not self.transport.TLS
+        if self._is_direct:
+            self.transport.setTcpNoDelay(True)
+            if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+                self.transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+            self._watch_flow()
+            self._await_flush()  # of the handshake
+        super().onOpen()
+
+    def begin_flow(self) -> None:
+        # The HTTP channel that the socket began as has left itself behind as producer.
+        self.transport.unregisterProducer()
+        super().begin_flow()
+
+    async def send_text(self, text: str) -> None:
+        """Send a message of any length, and wait until the kernel has taken it or the connection has ended."""
+        if len(text) <= FRAGMENT_CHARACTERS and not self._sending.locked():
+            self._write(frame(text))
+            await self.drained()
+            return
+        async with self._sending:  # no other message between two fragments
+            for fragment in fragments(text):
+                if not self.is_connected:
+                    return
+                self._write(fragment)
+                await self.drained()
+
+    def _write(self, data: bytes) -> None:
+        if self._is_direct and self.has_room:
+            # Twisted would ask the reactor to be called again when there is room; nearly always there is now.
+            taken = self.transport.writeSomeData(data)
+            if taken == len(data):
+                return
+            if isinstance(taken, int):  # else the connection is lost, and the reactor finds out
+                data = data[taken:]
+        self.transport.write(data)
+        if self._is_direct:
+            self._await_flush()
+
+    def _await_flush(self) -> None:
+        """Have no room until the kernel has taken everything; Twisted by itself says so only when much is buffered."""
+        self.transport.producerPaused = True
+        self.pauseProducing()
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        """What autobahn writes (pings, close frames) goes the same way: nothing overtakes the rest of a frame."""
+        self._write(data)
+
+    def serverClose(self, code: int | None = None) -> None:
+        self.sendCloseFrame(code=1000 if code is None else code)
+
+    def onClose(self, wasClean: bool, code: int, reason: str) -> None:
+        self.let_go()
+        super().onClose(wasClean, code, reason)
+
+
+class SocketFactory(WebSocketFactory):
+    protocol = Socket
+
+
+@lru_cache(maxsize=64)
+def frame(text: str) -> bytes:
+    """Return a whole message as one frame."""
+    return head(TEXT | LAST, payload := text.encode()) + payload
+
+
+def fragments(text: str) -> Iterator[bytes]:
+    """Yield the frames of a long message; each is whole, so that pings may come between."""
+    for begin in range(0, len(text), FRAGMENT_CHARACTERS):
+        payload = text[begin : begin + FRAGMENT_CHARACTERS].encode()
+        is_last = begin + FRAGMENT_CHARACTERS >= len(text)
+        yield head((CONTINUATION if begin else TEXT) | (LAST if is_last else 0), payload) + payload
+
+
+def head(first_byte: int, payload: bytes) -> bytes:
+    """Return the header of an unmasked frame."""
+    length = len(payload)
+    if length < 126:
+        return struct.pack("!BB", first_byte, length)
+    if length < 1 << 16:
+        return struct.pack("!BBH", first_byte, 126, length)
+    return struct.pack("!BBQ", first_byte, 127, length)
