@@ -15,6 +15,8 @@ STOPPED = (
     "::test_a_worker_that_is_stopped_under_load_hands_every_job_back_within_ten_seconds"
 )
 
+SQLITE = "tests/streaming/test_sqlite.py"
+
 OF_WORKERS = [
     Proof(
         "kill -9 of a worker: when it has claimed a job",
@@ -95,6 +97,13 @@ OF_WORKERS = [
         "        await asyncio.gather(*(broadcast.send(group, message) for group, message in news))\n",
         "        for group, message in news:\n            await broadcast.send(group, message)\n",
     ),
+    Proof(
+        "SIGTERM under load: within 10 s, while the database is held",
+        f"{SQLITE}::test_a_worker_that_is_stopped_while_somebody_holds_the_database_ends_and_another_goes_on",
+        "streaming/management/commands/run_jobs.py",
+        "            end_soon()\n",
+        "",
+    ),
 ]
 
 REDIS = "tests/streaming/test_redis.py::test_whatever_redis_does_the_job_goes_on_and_its_viewers_get_all_of_it"
@@ -169,7 +178,6 @@ OF_REDIS = [
 ]
 
 POSTGRES = "tests/test_postgres.py"
-SQLITE = "tests/streaming/test_sqlite.py"
 PASSING = "PASSING = (OperationalError, InterfaceError, InternalError)"
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,8 +14,9 @@ from django.db import connection
 
 from streaming.database import THREADS, in_thread
 from streaming.models import Job, Status
-from tests.streaming.conftest import PATIENCE_SECONDS, Running, Watching, words
+from tests.streaming.conftest import PATIENCE_SECONDS, Other, Running, Watching, words
 from tests.streaming.test_runner import SLOW, Spoken, heard, start, until_status
+from tests.streaming.test_runner import until as until_job
 
 pytestmark = pytest.mark.skipif(site_settings.IS_ON_POSTGRES, reason="for SQLite")
 
@@ -112,3 +114,19 @@ async def test_a_job_waits_while_the_disk_of_the_database_is_full(
         await viewer.until_status("completed")
         assert viewer.words == words(400)
     assert (await heard(job), (await until_status(job, Status.COMPLETED)).attempt) == (words(400), 1)
+
+
+async def test_a_worker_that_is_stopped_while_somebody_holds_the_database_ends_and_another_goes_on(
+    other: Other, running: Running, spoken: Spoken
+) -> None:
+    job = await start(await in_thread(spoken)(60), pace=10)
+    worker = other()
+    worker.start_worker()
+    await until_job(job, lambda now: now.segment_count >= 1)
+    with held():
+        began = time.monotonic()
+        await asyncio.to_thread(worker.stop)
+        assert time.monotonic() - began < 10
+    async with running():
+        await until_status(job, Status.COMPLETED)
+    assert await heard(job) == words(60)
