@@ -46,7 +46,8 @@ def measure(name: str, site: Watched, bare: Server, server: Server) -> Iterator[
     sent = VIEWERS * SPEECH["seconds"] * SPEECH["partials_a_second"]
     yield (
         f"{name}, {VIEWERS} viewers, {len(finals) // VIEWERS} finals to each",
-        f"all of them; median {percentile(finals, 0.5):.2f} s, worst {max(finals):.2f} s (at most 2)",
+        f"all of them; median {percentile(finals, 0.5):.2f} s, worst {max(finals):.2f} s (at most 2), "
+        f"{100 * sum(delay > 2.0 for delay in finals) / len(finals):.1f} % later than 2 s",
     )
     yield (
         f"{name}, {VIEWERS} viewers, partials",

@@ -1,6 +1,7 @@
 """A running job for benchmarks of its viewers: its site with a Redis, who speaks in it, and who watches."""
 
 import json
+import math
 import os
 import re
 import resource
@@ -163,4 +164,5 @@ def wait_until_idle(pid: int, seconds: int = 20) -> None:
 
 
 def percentile(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+    """Return the least value that so large a share of all does not exceed."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]

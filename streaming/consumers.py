@@ -7,7 +7,6 @@ A consumer never runs a job and never fails on bad input: whatever a viewer send
 import asyncio
 import json
 import logging
-from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -25,6 +24,7 @@ from streaming.feeds import feeds
 from streaming.jobs import JobRefused
 from streaming.models import Job
 from streaming.people import current_user
+from streaming.unsent import transport_behind
 from uploads.models import Upload
 
 logger = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
         self.session_key: str | None = self.scope["cookies"].get(settings.SESSION_COOKIE_NAME)
         # A close code reaches the browser only on a socket that was accepted.
         await self.accept()
+        self._transport = transport_behind(self.base_send)
         if not origins.is_allowed(self.scope):
             await self.close(BAD_ORIGIN)
         elif (user := await shared(("user", self.session_key), self.user)) is None:
@@ -117,9 +118,15 @@ class ViewerConsumer(AsyncWebsocketConsumer):
 
     async def _stop_and_close(self, code: int) -> None:
         await self.unwatch()
-        with suppress(TimeoutError, OSError):  # a server whose sockets are full waits; its pings find out
+        try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self.close(code)
+        except TimeoutError:
+            # It waits for who does not read. Our own server ends such a connection by itself.
+            if self._transport is not None:
+                self._transport.abort()
+        except OSError:
+            pass  # it has ended
 
     # What viewers send
 

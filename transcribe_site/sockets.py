@@ -6,7 +6,6 @@ send: what waits for a slow viewer waits in the application, which knows what is
 """
 
 import asyncio
-import socket
 import struct
 from collections.abc import Iterator
 from functools import lru_cache
@@ -15,10 +14,10 @@ from typing import Any
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet.tcp import Server as Connection
 
+from streaming.unsent import keep_little_unsent
 from transcribe_site.flow import Flow
 
 FRAGMENT_CHARACTERS = 16 * 1024
-UNSENT_BYTES = 2 * 1024  # in the kernel, of a client that reads slowly; what is on its way does not count
 TEXT, CONTINUATION, LAST = 0x01, 0x00, 0x80  # of RFC 6455, 5.2
 
 
@@ -38,8 +37,7 @@ class Socket(Flow, WebSocketProtocol):
         self._is_direct = isinstance(self.transport, Connection) and not self.transport.TLS
         if self._is_direct:
             self.transport.setTcpNoDelay(True)
-            if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-                self.transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+            keep_little_unsent(self.transport.socket)
             self._watch_flow()
             self._await_flush()  # of the handshake
         super().onOpen()

@@ -1,0 +1,90 @@
+"""Viewers who read too little: what waits for them is bounded, and nobody else notices."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import pytest
+from channels_redis.pubsub import RedisPubSubChannelLayer
+
+from streaming import events
+from streaming.broadcast import envelope, feed_group
+from streaming.feed import MOST_BEHIND
+from streaming.transcripts import Result
+from tests import recordings
+from tests.site import Site
+from tests.visitor import Visitor
+from tests.visitor import events as messages
+
+PARTIAL_CHARACTERS = 16_000
+EVENTS_A_SECOND = 100
+PATIENCE_SECONDS = 20.0
+
+
+@pytest.mark.parametrize("server", ["daphne", "uvicorn"])
+def test_who_never_reads_is_cut_after_a_mebibyte_and_the_others_get_what_is_newest(
+    new_site: Callable[..., Site], redis_url: str, server: str
+) -> None:
+    site = new_site(REDIS_URL=redis_url, TRANSCRIBE_RUN_JOBS="0")
+    site.start()
+    with Visitor(site) as visitor:
+        job = visitor.start(visitor.upload(recordings.speech("beckett")))
+        if server == "uvicorn":
+            site.stop()
+            site.start_uvicorn()
+        with visitor.watch(job) as reader, deaf(visitor, job) as idle:
+            assert next(messages(reader))["type"] == "snapshot"
+            assert idle.recv(1) == b"H", "it is let in"
+            count = 2 * MOST_BEHIND // PARTIAL_CHARACTERS
+            publishing = threading.Thread(target=lambda: asyncio.run(publish(redis_url, UUID(job), count)))
+            publishing.start()
+            texts = (event for event in messages(reader, PATIENCE_SECONDS) if event["type"] == "partial")
+            assert next(event for event in texts if event["start_time"] == count)
+            publishing.join()
+            assert cut(idle) < MOST_BEHIND, "so much at most had waited for it"
+
+
+@contextmanager
+def deaf(visitor: Visitor, job: str) -> Iterator[socket.socket]:
+    """A viewer that asks to watch, and has as little room as there can be for what it does not read."""
+    address = urlsplit(visitor.site.url)
+    lines = (
+        f"GET /ws/jobs/{job}/ HTTP/1.1",
+        f"Host: {address.netloc}",
+        f"Cookie: sessionid={visitor.http.cookies['sessionid']}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version: 13",
+    )
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        deaf.settimeout(PATIENCE_SECONDS)
+        deaf.connect((address.hostname, address.port))
+        deaf.sendall("\r\n".join([*lines, "", ""]).encode())
+        yield deaf
+
+
+def cut(idle: socket.socket) -> int:
+    """Read, at last, to the end of a connection; return how many bytes there were."""
+    count = 0
+    try:
+        while data := idle.recv(65536):
+            count += len(data)
+    except ConnectionError:
+        pass  # it was cut: the server did not wait for what it had not read
+    return count
+
+
+async def publish(redis_url: str, job: UUID, count: int) -> None:
+    layer = RedisPubSubChannelLayer(hosts=[{"address": redis_url, "socket_timeout": None}])
+    for number in range(1, count + 1):
+        text = str(number % 10) * PARTIAL_CHARACTERS
+        partial = events.partial(Result(text, float(number), float(number), is_partial=True))
+        await layer.group_send(feed_group(job), envelope(job, 0, 0, partial))
+        await asyncio.sleep(1 / EVENTS_A_SECOND)
+    await layer.flush()
