@@ -1,6 +1,6 @@
 """What proves that a test of a fault is live: the check in our code without which it fails.
 
-`proofs_of_webs.py` and `proofs_of_workers.py` hold them; `python -m tests.faults.mutate` tries them.
+The modules `proofs_of_….py` hold them; `python -m tests.faults.mutate` tries them.
 """
 
 from typing import NamedTuple
