@@ -67,9 +67,15 @@ def send_after_commit(group: str, message: dict[str, Any]) -> None:
     transaction.on_commit(lambda: async_to_sync(send)(group, message))
 
 
-def job_changed(job: Job, about: str = "") -> None:
-    """Tell the viewers of a job its state, and the runners what it means for them."""
-    message = envelope(job.pk, job.attempt, job.segment_count, events.status(job))
-    send_after_commit(feed_group(job.pk), message)
+def changes(job: Job, about: str = "") -> list[tuple[str, dict[str, Any]]]:
+    """Return what tells the viewers of a job its state, and the runners what it means for them, each with its group."""
+    messages = [(feed_group(job.pk), envelope(job.pk, job.attempt, job.segment_count, events.status(job)))]
     if about:
-        send_after_commit(RUNNERS, ring(about, job.pk))
+        messages.append((RUNNERS, ring(about, job.pk)))
+    return messages
+
+
+def job_changed(job: Job, about: str = "") -> None:
+    """Tell it to all of them."""
+    for group, message in changes(job, about):
+        send_after_commit(group, message)

@@ -281,7 +281,11 @@ def postpone(job_id: uuid.UUID, attempt: int, reason: str) -> None:
     broadcast.job_changed(Job.objects.get(pk=job_id))
 
 
-def hand_back(job_id: uuid.UUID, attempt: int) -> None:
-    """Let another worker have a job that this one won't finish. Nothing happens where it is already lost."""
-    if Job.objects.filter(pk=job_id).hand_back(attempt):
-        broadcast.job_changed(Job.objects.get(pk=job_id), "work")
+def hand_back(job_id: uuid.UUID, attempt: int) -> list[tuple[str, dict[str, Any]]]:
+    """Let another worker have a job that this one won't finish; return who is to be told, and what.
+
+    Nothing happens, and nobody is told, where the job is already lost.
+    """
+    if not Job.objects.filter(pk=job_id).hand_back(attempt):
+        return []
+    return broadcast.changes(Job.objects.get(pk=job_id), "work")

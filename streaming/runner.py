@@ -122,12 +122,15 @@ class Runner:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        news = []
         for attempt in running.values():
             try:
-                await in_thread(jobs.hand_back)(attempt.job.pk, attempt.job.attempt)
+                news += await in_thread(jobs.hand_back)(attempt.job.pk, attempt.job.attempt)
             except Error:
                 with logs.about(attempt.job.pk, attempt.job.attempt):
                     logger.exception("The job could not be handed back; its lease will run out")
+        # All at once: whoever stops us does not wait for a channel layer that takes its time with each.
+        await asyncio.gather(*(broadcast.send(group, message) for group, message in news))
         for engine in self._engines.values():
             await engine.aclose()
 

@@ -1,10 +1,13 @@
 """Servers of others that tests start on free ports, kill, and start again."""
 
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
+
+import redis
 
 from tests.site import START_SECONDS, free_port, wait_until
 
@@ -17,22 +20,34 @@ class Redis:
         program = shutil.which("redis-server") or shutil.which(unpacked)
         assert program, "The tests need a Redis: run `make test`, or install one (on Debian: apt install redis-server)."
         self._program = program
-        self._port = free_port()
-        self.url = f"redis://127.0.0.1:{self._port}/0"
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self._process = subprocess.Popen(
-            [self._program, "--port", str(self._port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
-            stdout=subprocess.DEVNULL,
-        )
+        address = ["--port", str(self.port), "--bind", "127.0.0.1"]
+        options = ["--save", "", "--appendonly", "no"]
+        self._process = subprocess.Popen([self._program, *address, *options], stdout=subprocess.DEVNULL)
         wait_until(self._answers, START_SECONDS, "the start of Redis")
+
+    def client(self) -> "redis.Redis":
+        """Return what an administrator would use."""
+        return redis.Redis(port=self.port)
 
     def _answers(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, "redis-server ended"
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self._port)) == 0
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def sleep(self) -> None:
+        """Do nothing any more, as in DEBUG SLEEP, which not every Redis allows."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         if self._process is not None:

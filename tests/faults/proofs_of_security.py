@@ -2,6 +2,7 @@
 
 from tests.faults.proof import Proof
 
+RIGHTS = "tests/streaming/test_rights.py::"
 WITHDRAWING = "tests/streaming/test_withdrawing.py::"
 CONSUMERS = "tests/streaming/test_consumers.py::"
 
@@ -80,25 +81,32 @@ PROOFS: list[Proof] = [
     ),
     Proof(
         "sign-out reaches open sockets",
-        f"{CONSUMERS}test_who_has_signed_out_gets_no_more",
-        "streaming/consumers.py",
-        "            await self.close(NOT_SIGNED_IN)\n        elif await",
-        "            return True\n        elif await",
+        f"{RIGHTS}test_who_has_signed_out_gets_no_more",
+        "streaming/feeds.py",
+        "cursor.send_away(close_codes.NOT_SIGNED_IN)",
+        "pass",
+    ),
+    Proof(
+        "sign-out and a new password reach open sockets at once",
+        f"{RIGHTS}test_sockets_learn_at_once_of_a_sign_out_and_of_a_new_password",
+        "streaming/feeds.py",
+        "self._doubted.set()",
+        "pass",
     ),
     Proof(
         "withdrawn permission reaches open sockets",
-        f"{CONSUMERS}test_whose_right_is_taken_away_gets_no_more",
-        "streaming/consumers.py",
-        "elif await in_thread(visible_job)(user, job_id) is None:",
-        "elif False:",
+        f"{RIGHTS}test_whose_right_is_taken_away_gets_no_more",
+        "streaming/feeds.py",
+        "cursor.send_away(close_codes.NOT_FOUND)",
+        "pass",
     ),
     Proof(
         "authorisation at each later action: who it is now",
         f"{WITHDRAWING}test_who_has_signed_out_does_nothing_more_over_an_open_socket",
         "streaming/consumers.py",
-        'return await in_thread(current_user)(self.scope["session"].session_key)',
-        "self.known = getattr(self, 'known', None) or await in_thread(current_user)("
-        'self.scope["session"].session_key)\n        return self.known',
+        "return await in_thread(current_user)(self.session_key)",
+        "self.known = getattr(self, 'known', None) or await in_thread(current_user)(self.session_key)\n"
+        "        return self.known",
     ),
     Proof(
         "authorisation at each later action: a new snapshot",

@@ -77,8 +77,24 @@ PROOFS: list[Proof] = [
     Proof(
         "viewers that read 1 byte a second",
         f"{VIEWERS}test_a_viewer_who_reads_a_byte_a_second_costs_no_memory_and_slows_nobody",
-        "transcribe_site/server.py",
-        "await protocol.drained()",
+        "transcribe_site/flow.py",
+        "await self._has_room.wait()",
+        "pass",
+    ),
+    Proof(
+        "viewers that never read",
+        "tests/faults/test_slow_viewers.py::"
+        "test_who_never_reads_is_cut_after_a_mebibyte_and_the_others_get_what_is_newest",
+        "streaming/feed.py",
+        "cursor.send_away(close_codes.TRY_AGAIN)",
+        "pass",
+    ),
+    Proof(
+        "viewers that connect and leave very many times: the subscription of the process",
+        "tests/streaming/test_withdrawing.py::"
+        "test_a_thousand_who_come_and_leave_at_any_moment_leave_no_cursor_task_or_feed",
+        "streaming/feeds.py",
+        "await self._unsubscribe(broadcast.WATCHERS)",
         "pass",
     ),
     Proof(

@@ -1,28 +1,36 @@
 """What the tests of jobs and viewers share: recordings that say numbers, a runner, and viewers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import os
+import runpy
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
-from channels.layers import channel_layers
+from channels.layers import channel_layers, get_channel_layer
 from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files import File
+from django.db import connection
 from django.test import Client
+from pytest_django import Settings
 
 from streaming.database import in_thread
 from streaming.models import Job
 from streaming.runner import Runner
 from tests.recordings import numbers
+from tests.site import Site
 from tests.streaming.factories import make_job, make_segments, make_upload
 from transcribe_site.asgi import application
 from uploads import recordings
 from uploads.models import Upload
 
+SETTINGS = Path(__file__).parents[2] / "transcribe_site" / "settings.py"
 PATIENCE_SECONDS = 20.0  # for what ought to happen at once, on a machine that is busy
 
 
@@ -179,6 +187,58 @@ def watching(transactional_db: None) -> Watching:
             await communicator.disconnect(timeout=PATIENCE_SECONDS)
 
     return watching
+
+
+@pytest.fixture
+async def over_redis(redis_url: str, settings: Settings) -> AsyncIterator[str]:
+    """The channel layer is a Redis; yields its address."""
+    settings.CHANNEL_LAYERS = layer_on(redis_url)
+    channel_layers.backends.clear()
+    yield redis_url
+    await get_channel_layer().flush()
+    channel_layers.backends.clear()
+
+
+def layer_on(redis_url: str) -> dict[str, Any]:
+    """Return CHANNEL_LAYERS as the site's settings make it of REDIS_URL."""
+    with patch.dict(os.environ, {"REDIS_URL": redis_url}):
+        layers: dict[str, Any] = runpy.run_path(str(SETTINGS))["CHANNEL_LAYERS"]
+    return layers
+
+
+Other = Callable[..., Site]
+LONG_LEASE_SECONDS = 600  # nobody waits for it: a worker that was killed is noticed otherwise
+
+
+@pytest.fixture
+def other(transactional_db: None) -> Iterator[Callable[..., Site]]:
+    """Makes workers of this site in processes of their own, with its database and its folder; not started yet."""
+    made: list[Site] = []
+
+    def other(**environment: str) -> Site:
+        database = connection.settings_dict
+        url = f"sqlite:///{database['NAME']}"
+        if settings.IS_ON_POSTGRES:
+            url = f"postgres://postgres@127.0.0.1:{database['PORT']}/{database['NAME']}"
+        given = {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "tests.served"}
+        given["TRANSCRIBE_LEASE_SECONDS"] = str(LONG_LEASE_SECONDS)
+        made.append(Site(Path(settings.DATA_DIR), given | environment))
+        return made[-1]
+
+    yield other
+    for worker in made:
+        if worker.process is not None and worker.process.poll() is None:
+            worker.process.send_signal(signal.SIGCONT)
+            worker.kill()
+        (worker.folder / "log").unlink(missing_ok=True)
+
+
+async def dies_at(step: str, worker: Site) -> None:
+    """Start a worker that is killed at a step of `doomed.py`, and wait for its end."""
+    worker.process = worker._spawn("-m", "tests.faults.doomed", step)
+    code = await asyncio.to_thread(worker.process.wait, PATIENCE_SECONDS)
+    assert code == -signal.SIGKILL, worker.log()[-2000:]
+    worker._close()
 
 
 async def some_job(owner: User, texts: list[str], **fields: Any) -> Job:

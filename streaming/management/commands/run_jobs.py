@@ -13,6 +13,7 @@ from prometheus_client import start_http_server
 from streaming import metrics
 from streaming.database import refuse_unmigrated
 from streaming.runner import Runner
+from streaming.workers import end_soon
 
 
 class Command(BaseCommand):
@@ -25,8 +26,13 @@ class Command(BaseCommand):
 
     async def run(self) -> None:
         running = asyncio.create_task(Runner().run())
+
+        def stop() -> None:
+            end_soon()
+            running.cancel()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+            asyncio.get_running_loop().add_signal_handler(number, stop)
         with suppress(asyncio.CancelledError):
             await running
 

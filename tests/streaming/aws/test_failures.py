@@ -135,8 +135,15 @@ async def test_a_refusal_of_the_request_is_said_and_not_tried_again(service: Ser
     assert (refused.value.permanent, len(service.requests)) == (True, 1)
 
 
-async def test_sound_that_came_too_late_is_sent_again(service: Service, listen: Hear) -> None:
-    message = "Your request timed out because no new audio was received for 15 seconds."
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Your request timed out because no new audio was received for 15 seconds.",
+        "Signature expired: 20261122T120000Z is now earlier than 20261122T120001Z (20261122T120501Z - 5 min.)",
+    ],
+    ids=["idle", "stale"],
+)
+async def test_sound_that_came_too_late_is_sent_again(service: Service, listen: Hear, message: str) -> None:
     service.faults = [Fault("exception:BadRequestException", at=4.0, message=message)]
     assert spoken(await listen(20)) == said(20)
 

@@ -12,7 +12,7 @@ from streaming.database import in_thread
 from streaming.models import Job, Status
 from tests.standin import Fault, Service
 from tests.streaming.aws.conftest import RATE, Point, said, two_channels
-from tests.streaming.conftest import PATIENCE_SECONDS, Running, Watching, transcript_of, words
+from tests.streaming.conftest import PATIENCE_SECONDS, Other, Running, Watching, dies_at, transcript_of, words
 from uploads.models import Upload
 
 Spoken = Callable[..., Upload]
@@ -185,3 +185,21 @@ async def test_a_job_with_two_channels_that_is_cut_twice_has_every_word_of_both_
         ]
     assert len(service.requests) == 3
     assert {segment.voice for segment in stored} == {"Channel 1", "Channel 2"}
+
+
+async def test_a_worker_that_is_killed_while_it_streams_to_amazon_sends_nothing_again_that_is_final(
+    other: Other, running: Running, spoken: Spoken, service: Service
+) -> None:
+    upload = await in_thread(spoken)(30)
+    job, _ = await in_thread(jobs.start)(upload, engine="aws")
+    await dies_at(
+        "connected",
+        other(**service.environ, TRANSCRIBE_AWS_PACE=f"{RATE:g}", DJANGO_SETTINGS_MODULE="transcribe_site.settings"),
+    )
+    finals = (await Job.objects.aget(pk=job.pk)).segment_count
+    async with running():
+        await until_status(job, Status.COMPLETED)
+    assert await heard(job) == words(30)
+    assert finals > 0
+    assert [request.numbers[0] for request in service.requests] == [(0, 0.0), (finals * 4, 0.0)]
+    assert service.streams == 0

@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import os
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -14,22 +12,14 @@ from django.core.management.base import BaseCommand, CommandError
 
 from streaming.database import refuse_unmigrated
 from streaming.runner import Runner
+from streaming.workers import end_soon
 
 logger = logging.getLogger(__name__)
 
 FORM_BYTES = 1024 * 1024  # what a request may have beside the file
 MESSAGE_BYTES = 256 * 1024  # a longer WebSocket message ends its socket; from 64 KB on it gets an error
 PING_SECONDS, PONG_SECONDS = 20.0, 30.0  # a viewer who does not answer is gone, though nobody said so
-
-END_SECONDS = 8.0
 SWEEP_SECONDS = 24 * 3600
-
-
-def end_soon() -> None:
-    """See to it that the process ends: a request's thread that waits for the event loop would hold it for ever."""
-    timer = threading.Timer(END_SECONDS, os._exit, (1,))
-    timer.daemon = True
-    timer.start()
 
 
 def sweep(folder: Path) -> None:
@@ -87,6 +77,7 @@ class Command(BaseCommand):
             self.server.stop()
 
     async def stop_runner(self) -> None:
+        end_soon()
         if self.running is not None:
             self.running.cancel()
             await asyncio.wait({self.running})

@@ -1,0 +1,69 @@
+"""`python -m tests.faults.doomed STEP`: a worker that is killed, as by the system, when it comes to a step of a job."""
+
+import asyncio
+import functools
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import django
+from django.core.management import call_command
+
+
+def killed(owner: Any, name: str, *, at: int = 1, is_after: bool = True) -> None:
+    """Let the process die at that call of a function: before it, or when it has returned something."""
+    function: Callable[..., Any] = getattr(owner, name)
+    calls = 0
+
+    def count(has_come: bool) -> None:
+        nonlocal calls
+        calls += has_come
+        if calls == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    @functools.wraps(function)
+    def doomed(*args: Any, **kwargs: Any) -> Any:
+        if not is_after:
+            count(True)
+        value = function(*args, **kwargs)
+        if is_after:
+            count(value is not None)
+        return value
+
+    @functools.wraps(function)
+    async def doomed_later(*args: Any, **kwargs: Any) -> Any:
+        await function(*args, **kwargs)
+        count(True)
+
+    setattr(owner, name, doomed_later if asyncio.iscoroutinefunction(function) else doomed)
+
+
+def prepare(step: str) -> None:
+    from streaming import jobs
+    from streaming.audio import Spool
+    from streaming.engines.aws_transport import Stream
+    from streaming.models import Segment
+
+    match step:
+        case "claimed":
+            killed(jobs, "claim_next")
+        case "decoding":
+            killed(Spool, "_grow")
+        case "connected":
+            killed(Stream, "send", at=90)  # chunks of a tenth of a second
+        case "storing":
+            killed(Segment, "save_base", at=2, is_after=False)
+        case "stored":
+            killed(jobs, "store_final", at=2)
+        case "ending":
+            killed(jobs, "finish", is_after=False)
+        case _:
+            raise ValueError(step)
+
+
+if __name__ == "__main__":
+    django.setup()
+    prepare(sys.argv[1])
+    call_command("run_jobs")
