@@ -8,6 +8,7 @@ finals.
 import json
 import os
 import sys
+from itertools import islice
 from uuid import UUID
 
 import django
@@ -15,6 +16,7 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "transcribe_site.settings")
 django.setup()
 
+from django.conf import settings  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
@@ -90,13 +92,13 @@ def speak(job_id: str, count: int) -> None:
 
 
 def claim(worker: str) -> None:
-    """Say that it can begin; at a line of input claim all there is, and print what it was."""
+    """Say that it can begin; at a line of input claim all there is, as many at a time as a worker, and print it."""
     connection.ensure_connection()
     print("ready", flush=True)
     sys.stdin.readline()
     claimed = []
-    while (job := jobs.claim_next(worker)) is not None:
-        claimed.append(str(job.pk))
+    while batch := list(islice(jobs.claims(worker), settings.TRANSCRIBE_MAX_JOBS)):
+        claimed += [str(job.pk) for job in batch]
     print(json.dumps(claimed))
 
 

@@ -6,6 +6,7 @@ is sent after the commit.
 
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -174,12 +175,23 @@ def _refused(job: Job, what: str, why: str) -> JobRefused:
     return JobRefused("conflict", f"This job is {current.status} and can't be {what}. {why}".strip())
 
 
+def claims(worker: str) -> Iterator[Job]:
+    """Take a job (its `upload` comes along) each time that the next is asked for, until there is none.
+
+    Whose turn it is was looked up for the first: not for more than a worker has room for. Attempts tell viewers of it.
+    """
+    turns = queue.turns()
+    with suppress(StopIteration):
+        free = next(turns)
+        while True:
+            if job := _claim_of(free, worker):
+                yield job
+            free = turns.send(job is not None)
+
+
 def claim_next(worker: str) -> Job | None:
-    """Take the job whose turn it is (its `upload` comes along), or return None. The attempt tells viewers of it."""
-    for free in queue.turns():
-        if job := _claim_of(free, worker):
-            return job
-    return None
+    """Take the job whose turn it is, or return None."""
+    return next(claims(worker), None)
 
 
 def _claim_of(free: JobQuerySet, worker: str) -> Job | None:

@@ -184,8 +184,8 @@ class Job(models.Model):
             "failure_reason": "",
             "claimable_at": None,
         }
-        # Nobody has had it since it was read: each who has counts the attempt up.
-        if not Job.objects.claimable().filter(pk=self.pk, attempt=self.attempt).update(**changes):
+        # It was read, claimable, in the same transaction; nobody has had it since, because each who has counts it up.
+        if not Job.objects.filter(pk=self.pk, attempt=self.attempt, status=self.status).update(**changes):
             return False
         for name, value in changes.items():
             setattr(self, name, value)

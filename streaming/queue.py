@@ -6,8 +6,9 @@ another's one. Asked by `jobs.claim_next`, by pages and by feeds.
 
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from datetime import datetime
+from heapq import heappop, heapreplace
 
 from django.conf import settings
 from django.db.models import Count, Min, Q
@@ -22,8 +23,11 @@ def running() -> JobQuerySet:
     return Job.objects.filter(is_held(timezone.now())).order_by()
 
 
-def turns() -> Iterator[JobQuerySet]:
-    """Yield, for each person in their turn, the jobs of theirs that a worker may take now, oldest first. One query."""
+def turns() -> Generator[JobQuerySet, bool, None]:
+    """Yield, for each person in their turn, the jobs of theirs that a worker may take now, oldest first. One query.
+
+    Is sent whether one of them was taken: then that person has another turn, after those who have fewer running.
+    """
     now = timezone.now()
     groups = (
         Job.objects.filter(status__in=ACTIVE)
@@ -57,8 +61,13 @@ def turns() -> Iterator[JobQuerySet]:
     free = Job.objects.claimable().exclude(engine__in=full)
     for engine, bound in bounds.items():
         free = free.exclude(engine=engine, created_at__gt=bound)
-    for owner in sorted(first, key=lambda owner: (by_owner[owner], first[owner])):
-        yield free.filter(owner_id=owner)
+    people = sorted((by_owner[owner], since, owner) for owner, since in first.items())  # a heap
+    while people:
+        count, since, owner = people[0]
+        if (yield free.filter(owner_id=owner)):
+            heapreplace(people, (count + 1, since, owner))
+        else:
+            heappop(people)
 
 
 def most_of_a_person() -> int | None:

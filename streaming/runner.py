@@ -72,10 +72,8 @@ class Runner:
                 freed = await in_thread(jobs.free_jobs_of)(dead)
                 await asyncio.to_thread(workers.forget, dead)
                 logger.info("Took over %d jobs of %d workers that died here", freed, len(dead))
-        while len(self._tasks) < self._max_jobs:
-            job = await in_thread(jobs.claim_next)(self._worker.name)
-            if job is None:
-                return
+        claims = jobs.claims(self._worker.name)
+        while len(self._tasks) < self._max_jobs and (job := await in_thread(next)(claims, None)):
             await self._begin(job)
 
     async def _warm_up(self) -> None:

@@ -17,7 +17,7 @@ from twisted.internet.tcp import Server as Connection
 from streaming.unsent import keep_little_unsent
 from transcribe_site.flow import Flow
 
-FRAGMENT_CHARACTERS = 16 * 1024
+FRAGMENT_CHARACTERS = 64 * 1024
 TEXT, CONTINUATION, LAST = 0x01, 0x00, 0x80  # of RFC 6455, 5.2
 
 
