@@ -17,10 +17,13 @@ LEASE_SECONDS = 3
 
 @dataclass
 class Cluster:
-    """`webs` and `workers` are processes of one site: they share its folder, database and Redis."""
+    """`webs` and `workers` are processes of one site: they share its folder, database and Redis.
+
+    Without Redis it is one web process, which runs the jobs.
+    """
 
     folder: Path
-    redis: Redis
+    redis: Redis | None
     service: dict[str, str]  # the environment that leads to the stand-in
     database_url: str
     webs: list[Site] = field(default_factory=list)
@@ -32,7 +35,7 @@ class Cluster:
         environment = {
             **self.service,
             "DATABASE_URL": self.database_url,
-            "REDIS_URL": self.redis.url,
+            "REDIS_URL": self.redis.url if self.redis else "",
             "TRANSCRIBE_ENGINE": "aws",
             "TRANSCRIBE_AWS_PACE": RATE,
             "TRANSCRIBE_AWS_MAX_STREAMS": "20",
@@ -61,15 +64,19 @@ class Cluster:
         assert self.workers[index].stop() == 0
         self.workers[index].start_worker()
 
-    def freeze_worker(self, index: int) -> None:
-        """Stop it for longer than its lease, and let it go on as if nothing had been."""
-        process = self.workers[index].process
-        assert process is not None
-        process.send_signal(signal.SIGSTOP)
+    def stop_web(self, index: int) -> None:
+        assert self.webs[index].stop() == 0
+        self.start_web(index)
+
+    def freeze(self, site: Site) -> None:
+        """Stop a process for longer than its lease, and let it go on as if nothing had been."""
+        assert site.process is not None
+        site.process.send_signal(signal.SIGSTOP)
         time.sleep(LEASE_SECONDS * 1.5)
-        process.send_signal(signal.SIGCONT)
+        site.process.send_signal(signal.SIGCONT)
 
     def restart_redis(self, seconds: float) -> None:
+        assert self.redis is not None
         self.redis.kill()
         time.sleep(seconds)
         self.redis.start()
@@ -77,17 +84,20 @@ class Cluster:
 
 @contextmanager
 def cluster(folder: Path, database_url: str, *, webs: int, workers: int) -> Iterator[Cluster]:
+    """Start a site; without workers its web process runs the jobs, and there is no Redis."""
     with ExitStack() as stack:
         environ = stack.enter_context(standin("--rate", RATE, "--quota", "25"))
-        redis = Redis()
-        redis.start()
-        stack.callback(redis.kill)
+        redis = None
+        if workers:
+            redis = Redis()
+            redis.start()
+            stack.callback(redis.kill)
         made = Cluster(folder, redis, environ, database_url)
         first = made.process(runs_jobs=False)
         first.manage("migrate", "--verbosity", "0")
         first.manage("collectstatic", "--noinput", "--verbosity", "0")
         first.manage("ensure_admin")
-        for sites, count, runs_jobs in ((made.webs, webs, False), (made.workers, workers, True)):
+        for sites, count, runs_jobs in ((made.webs, webs, not workers), (made.workers, workers, True)):
             for _ in range(count):
                 sites.append(made.process(runs_jobs=runs_jobs))
                 stack.callback(end, sites[-1])

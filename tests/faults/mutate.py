@@ -1,6 +1,7 @@
 """`python -m tests.faults.mutate [WORDS]`: take each check out, in a copy of the project, and see its test fail.
 
 With words, only the proofs whose fault or test holds one of them. Says at the end which tests would pass either way.
+With `--list` it tries nothing, and prints the table of `docs/faults.md`.
 """
 
 import os
@@ -44,8 +45,17 @@ def fails(proof: Proof) -> bool:
         return subprocess.run(command, cwd=folder, env=environ, capture_output=True).returncode == FAILED
 
 
+def table() -> str:
+    """Return all proofs as a table in Markdown."""
+    rows = [f"| {proof.fault} | `{proof.test.removeprefix('tests/')}` | `{proof.file}` |" for proof in PROOFS]
+    return "\n".join(["| fault | its test, in `tests/` | what the test watches |", "|---|---|---|", *rows, ""])
+
+
 def main() -> None:
     words = sys.argv[1:]
+    if words == ["--list"]:
+        print(table(), end="")
+        return
     chosen = [proof for proof in PROOFS if not words or any(word in f"{proof.fault} {proof.test}" for word in words)]
     alive = []
     for proof in chosen:

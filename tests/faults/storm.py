@@ -37,6 +37,8 @@ class Size:
 
 
 FULL = Size(jobs=20, viewers=40, words=200, webs=2, workers=3, seconds=20.0)
+ONE = Size(jobs=6, viewers=12, words=200, webs=1, workers=0, seconds=20.0)
+SHORT_ONE = Size(jobs=3, viewers=6, words=120, webs=1, workers=0, seconds=8.0)
 SHORT = Size(jobs=6, viewers=12, words=120, webs=2, workers=2, seconds=10.0)
 
 MOST_SECONDS = 240.0  # for all jobs, whatever happens
@@ -46,19 +48,27 @@ def fault(
     chance: random.Random, cluster: Cluster, restart_database: Callable[[], None] | None
 ) -> tuple[str, Callable[[], None]]:
     """Choose what happens next."""
-    worker = chance.randrange(len(cluster.workers))
     web = chance.randrange(len(cluster.webs))
-    seconds = chance.uniform(0.1, 3.0)
     faults: dict[str, Fault] = {
-        "kill a worker": lambda: cluster.kill_worker(worker),
-        "stop a worker": lambda: cluster.stop_worker(worker),
-        "freeze a worker": lambda: cluster.freeze_worker(worker),
         "kill a web process": lambda: cluster.kill_web(web),
-        "restart Redis": lambda: cluster.restart_redis(seconds),
     }
+    if cluster.workers:
+        worker = chance.randrange(len(cluster.workers))
+        seconds = chance.uniform(0.1, 3.0)
+        faults |= {
+            "kill a worker": lambda: cluster.kill_worker(worker),
+            "stop a worker": lambda: cluster.stop_worker(worker),
+            "freeze a worker": lambda: cluster.freeze(cluster.workers[worker]),
+            "restart Redis": lambda: cluster.restart_redis(seconds),
+        }
+    else:
+        faults |= {
+            "stop the process": lambda: cluster.stop_web(web),
+            "freeze the process": lambda: cluster.freeze(cluster.webs[web]),
+        }
     if restart_database is not None:
         faults["restart the database"] = restart_database
-    names = ["kill a worker", *faults]  # the most frequent of them
+    names = [*faults, "kill a worker" if cluster.workers else "kill a web process"]  # the most frequent of them
     name = chance.choice(names)
     return name, faults[name]
 

@@ -1,6 +1,6 @@
 """A short round of faults; `make faults` has the long ones."""
 
-from tests.faults.storm import SHORT, storm
+from tests.faults.storm import SHORT, SHORT_ONE, storm
 from tests.postgres import Postgres
 
 
@@ -10,3 +10,7 @@ async def test_every_word_is_there_once_whatever_is_killed_on_postgresql(postgre
 
 async def test_every_word_is_there_once_whatever_is_killed_on_sqlite() -> None:
     print(await storm(8, "", None, SHORT))
+
+
+async def test_every_word_is_there_once_whatever_happens_to_the_one_process_on_sqlite() -> None:
+    print(await storm(9, "", None, SHORT_ONE))
