@@ -37,7 +37,10 @@ class Never:
 
     def unsent_bytes(self) -> int:
         """Return what the kernel keeps for it on the server's side: no process has that in its memory."""
-        theirs, ours = self._socket.getpeername()[1], self._socket.getsockname()[1]
+        try:
+            theirs, ours = self._socket.getpeername()[1], self._socket.getsockname()[1]
+        except OSError:
+            return 0  # the server has cut it
         for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
             _, local, remote, _, queues, *_ = line.split()
             if (int(local[-4:], 16), int(remote[-4:], 16)) == (theirs, ours):
