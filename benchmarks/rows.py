@@ -22,7 +22,7 @@ from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
-from streaming import jobs  # noqa: E402
+from streaming import queue  # noqa: E402
 from streaming.models import Job, Segment  # noqa: E402
 from streaming.transcripts import Result, Word  # noqa: E402
 from uploads.models import Upload  # noqa: E402
@@ -97,7 +97,7 @@ def claim(worker: str) -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     claimed = []
-    while batch := list(islice(jobs.claims(worker), settings.TRANSCRIBE_MAX_JOBS)):
+    while batch := list(islice(queue.claims(worker), settings.TRANSCRIBE_MAX_JOBS)):
         claimed += [str(job.pk) for job in batch]
     print(json.dumps(claimed))
 

@@ -1,4 +1,4 @@
-"""The life of a job: start, cancel, retry, delete for people; claim, store, finish for workers.
+"""The life of a job: start, cancel, retry, delete for people; store, finish for workers, which get it from the queue.
 
 All of it is synchronous database work, each step one short transaction; what it means for viewers and runners
 is sent after the commit.
@@ -6,19 +6,17 @@ is sent after the commit.
 
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Max, Min, Value
 from django.db.models.functions import Greatest
 
-from streaming import broadcast, events, queue
-from streaming.database import lock_until_commit
+from streaming import broadcast, events
 from streaming.engines import engine_class
 from streaming.engines.base import EngineError, Request
-from streaming.models import Job, JobQuerySet, Segment, Status
+from streaming.models import Job, Segment, Status
 from streaming.pauses import pause_seconds
 from streaming.transcripts import UNSTORABLE, Result
 from uploads import recordings
@@ -173,50 +171,6 @@ def _refused(job: Job, what: str, why: str) -> JobRefused:
     if current is None:
         return JobRefused("not_found", "This job was deleted.")
     return JobRefused("conflict", f"This job is {current.status} and can't be {what}. {why}".strip())
-
-
-def claims(worker: str) -> Iterator[Job]:
-    """Take a job (its `upload` comes along) each time that the next is asked for, until there is none.
-
-    Whose turn it is was looked up for the first: not for more than a worker has room for. Attempts tell viewers of it.
-    """
-    turns = queue.turns()
-    with suppress(StopIteration):
-        free = next(turns)
-        while True:
-            if job := _claim_of(free, worker):
-                yield job
-            free = turns.send(job is not None)
-
-
-def claim_next(worker: str) -> Job | None:
-    """Take the job whose turn it is, or return None."""
-    return next(claims(worker), None)
-
-
-def _claim_of(free: JobQuerySet, worker: str) -> Job | None:
-    """Take the first of these jobs; None where others were quicker."""
-    if connection.features.has_select_for_update_skip_locked:
-        free = free.select_for_update(skip_locked=True, of=("self",))
-    with transaction.atomic():
-        job = free.select_related("upload").defer("upload__peaks").first()
-        if job is None or not job.claim(worker, settings.TRANSCRIBE_LEASE_SECONDS):
-            return None
-        if _is_too_many(job):
-            transaction.set_rollback(True)
-            return None
-    return job
-
-
-def _is_too_many(job: Job) -> bool:
-    """Whether a job that was just claimed passes a limit. Who claims next for the same person or engine counts it."""
-    limits = ("engine", job.engine, queue.limits().get(job.engine)), ("owner", job.owner_id, queue.most_of_a_person())
-    for name, value, most in limits:
-        if most is not None:
-            lock_until_commit(f"claims of {name} {value}")
-            if queue.running().filter(**{name: value}).count() > most:
-                return True
-    return False
 
 
 def free_jobs_of(workers: list[str]) -> int:

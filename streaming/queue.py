@@ -1,19 +1,22 @@
-"""The queue: whose job is next, and which turn each waiting job has.
+"""The queue: whose job is next, its claim by a worker, and which turn each waiting job has.
 
 Who has fewest running jobs is next, and of theirs the oldest: one person's hundred recordings do not starve
-another's one. Asked by `jobs.claim_next`, by pages and by feeds.
+another's one. Workers claim here; pages and feeds ask for places.
 """
 
 import uuid
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from datetime import datetime
 from heapq import heappop, heapreplace
 
 from django.conf import settings
+from django.db import connection, transaction
 from django.db.models import Count, Min, Q
 from django.utils import timezone
 
+from streaming.database import lock_until_commit
 from streaming.engines import engine_classes
 from streaming.models import ACTIVE, Job, JobQuerySet, Status, is_free, is_held
 
@@ -68,6 +71,52 @@ def turns() -> Generator[JobQuerySet, bool, None]:
             heapreplace(people, (count + 1, since, owner))
         else:
             heappop(people)
+
+
+def claims(worker: str) -> Iterator[Job]:
+    """Take a job (its `upload` comes along) each time that the next is asked for, until there is none.
+
+    Whose turn it is was looked up for the first: not for more than a worker has room for. Attempts tell viewers of it.
+    """
+    in_turn = turns()
+    with suppress(StopIteration):
+        free = next(in_turn)
+        while True:
+            if job := _claim_of(free, worker):
+                yield job
+            free = in_turn.send(job is not None)
+
+
+def claim_next(worker: str) -> Job | None:
+    """Take the job whose turn it is, or return None."""
+    return next(claims(worker), None)
+
+
+def _claim_of(free: JobQuerySet, worker: str) -> Job | None:
+    """Take the first of these jobs; None where others were quicker."""
+    if connection.features.has_select_for_update_skip_locked:
+        free = free.select_for_update(skip_locked=True, of=("self",))
+    with transaction.atomic():
+        job = free.select_related("upload").defer("upload__peaks").first()
+        if job is None or not job.claim(worker, settings.TRANSCRIBE_LEASE_SECONDS):
+            return None
+        if _is_too_many(job):
+            transaction.set_rollback(True)
+            return None
+    return job
+
+
+def _is_too_many(job: Job) -> bool:
+    """Whether a job that was just claimed passes a limit. Who claims next for the same person or engine counts it."""
+    for name, value, most in (
+        ("engine", job.engine, limits().get(job.engine)),
+        ("owner", job.owner_id, most_of_a_person()),
+    ):
+        if most is not None:
+            lock_until_commit(f"claims of {name} {value}")
+            if running().filter(**{name: value}).count() > most:
+                return True
+    return False
 
 
 def most_of_a_person() -> int | None:

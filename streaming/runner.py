@@ -13,7 +13,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import Error
 
-from streaming import broadcast, jobs, logs, workers
+from streaming import broadcast, jobs, logs, queue, workers
 from streaming.attempt import Attempt
 from streaming.database import in_thread
 from streaming.engines import engine_class
@@ -72,7 +72,7 @@ class Runner:
                 freed = await in_thread(jobs.free_jobs_of)(dead)
                 await asyncio.to_thread(workers.forget, dead)
                 logger.info("Took over %d jobs of %d workers that died here", freed, len(dead))
-        claims = jobs.claims(self._worker.name)
+        claims = queue.claims(self._worker.name)
         while len(self._tasks) < self._max_jobs and (job := await in_thread(next)(claims, None)):
             await self._begin(job)
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from streaming import jobs
+from streaming import jobs, queue
 from streaming.database import in_thread
 from streaming.models import Job, Status
 from tests.faults.proxy import Proxy
@@ -62,7 +62,7 @@ async def test_a_worker_that_was_frozen_until_another_had_its_job_changes_nothin
         before = viewer.job["started_at"]
         # Its own sign of life is not soon due: it learns of the loss from its next final, after many a partial.
         await Job.objects.filter(pk=job.pk).aupdate(lease_expires_at=timezone.now())
-        taken = await in_thread(jobs.claim_next)("another")
+        taken = await in_thread(queue.claim_next)("another")
         assert taken is not None
         await viewer.until(lambda viewer: viewer.job["started_at"] != before)
         seen = len(viewer.events)

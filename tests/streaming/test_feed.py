@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streaming import broadcast, events, feeds, jobs
+from streaming import broadcast, events, feeds, jobs, queue
 from streaming.database import in_thread
 from streaming.feed import LOG_LENGTH, Cursor, Feed
 from streaming.models import Job, Segment, Status
@@ -239,7 +239,7 @@ class Play:
     async def attempt(self, arrives: bool) -> None:
         """Another worker takes the job over, and says so."""
         await Job.objects.filter(pk=self.job.pk).aupdate(lease_expires_at=self.job.created_at)
-        taken = await in_thread(jobs.claim_next)("another")
+        taken = await in_thread(queue.claim_next)("another")
         assert taken is not None
         self.job = taken
         await self._send(events.status(taken), arrives)

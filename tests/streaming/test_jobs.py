@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.db import connections
 from django.utils import timezone
 
-from streaming import jobs
+from streaming import jobs, queue
 from streaming.engines.base import Request
 from streaming.models import Job, Segment, Status
 from streaming.transcripts import Result, spread_words
@@ -31,7 +31,7 @@ def queued(upload: Upload) -> Job:
 
 
 def claimed(job: Job) -> Job:
-    taken = jobs.claim_next("worker-1")
+    taken = queue.claim_next("worker-1")
     assert taken is not None
     assert taken.pk == job.pk
     return taken
@@ -84,17 +84,17 @@ def test_refuses_what_cannot_be_started(alice: User, asked: dict[str, Any], sent
 def test_claims_the_oldest_first_and_none_twice(alice: User) -> None:
     upload = make_upload(alice)
     made = [queued(upload) for _ in range(3)]
-    claims = [jobs.claim_next("worker-1") for _ in range(4)]
+    claims = [queue.claim_next("worker-1") for _ in range(4)]
     assert [job and job.pk for job in claims] == [*[job.pk for job in made], None]
 
 
 def test_a_lease_that_ran_out_lets_another_worker_in_and_keeps_the_first_out(alice: User) -> None:
     queued(make_upload(alice))
-    frozen = jobs.claim_next("worker-1")
+    frozen = queue.claim_next("worker-1")
     assert frozen is not None
-    assert jobs.claim_next("worker-2") is None
+    assert queue.claim_next("worker-2") is None
     Job.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
-    taken = jobs.claim_next("worker-2")
+    taken = queue.claim_next("worker-2")
     assert taken is not None
     assert (taken.attempt, taken.worker) == (frozen.attempt + 1, "worker-2")
 
@@ -179,10 +179,10 @@ def test_a_deleted_job_is_gone_for_everybody(alice: User) -> None:
 def test_the_jobs_of_a_dead_worker_are_free_at_once_and_no_others(alice: User) -> None:
     upload = make_upload(alice)
     of_the_dead, of_the_living = queued(upload), queued(upload)
-    assert jobs.claim_next("dead") is not None
-    assert jobs.claim_next("living") is not None
+    assert queue.claim_next("dead") is not None
+    assert queue.claim_next("living") is not None
     assert jobs.free_jobs_of(["dead"]) == 1
-    freed = jobs.claim_next("new")
+    freed = queue.claim_next("new")
     assert freed is not None
     assert freed.pk == of_the_dead.pk
     of_the_living.refresh_from_db()
@@ -204,7 +204,7 @@ def test_a_job_that_is_not_there_cannot_be_claimed() -> None:
 
 def test_what_remains_of_a_job_is_what_no_attempt_has_stored(alice: User) -> None:
     make_job(make_upload(alice), Status.QUEUED, options={"enable_channel_identification": True})
-    job = jobs.claim_next("worker")
+    job = queue.claim_next("worker")
     assert job is not None
     finals = [
         Result("Hello.", 0.0, 4.0, False, slot="ch_0", channel="ch_0", speaker="Speaker 2", resume_time=3.0),
@@ -226,18 +226,18 @@ def test_a_job_without_room_waits_longer_each_time_and_a_final_makes_it_short_ag
     job = make_job(make_upload(alice), Status.QUEUED)
     pauses = []
     for _ in range(6):
-        claimed = jobs.claim_next("worker")
+        claimed = queue.claim_next("worker")
         assert claimed is not None
         jobs.postpone(claimed.pk, claimed.attempt, "Waiting for room.")
         job.refresh_from_db()
         assert (job.status, job.failure_reason) == (Status.QUEUED, "Waiting for room.")
         assert job.claimable_at is not None
         pauses.append((job.claimable_at - timezone.now()).total_seconds())
-        assert jobs.claim_next("worker") is None, "not before its time"
+        assert queue.claim_next("worker") is None, "not before its time"
         Job.objects.update(claimable_at=timezone.now())
     assert all(2**n * 0.9 < pause < 2**n * 1.6 for n, pause in enumerate(pauses[:5]))
     assert pauses[5] <= 30.0
-    claimed = jobs.claim_next("worker")
+    claimed = queue.claim_next("worker")
     assert claimed is not None
     jobs.store_final(claimed.pk, claimed.attempt, 1, Result("Hello.", 0.0, 1.0, False), position=1.0)
     jobs.postpone(claimed.pk, claimed.attempt, "Waiting for room.")
@@ -248,19 +248,19 @@ def test_a_job_without_room_waits_longer_each_time_and_a_final_makes_it_short_ag
 
 def test_who_waits_for_room_is_not_passed_by_who_comes_later(alice: User) -> None:
     make_job(make_upload(alice), Status.QUEUED)
-    waiting = jobs.claim_next("worker")
+    waiting = queue.claim_next("worker")
     assert waiting is not None
     jobs.postpone(waiting.pk, waiting.attempt, "Waiting for room.")
     later = make_job(make_upload(alice), Status.QUEUED)
     elsewhere = make_job(make_upload(alice), Status.QUEUED, engine="local")
-    assert [job.pk for _ in range(2) if (job := jobs.claim_next("worker"))] == [elsewhere.pk]
+    assert [job.pk for _ in range(2) if (job := queue.claim_next("worker"))] == [elsewhere.pk]
     Job.objects.filter(pk=waiting.pk).update(claimable_at=timezone.now())
-    assert [job.pk for _ in range(2) if (job := jobs.claim_next("worker"))] == [waiting.pk, later.pk]
+    assert [job.pk for _ in range(2) if (job := queue.claim_next("worker"))] == [waiting.pk, later.pk]
 
 
 def test_a_job_that_is_cancelled_while_it_waits_waits_for_nothing(alice: User) -> None:
     make_job(make_upload(alice), Status.QUEUED)
-    waiting = jobs.claim_next("worker")
+    waiting = queue.claim_next("worker")
     assert waiting is not None
     jobs.postpone(waiting.pk, waiting.attempt, "Waiting for room.")
     cancelled = jobs.cancel(waiting)
@@ -336,7 +336,7 @@ def test_of_two_hundred_jobs_eight_workers_claim_none_twice(alice: User) -> None
 
     def claim(worker: str) -> None:
         together.wait()
-        while (job := jobs.claim_next(worker)) is not None:
+        while (job := queue.claim_next(worker)) is not None:
             claims.append((worker, job.pk))
         connections.close_all()
 

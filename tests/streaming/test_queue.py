@@ -21,7 +21,7 @@ def waiting(owner: User, count: int) -> list[Job]:
 
 
 def claimed(count: int) -> list[Job]:
-    return [job for _ in range(count) if (job := jobs.claim_next("worker")) is not None]
+    return [job for _ in range(count) if (job := queue.claim_next("worker")) is not None]
 
 
 def test_a_hundred_jobs_of_one_person_do_not_starve_the_one_of_another(alice: User, charlie: User) -> None:
@@ -39,7 +39,7 @@ def test_who_has_fewest_running_is_next_and_of_theirs_the_oldest(alice: User, bo
 
 def test_jobs_of_a_worker_that_is_dead_do_not_count_as_running(alice: User, charlie: User) -> None:
     dead = waiting(alice, 1)
-    jobs.claim_next("dead")
+    queue.claim_next("dead")
     Job.objects.filter(pk=dead[0].pk).update(lease_expires_at="2000-01-01T00:00:00Z")
     waiting(charlie, 1)
     assert claimed(1)[0].pk == dead[0].pk, "the oldest of two people with nothing running"
@@ -93,6 +93,6 @@ async def test_viewers_are_told_when_the_queue_moves(
         await viewer.until(lambda viewer: viewer.job.get("queue") == {"place": 2, "length": 2})
         await in_thread(jobs.cancel)(first[0])
         await viewer.until(lambda viewer: viewer.job.get("queue") == {"place": 1, "length": 1})
-        assert await in_thread(jobs.claim_next)("worker") is not None
+        assert await in_thread(queue.claim_next)("worker") is not None
         await viewer.until_status("running")
         assert "queue" not in viewer.job

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from streaming import jobs
+from streaming import jobs, queue
 from streaming.attempt import Attempt
 from streaming.audio import open_spool_of_file
 from streaming.database import in_thread
@@ -88,7 +88,7 @@ async def test_killed_at_random_points_every_word_is_stored_once(
         kills = 0
         final_until: list[float] = []
         async with asyncio.timeout(3 * PATIENCE_SECONDS):
-            while (claimed := await in_thread(jobs.claim_next)("a worker")) is not None:
+            while (claimed := await in_thread(queue.claim_next)("a worker")) is not None:
                 attempt = Attempt(claimed, Noting(service, final_until), tmp_path, lambda group, message: None)
                 running = asyncio.create_task(attempt.run())
                 # A worker that was killed gives nothing back: its lease runs out.
