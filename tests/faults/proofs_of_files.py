@@ -96,7 +96,7 @@ PROOFS: list[Proof] = [
     # Decoders
     Proof(
         "SSRF of av.open: a name, and every protocol",
-        f"{SOUND}test_asks_no_address_that_a_file_names",
+        "tests/uploads/test_tricks.py::test_asks_no_address_that_a_file_names",
         "uploads/sound.py",
         'return av.open("fd:", options=options, metadata_errors="replace")',
         'return av.open(os.readlink(f"/proc/self/fd/{descriptor}"), options={"protocol_whitelist": "file,http,tcp", '
@@ -104,7 +104,7 @@ PROOFS: list[Proof] = [
     ),
     Proof(
         "SSRF of av.open: other files",
-        f"{SOUND}test_opens_no_other_file_that_a_file_names",
+        "tests/uploads/test_tricks.py::test_opens_no_other_file_that_a_file_names",
         "uploads/sound.py",
         'return av.open("fd:", options=options, metadata_errors="replace")',
         'return av.open(os.readlink(f"/proc/self/fd/{descriptor}"), options={"safe": "0", '
@@ -112,7 +112,7 @@ PROOFS: list[Proof] = [
     ),
     Proof(
         "SSRF: playlists",
-        f"{SOUND}test_tries_no_demuxer_that_is_not_listed",
+        "tests/uploads/test_tricks.py::test_tries_no_demuxer_that_is_not_listed",
         "uploads/sound.py",
         '            "format_whitelist": DEMUXERS,\n',
         "",
@@ -168,7 +168,7 @@ PROOFS: list[Proof] = [
     ),
     Proof(
         "decoder in a limited process: no decoder of pictures",
-        f"{SOUND}test_opens_no_decoder_of_pictures",
+        "tests/uploads/test_tricks.py::test_opens_no_decoder_of_pictures",
         "uploads/sound.py",
         '            "codec_whitelist": ",".join(sound_decoders()),  # a decoder of pictures is never opened\n',
         "",

@@ -160,7 +160,7 @@ PROOFS: list[Proof] = [
     # Starts
     Proof(
         "start is idempotent",
-        "tests/streaming/test_job_views.py::test_the_same_request_is_answered_with_the_same_job",
+        "tests/streaming/test_starting.py::test_the_same_request_is_answered_with_the_same_job",
         "streaming/jobs.py",
         "same = mine.first() if request_id is not None else None",
         "same = None",

@@ -22,7 +22,7 @@ OF_THE_SERVICE = [
     ),
     Proof(
         "AWS: 429, no stream is free",
-        "tests/streaming/aws/test_failures.py::test_no_free_stream_is_told_at_once",
+        "tests/streaming/aws/test_refusals.py::test_no_free_stream_is_told_at_once",
         "streaming/engines/aws_failures.py",
         "        case sdk.LimitExceededException() if not is_open:\n            return EngineBusy(WAITING)\n",
         "",

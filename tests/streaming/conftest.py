@@ -255,3 +255,10 @@ async def closed_with(viewer: Viewer) -> int:
         pass
     code: int = message["code"]
     return code
+
+
+@pytest.fixture
+def with_aws(settings: Settings) -> None:
+    """A site that is set up for Amazon Transcribe."""
+    settings.TRANSCRIBE_ENGINES = ["local", "scripted", "aws"]
+    settings.AWS_REGION = "eu-west-1"
