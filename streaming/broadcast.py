@@ -79,3 +79,8 @@ def job_changed(job: Job, about: str = "") -> None:
     """Tell it to all of them."""
     for group, message in changes(job, about):
         send_after_commit(group, message)
+
+
+def doubt() -> None:
+    """Let every process look now, instead of within seconds, who may still watch what they watch."""
+    send_after_commit(WATCHERS, DOUBT)

@@ -7,7 +7,8 @@ A consumer never runs a job and never fails on bad input: whatever a viewer send
 import asyncio
 import json
 import logging
-from typing import Any
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any, TypeVar
 from urllib.parse import parse_qs
 from uuid import UUID
 
@@ -24,7 +25,7 @@ from streaming.feeds import feeds
 from streaming.jobs import JobRefused
 from streaming.models import Job
 from streaming.people import current_user
-from streaming.unsent import transport_behind
+from streaming.unsent import cut, transport_behind
 from uploads.models import Upload
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ JOINING_SECONDS = 2.0  # for which all sockets of a session get the same answer 
 CLOSE_SECONDS = 1.0  # for a close frame to be taken by a socket that has long taken nothing
 
 Message = dict[str, Any]
+Value = TypeVar("Value")
 
 
 class ViewerConsumer(AsyncWebsocketConsumer):
@@ -53,10 +55,19 @@ class ViewerConsumer(AsyncWebsocketConsumer):
         self._transport = transport_behind(self.base_send)
         if not origins.is_allowed(self.scope):
             await self.close(BAD_ORIGIN)
-        elif (user := await shared(("user", self.session_key), self.user, JOINING_SECONDS)) is None:
-            await self.close(NOT_SIGNED_IN)
-        else:
-            await self.open(user)
+            return
+        try:
+            if (user := await self._ask_together(("user", self.session_key), self.user)) is None:
+                await self.close(NOT_SIGNED_IN)
+            else:
+                await self.open(user)
+        except Error:
+            logger.exception("Nobody could be asked who wants to watch")
+            await self.close(TRY_AGAIN)
+
+    async def _ask_together(self, key: Hashable, ask: Callable[[], Awaitable[Value]]) -> Value:
+        """Ask the database once for the many sockets that a session opens at once."""
+        return await shared(key, ask, JOINING_SECONDS if feeds().is_listening else 0.0)
 
     async def open(self, user: User) -> None:
         """Begin, for somebody who is signed in."""
@@ -102,14 +113,15 @@ class ViewerConsumer(AsyncWebsocketConsumer):
             # The database is away, or a fault of ours. The browser comes again by itself, to this process or another.
             metrics.FAILURES.labels("viewer").inc()
             logger.exception("A viewer of job %s is sent away", job_id)
-            await self.close(TRY_AGAIN)
+            self._send_away(TRY_AGAIN)
 
     async def _send_all(self, feed: Feed, cursor: Cursor, texts: list[str]) -> None:
         for text in texts:
-            cursor.sending_since = feed.published
+            cursor.published_at_send = feed.published_characters + len(text)  # it may take long to take that
+            cursor.sent_count += 1
             # Past two layers of Channels that would only wrap it: this is done for every viewer of every event.
             await self.base_send({"type": "websocket.send", "text": text})
-        cursor.sending_since = None
+        cursor.published_at_send = None
         metrics.EVENTS_SENT.inc(len(texts))
 
     def _send_away(self, code: int) -> None:
@@ -125,7 +137,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
         except TimeoutError:
             # It waits for who does not read. Our own server ends such a connection by itself.
             if self._transport is not None:
-                self._transport.abort()
+                cut(self._transport)
         except OSError:
             pass  # it has ended
 
@@ -139,7 +151,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
                 raise JobRefused("bad_message", "A message has at most 64 KB.")
             user = await self.user()
             if user is None:
-                await self.close(NOT_SIGNED_IN)
+                self._send_away(NOT_SIGNED_IN)
                 return
             await self.answer(user, text_data)
         except JobRefused as refusal:

@@ -25,16 +25,14 @@ from streaming.models import Job, Segment, Status
 
 LOG_LENGTH = 500  # finals kept in memory for long; a viewer who is further behind gets them from the database
 LONG_LOG_SECONDS = 10.0  # for which the log stays longer, after somebody joined who had to be sent more
-PAGE = 500  # finals fetched at a time
-MOST_BEHIND = (
-    1024 * 1024
-)  # characters published while a viewer does not take what it was sent before: then it is closed
+PAGE = 500  # finals fetched at a time; not more than the log holds, so that nobody is sent what is not known here
+MOST_BEHIND_CHARACTERS = 1024 * 1024  # published while a viewer takes nothing: then it is sent away
 
 
 class Cursor:
     """How far one viewer has come in a feed: the last final and the version of the register that it was sent.
 
-    `session_key` says whose it is; `send_away` is called, at most once in effect, with the code to close with.
+    `session_key` says whose it is; `send_away` is called with the code to close with, perhaps more than once.
     """
 
     def __init__(self, session_key: str | None, send_away: Callable[[int], None]) -> None:
@@ -44,7 +42,9 @@ class Cursor:
         self.version = 0
         self.sync_after: int | None = None  # the viewer asked for a new snapshot, of what comes after this
         self.changed = asyncio.Event()
-        self.sending_since: int | None = None  # how much had been published when its socket was given what it takes now
+        self.sent_count = 0  # messages that its socket was given
+        self.sent_count_before = 0  # at the last look
+        self.published_at_send: int | None = None  # characters, while its socket has not taken the last of them
 
 
 class Newest(NamedTuple):
@@ -72,8 +72,10 @@ class Feed:
         self._status = Newest(0, "")
         self._version = 0
         self._cursors: set[Cursor] = set()
-        self._texts_after: dict[tuple[int, int], list[str]] = {}  # what `pending` found, until something is new
-        self.published = 0  # characters, of all that was ever to be sent to viewers
+        # What was made for viewers, until something is new: what `pending` found, the snapshot after a number.
+        self._texts_after: dict[tuple[int, int], list[str]] = {}
+        self._newest_snapshot: tuple[int, str] | None = None
+        self.published_characters = 0  # of all that was ever to be sent to viewers
         self._catching_up = asyncio.Lock()
 
     # For viewers
@@ -90,18 +92,16 @@ class Feed:
         if after > self.seq:
             await self.catch_up()  # it has seen more, in another process
         await self._reach_back(after)
-        place = after, -1
-        texts = self._texts_after.get(place)
-        if texts is None:
-            texts = self._texts_after[place] = [self._snapshot(min(after, self.seq))]
+        if self._newest_snapshot is None or self._newest_snapshot[0] != after:
+            self._newest_snapshot = after, self._snapshot(min(after, self.seq))
         cursor.seq, cursor.version = self.seq, self._version
-        return texts[0]
+        return self._newest_snapshot[1]
 
     async def _reach_back(self, after: int) -> None:
         """Have the finals after this number in the log."""
-        loop = asyncio.get_running_loop()
         async with self._reaching_back:
-            self._long_until = loop.time() + LONG_LOG_SECONDS
+            if after < self.seq - LOG_LENGTH:
+                self._long_until = asyncio.get_running_loop().time() + LONG_LOG_SECONDS
             while after < (begin := self._begin):
                 finals = await in_thread(finals_between)(self.job_id, after, begin)
                 if len(finals) < begin - after:
@@ -214,6 +214,15 @@ class Feed:
         if self._job["status"] == Status.QUEUED and job != self._job:
             self._set_status({"type": "status", "job": job})
 
+    def send_away_the_stuck(self) -> None:
+        """Send away who takes nothing while much is published. Called at each look: nobody is stuck for a moment."""
+        for cursor in self._cursors:
+            is_stuck = cursor.sent_count == cursor.sent_count_before
+            cursor.sent_count_before = cursor.sent_count
+            since = cursor.published_at_send
+            if is_stuck and since is not None and self.published_characters - since > MOST_BEHIND_CHARACTERS:
+                cursor.send_away(close_codes.TRY_AGAIN)
+
     def shorten_log(self) -> None:
         """Forget what nobody has needed for long. Called now and then."""
         if asyncio.get_running_loop().time() > self._long_until:
@@ -223,6 +232,7 @@ class Feed:
         """Tell the viewers that the job was deleted."""
         if not self.is_gone:
             self.is_gone = True
+            self.loaded.set()  # there is nothing to wait for
             self._partials.clear()
             self._set_status_text(events.encode(events.gone()))
 
@@ -244,6 +254,8 @@ class Feed:
     def _set_status(self, event: events.Event) -> None:
         if event["job"]["status"] == Status.QUEUED and "queue" in self._job:
             event = {**event, "job": {"queue": self._job["queue"], **event["job"]}}  # until the next look
+        if self.is_gone or event["job"] == self._job:
+            return
         self._job = event["job"]
         if self._job["status"] != Status.RUNNING:
             self._partials.clear()
@@ -258,14 +270,12 @@ class Feed:
         return self._version
 
     def _wake(self, text: str) -> None:
-        """Let every viewer look what is new, now that `text` is; send away who has long taken nothing."""
+        """Let every viewer look what is new, now that `text` is."""
         self._texts_after.clear()
-        self.published += len(text)
+        self._newest_snapshot = None
+        self.published_characters += len(text)
         for cursor in self._cursors:
             cursor.changed.set()
-            if cursor.sending_since is not None and self.published - cursor.sending_since > MOST_BEHIND:
-                cursor.sending_since = None
-                cursor.send_away(close_codes.TRY_AGAIN)
 
 
 class Final(NamedTuple):

@@ -39,6 +39,11 @@ class Feeds:
         self._short_tasks: set[asyncio.Task[None]] = set()
         self._doubted = asyncio.Event()  # whether those who watch still may
 
+    @property
+    def is_listening(self) -> bool:
+        """Whether this process hears at once of what others do."""
+        return bool(self._tasks) and self._has_channel.is_set()
+
     @asynccontextmanager
     async def watch(self, job_id: UUID, after: int, cursor: Cursor) -> AsyncIterator[tuple[Feed, str]]:
         """Join the feed of a job for as long as the context lasts: the feed and the text of the snapshot."""
@@ -80,6 +85,7 @@ class Feeds:
         if feed.is_subscribed:
             await self._unsubscribe(broadcast.feed_group(job_id))
         if not self._feeds:
+            forget_shared()  # from here on nobody hears of a sign-out
             tasks, self._tasks = self._tasks, []
             for task in [*tasks, *self._short_tasks]:
                 task.cancel()
@@ -129,6 +135,7 @@ class Feeds:
 
     def _dispatch(self, message: dict[str, Any]) -> None:
         if message["type"] == broadcast.DOUBT["type"]:
+            forget_shared()
             self._doubted.set()
             return
         feed = self._feeds.get(UUID(message["job"]))
@@ -159,14 +166,17 @@ class Feeds:
                 logger.exception("The feeds could not be compared with the database; trying again")
                 continue
             for feed in feeds:
+                feed.shorten_log()
+                feed.send_away_the_stuck()
                 row = rows.get(feed.job_id)
+                if feed.is_gone:
+                    continue  # it was told so in the meantime
                 if row is None:
                     feed.end()
                 elif feed.is_behind(row):
                     self._catch_up(feed)
                 else:
                     feed.tell_place(places)
-                feed.shorten_log()
             for feed in feeds:
                 if not feed.is_subscribed:
                     await self._subscribe(feed)
@@ -180,26 +190,29 @@ class Feeds:
                 async with asyncio.timeout(AUTHORISE_SECONDS):
                     await self._doubted.wait()
             self._doubted.clear()
-            forget_shared()
             try:
-                await self._send_away()
+                await self._look_who_may()
             except Error:
                 logger.exception("Nobody could be asked whether viewers still may watch; trying again")
 
-    async def _send_away(self) -> None:
-        """Two queries for each session, however many sockets it has here."""
-        watching: defaultdict[str | None, list[tuple[Feed, Cursor]]] = defaultdict(list)
+    async def _look_who_may(self) -> None:
+        """A few queries for each session, however many sockets it has here."""
+        watching: defaultdict[str | None, defaultdict[Feed, list[Cursor]]] = defaultdict(lambda: defaultdict(list))
         for feed in self._feeds.values():
             if not feed.is_gone:
                 for cursor in feed.cursors:
-                    watching[cursor.session_key].append((feed, cursor))
-        for session_key, sockets in watching.items():
-            allowed = await in_thread(watchable)(session_key, {feed.job_id for feed, _ in sockets})
-            for feed, cursor in sockets:
+                    watching[cursor.session_key][feed].append(cursor)
+        for session_key, cursors in watching.items():
+            allowed = await in_thread(watchable)(session_key, {feed.job_id for feed in cursors})
+            for feed, theirs in cursors.items():
                 if allowed is None:
-                    cursor.send_away(close_codes.NOT_SIGNED_IN)
-                elif feed.job_id not in allowed and await in_thread(Job.objects.filter(pk=feed.job_id).exists)():
-                    cursor.send_away(close_codes.NOT_FOUND)  # of a job that was deleted `_look` tells
+                    code = close_codes.NOT_SIGNED_IN
+                elif feed.job_id in allowed or not await in_thread(Job.objects.filter(pk=feed.job_id).exists)():
+                    continue  # of a job that was deleted `_look` tells
+                else:
+                    code = close_codes.NOT_FOUND
+                for cursor in theirs:
+                    cursor.send_away(code)
 
 
 def rows_of(job_ids: list[UUID]) -> tuple[dict[UUID, dict[str, Any]], dict[UUID, int]]:

@@ -5,6 +5,7 @@
 
 import asyncio
 import socket
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,7 @@ def keep_little_unsent(connection: socket.socket) -> None:
 def transport_behind(send: Callable[..., Any]) -> asyncio.WriteTransport | None:
     """Return the transport that an application's `send` writes to, where the server (uvicorn) shows it.
 
-    From then on `send` waits until the kernel has taken all, not until it has left less than 64 KB.
+    From then on `send` waits until the kernel has taken what was sent before, not until it has left less than 64 KB.
     """
     transport = getattr(getattr(send, "__self__", None), "transport", None)
     if not isinstance(transport, asyncio.WriteTransport):
@@ -29,3 +30,10 @@ def transport_behind(send: Callable[..., Any]) -> asyncio.WriteTransport | None:
     if connection := transport.get_extra_info("socket"):
         keep_little_unsent(connection)
     return transport
+
+
+def cut(transport: asyncio.WriteTransport) -> None:
+    """End a connection at once. Without more ado the kernel would go on offering what the client does not read."""
+    if connection := transport.get_extra_info("socket"):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

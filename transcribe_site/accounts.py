@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from asgiref.sync import async_to_sync
 from django.http import HttpRequest, HttpResponseBase
 
 from streaming import broadcast
@@ -19,7 +18,7 @@ def ends_sessions(view: View) -> View:
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         response = view(request, *args, **kwargs)
         if request.method == "POST":
-            async_to_sync(broadcast.send)(broadcast.WATCHERS, broadcast.DOUBT)
+            broadcast.doubt()
         return response
 
     return answer

@@ -17,12 +17,16 @@ from twisted.internet.tcp import Server as Connection
 from streaming.unsent import keep_little_unsent
 from transcribe_site.flow import Flow
 
-FRAGMENT_CHARACTERS = 64 * 1024
+SHORT_CHARACTERS = 8 * 1024  # a longer message goes in fragments
+FRAGMENT_BYTES = 32 * 1024  # at most: a ping that waits behind one is answered in time even at 2 KB/s
 TEXT, CONTINUATION, LAST = 0x01, 0x00, 0x80  # of RFC 6455, 5.2
 
 
 class Socket(Flow, WebSocketProtocol):
-    """A WebSocket that can be closed with every code of RFC 6455; autobahn's own `sendClose` refuses 1008 to 1013."""
+    """Sends by itself what the application says, and waits until the client takes it; autobahn does the rest.
+
+    It can be closed with every code of RFC 6455; autobahn's own `sendClose` refuses 1008 to 1013.
+    """
 
     transport: Any
     state = WebSocketProtocol.STATE_CLOSED  # until it is connected
@@ -49,16 +53,23 @@ class Socket(Flow, WebSocketProtocol):
 
     async def send_text(self, text: str) -> None:
         """Send a message of any length, and wait until the kernel has taken it or the connection has ended."""
-        if len(text) <= FRAGMENT_CHARACTERS and not self._sending.locked():
+        if len(text) <= SHORT_CHARACTERS and not self._sending.locked():
             self._write(frame(text))
             await self.drained()
             return
-        async with self._sending:  # no other message between two fragments
+        await self._sending.acquire()
+        # Who waits may go away in the middle; the message goes on to its end, or the next would not be understood.
+        await asyncio.shield(asyncio.ensure_future(self._send_fragments(text)))
+
+    async def _send_fragments(self, text: str) -> None:
+        try:
             for fragment in fragments(text):
                 if not self.is_connected:
                     return
                 self._write(fragment)
                 await self.drained()
+        finally:
+            self._sending.release()
 
     def _write(self, data: bytes) -> None:
         if self._is_direct and self.has_room:
@@ -101,9 +112,10 @@ def frame(text: str) -> bytes:
 
 def fragments(text: str) -> Iterator[bytes]:
     """Yield the frames of a long message; each is whole, so that pings may come between."""
-    for begin in range(0, len(text), FRAGMENT_CHARACTERS):
-        payload = text[begin : begin + FRAGMENT_CHARACTERS].encode()
-        is_last = begin + FRAGMENT_CHARACTERS >= len(text)
+    size = FRAGMENT_BYTES if text.isascii() else FRAGMENT_BYTES // 4
+    for begin in range(0, len(text), size):
+        payload = text[begin : begin + size].encode()
+        is_last = begin + size >= len(text)
         yield head((CONTINUATION if begin else TEXT) | (LAST if is_last else 0), payload) + payload
 
 

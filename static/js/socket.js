@@ -8,6 +8,7 @@ const ANSWER_MS = 10_000; // a handshake or an answer that takes longer won't co
 
 // Codes after which trying again would get the same answer.
 const FINAL_CODES = new Set([1008, 4401, 4404]);
+const SIGNED_OUT = 4401; // or signed in anew: a new password ends the sockets of this browser too, once
 
 export class Socket {
   /* Milliseconds without a message before the server is asked for a sign of life. */
@@ -20,6 +21,7 @@ export class Socket {
   #socket = null;
   #timer = null; // one at a time: waiting to connect, for the handshake, for silence to end, or for an answer
   #failures = 0;
+  #wasSignedOut = false;
   #ended = false;
 
   /* `onEvent(object)` gets every message; `onState(state, code)` gets "connecting", "open", "waiting" (will try
@@ -56,6 +58,7 @@ export class Socket {
     socket.onmessage = (message) => {
       if (socket !== this.#socket) return;
       this.#failures = 0;
+      this.#wasSignedOut = false;
       this.#listen();
       this.#onEvent(JSON.parse(message.data));
     };
@@ -102,7 +105,9 @@ export class Socket {
   #lost(socket, code) {
     if (socket !== this.#socket) return;
     this.#drop();
-    if (FINAL_CODES.has(code)) {
+    const isNewlySignedOut = code === SIGNED_OUT && !this.#wasSignedOut;
+    this.#wasSignedOut ||= isNewlySignedOut;
+    if (FINAL_CODES.has(code) && !isNewlySignedOut) {
       this.#ended = true;
       this.#onState("ended", code);
       return;

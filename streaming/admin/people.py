@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from streaming import broadcast
 from streaming.jobs import delete_upload
 from streaming.models import Job
 from uploads.models import Upload
@@ -17,6 +18,19 @@ admin.site.unregister(User)
 
 @admin.register(User)
 class PersonAdmin(UserAdmin):
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return self._then_doubt(request, super().changeform_view(request, *args, **kwargs))
+
+    def user_change_password(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return self._then_doubt(request, super().user_change_password(request, *args, **kwargs))
+
+    @staticmethod
+    def _then_doubt(request: HttpRequest, answer: Any) -> Any:
+        """Let every process look who may still watch: a right may have been taken away."""
+        if request.method == "POST":
+            broadcast.doubt()
+        return answer
+
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         for upload in obj.uploads.all():
             delete_upload(upload)

@@ -83,8 +83,8 @@ PROOFS: list[Proof] = [
         "sign-out reaches open sockets",
         f"{RIGHTS}test_who_has_signed_out_gets_no_more",
         "streaming/feeds.py",
-        "cursor.send_away(close_codes.NOT_SIGNED_IN)",
-        "pass",
+        "code = close_codes.NOT_SIGNED_IN",
+        "continue",
     ),
     Proof(
         "sign-out and a new password reach open sockets at once",
@@ -97,8 +97,8 @@ PROOFS: list[Proof] = [
         "withdrawn permission reaches open sockets",
         f"{RIGHTS}test_whose_right_is_taken_away_gets_no_more",
         "streaming/feeds.py",
-        "cursor.send_away(close_codes.NOT_FOUND)",
-        "pass",
+        "code = close_codes.NOT_FOUND",
+        "continue",
     ),
     Proof(
         "authorisation at each later action: who it is now",
