@@ -1,5 +1,6 @@
 """The server: what it refuses before it hurts, what it sends at whose pace, and how it begins and ends."""
 
+import json
 import socket
 import sqlite3
 import subprocess
@@ -195,16 +196,37 @@ def test_a_form_in_chunks_is_read_like_any_other(site: Site, visitor: Visitor) -
     assert visitor.http.post("/uploads/", content=pieces, headers=headers).status_code == 201
 
 
-def test_a_long_transcript_comes_in_one_snapshot(site: Site, visitor: Visitor) -> None:
-    job = visitor.start(visitor.upload(recordings.speech("beckett")))
+def with_a_long_line(site: Site) -> None:
     wait_until(lambda: status(site) == "completed", 90, "the end of the job")
     database = sqlite3.connect(site.folder / "db.sqlite3", timeout=20)
     with database:
         database.execute("update streaming_segment set text = ? where seq = 1", ("a long line " * 100_000,))
     database.close()
+
+
+def test_a_long_transcript_comes_in_one_snapshot(site: Site, visitor: Visitor) -> None:
+    job = visitor.start(visitor.upload(recordings.speech("beckett")))
+    with_a_long_line(site)
     with visitor.watch(job) as viewer:
         snapshot = next(events(viewer, timeout=20))
     assert len(snapshot["segments"][0]["text"]) == 1_200_000
+
+
+def test_a_long_message_ends_what_it_began_though_the_viewer_asks_for_another(site: Site, visitor: Visitor) -> None:
+    """Else the next message begins in the middle of it, and no client can go on."""
+    start = json.dumps({"type": "start", "upload": visitor.upload(recordings.speech("beckett")), "request_id": "one"})
+    cookie = {"Cookie": f"sessionid={visitor.http.cookies['sessionid']}"}
+    address = f"ws{site.url[4:]}/ws/stream/"
+    with connect(address, additional_headers=cookie, origin=site.url, max_size=None) as socket:  # type: ignore[arg-type]
+        socket.send(start)
+        assert next(events(socket))["type"] == "snapshot"
+    with_a_long_line(site)
+    with connect(address, additional_headers=cookie, origin=site.url, max_size=None) as socket:  # type: ignore[arg-type]
+        for _ in range(3):  # each ends the watching that the one before began; nothing is read yet
+            socket.send(start)
+        snapshots = events(socket, timeout=20)
+        lengths = [len(next(snapshots)["segments"][0]["text"]) for _ in range(2)]
+    assert lengths == [1_200_000, 1_200_000]
 
 
 def test_an_address_where_there_is_nothing_closes_the_socket_and_logs_no_error(site: Site) -> None:

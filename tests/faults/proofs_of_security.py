@@ -94,6 +94,13 @@ PROOFS: list[Proof] = [
         "pass",
     ),
     Proof(
+        "sign-out ends what is known of a session",
+        f"{RIGHTS}test_an_answer_that_was_kept_for_those_who_join_together_ends_with_the_session",
+        "streaming/feeds.py",
+        "            forget_shared()\n            self._doubted.set()",
+        "            self._doubted.set()",
+    ),
+    Proof(
         "withdrawn permission reaches open sockets",
         f"{RIGHTS}test_whose_right_is_taken_away_gets_no_more",
         "streaming/feeds.py",

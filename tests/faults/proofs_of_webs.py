@@ -90,6 +90,21 @@ PROOFS: list[Proof] = [
         "pass",
     ),
     Proof(
+        "viewers that ask anew in the middle of a long message",
+        f"{SERVER}test_a_long_message_ends_what_it_began_though_the_viewer_asks_for_another",
+        "transcribe_site/sockets.py",
+        "await asyncio.shield(asyncio.ensure_future(self._send_fragments(text)))",
+        "await self._send_fragments(text)",
+    ),
+    Proof(
+        "viewers that ask for every snapshot there is",
+        "tests/streaming/test_feed.py::test_snapshots_of_every_length_are_not_kept",
+        "streaming/feed.py",
+        "            self._newest_snapshot = after, self._snapshot(min(after, self.seq))",
+        "            self._newest_snapshot = after, self._snapshot(min(after, self.seq))\n"
+        "            self.kept = [*getattr(self, 'kept', []), self._newest_snapshot]",
+    ),
+    Proof(
         "viewers that connect and leave very many times: the subscription of the process",
         "tests/streaming/test_withdrawing.py::"
         "test_a_thousand_who_come_and_leave_at_any_moment_leave_no_cursor_task_or_feed",

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -99,6 +100,20 @@ async def running_job(alice: User, texts: list[str]) -> Job:
         return job
 
     return await in_thread(make)()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_snapshots_of_every_length_are_not_kept(alice: User) -> None:
+    job = await running_job(alice, ["a line of some length " * 20] * 400)
+    feed, cursor = await feed_of(job)
+    tracemalloc.start()
+    try:
+        for after in range(400):
+            await feed.resync(cursor, after)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 2_000_000, "one and a half of them"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -11,7 +11,7 @@ from django.test import Client
 
 from streaming import feeds
 from streaming.database import in_thread
-from tests.streaming.conftest import Watching, closed_with, some_job
+from tests.streaming.conftest import Watching, closed_with, cookie_of, some_job
 
 NEW_PASSWORD = {"old_password": "builder", "new_password1": "jabberwock-7", "new_password2": "jabberwock-7"}
 
@@ -76,3 +76,24 @@ async def test_whose_right_is_taken_away_gets_no_more(
         await viewer.next()
         await User.objects.filter(pk=bob.pk).aupdate(is_staff=False)
         assert await closed_with(viewer) == 4404
+
+
+async def test_an_answer_that_was_kept_for_those_who_join_together_ends_with_the_session(
+    watching: Watching, alice: User
+) -> None:
+    job = await some_job(alice, ["one"])
+    cookie = (await in_thread(cookie_of)(alice)).decode()
+
+    def sign_out() -> None:
+        client = Client()
+        client.cookies[settings.SESSION_COOKIE_NAME] = cookie.partition("=")[2]
+        assert client.post("/accounts/logout/").status_code == 302
+
+    async with watching(None, job, cookie=cookie) as first:
+        await first.next()
+        async with watching(None, job, cookie=cookie) as second:
+            await second.next()
+        await in_thread(sign_out)()
+        assert await closed_with(first) == 4401
+        async with watching(None, job, cookie=cookie) as again:
+            assert await closed_with(again) == 4401
