@@ -79,7 +79,7 @@ async def test_whose_right_is_taken_away_gets_no_more(
 
 
 async def test_an_answer_that_was_kept_for_those_who_join_together_ends_with_the_session(
-    watching: Watching, alice: User
+    watching: Watching, alice: User, bob: User
 ) -> None:
     job = await some_job(alice, ["one"])
     cookie = (await in_thread(cookie_of)(alice)).decode()
@@ -89,7 +89,7 @@ async def test_an_answer_that_was_kept_for_those_who_join_together_ends_with_the
         client.cookies[settings.SESSION_COOKIE_NAME] = cookie.partition("=")[2]
         assert client.post("/accounts/logout/").status_code == 302
 
-    async with watching(None, job, cookie=cookie) as first:
+    async with watching(bob, job), watching(None, job, cookie=cookie) as first:
         await first.next()
         async with watching(None, job, cookie=cookie) as second:
             await second.next()
