@@ -186,8 +186,9 @@ class Server(daphne.server.Server):
         return super().create_application(protocol, scope)
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
-        if isinstance(protocol, Socket) and protocol.is_connected and "text" in message:
-            await protocol.send_text(message["text"])
+        if isinstance(protocol, Socket) and "text" in message and protocol.state != Socket.STATE_CONNECTING:
+            if protocol.is_connected:  # else it is closing, and autobahn would raise
+                await protocol.send_text(message["text"])
             return
         await super().handle_reply(protocol, message)
         is_more = message.get("more_body")

@@ -81,6 +81,18 @@ class Socket(Flow, WebSocketProtocol):
         """What autobahn writes (pings, close frames) goes the same way: nothing overtakes the rest of a frame."""
         self._write(data)
 
+    def _fail_connection(self, code: int, reason: str) -> None:
+        """Say why the socket ends (1002, 1007, 1009), where autobahn would drop the connection without a word.
+
+        Its own option to do so (`failByDrop`) goes on to read what is wrong, and keeps it.
+        """
+        self.failedByMe = True
+        self.sendCloseFrame(code=code)
+
+    def dataReceived(self, data: bytes) -> None:
+        if not self.failedByMe:
+            super().dataReceived(data)
+
     def serverClose(self, code: int | None = None) -> None:
         self.sendCloseFrame(code=1000 if code is None else code)
 

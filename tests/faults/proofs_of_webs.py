@@ -133,6 +133,20 @@ PROOFS: list[Proof] = [
         "MESSAGE_BYTES = 16 * 1024 * 1024",
     ),
     Proof(
+        "1 MiB frames, invalid UTF-8: the reason is said",
+        f"{VIEWERS}test_a_message_of_a_mebibyte_ends_its_socket",
+        "transcribe_site/sockets.py",
+        "self.sendCloseFrame(code=code)",
+        "self.dropConnection(abort=True)",
+    ),
+    Proof(
+        "frames that are none",
+        f"{VIEWERS}test_what_is_no_websocket_any_more_ends_it_and_nothing_after_is_kept",
+        "transcribe_site/sockets.py",
+        "if not self.failedByMe:",
+        "if True:",
+    ),
+    Proof(
         "invalid UTF-8",
         f"{VIEWERS}test_what_is_no_utf_8_ends_its_socket_at_most",
         "streaming/origins.py",

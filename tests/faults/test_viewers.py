@@ -14,6 +14,7 @@ from websockets.frames import Opcode
 from tests.faults.conftest import descriptors, finished_job, is_unharmed, memory_mib, running_job, watching
 from tests.faults.raw import close_code, connected, cut, frame, handshake, is_dropped, message, opened
 from tests.site import Site, wait_until
+from tests.test_server import peak_mib
 from tests.visitor import Visitor, events
 
 MIB = 1024**2
@@ -133,15 +134,29 @@ def test_a_message_of_a_mebibyte_ends_its_socket(visitor: Visitor, tmp_path: Pat
         for number in range(parts):
             opcode = Opcode.CONT if number else Opcode.TEXT
             bad.sendall(frame(b"[" * (MIB // parts), opcode, fin=number == parts - 1))
+        assert close_code(bad) == 1009
         assert is_dropped(bad)
         other.send(SYNC.decode())
         assert next(events(other, timeout=10))["type"] == "snapshot"
+
+
+def test_what_is_no_websocket_any_more_ends_it_and_nothing_after_is_kept(visitor: Visitor, tmp_path: Path) -> None:
+    job = finished_job(visitor, tmp_path)
+    with opened(visitor, f"/ws/jobs/{job}/") as bad:
+        before = peak_mib(visitor.site)
+        bad.sendall(b"\x89\xff" + (1 << 40).to_bytes(8, "big") + bytes(4))  # the head of a ping of a tebibyte
+        assert close_code(bad) == 1002
+        with suppress(ConnectionError):  # it is cut after a second
+            for _ in range(64):
+                bad.sendall(bytes(MIB))
+        assert peak_mib(visitor.site) - before < 10
 
 
 def test_what_is_no_utf_8_ends_its_socket_at_most(web: Site, visitor: Visitor, tmp_path: Path) -> None:
     job = finished_job(visitor, tmp_path)
     with opened(visitor, f"/ws/jobs/{job}/") as bad:
         bad.sendall(frame(b'{"type": "sync", "after": "\xff\xfe"}'))
+        assert close_code(bad) == 1007
         assert is_dropped(bad)
     with opened(visitor, f"/ws/jobs/{job}/", Origin="http://\xff\xfe") as bad:
         assert close_code(bad) == 1008
