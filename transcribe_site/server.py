@@ -30,6 +30,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PIECE_BYTES = 64 * 1024
 IDLE_SECONDS = 60.0  # of a request that stops half way
+END_SECONDS = 5.0  # for applications that are cancelled at the end of the server
 LINGER_SECONDS = 5.0  # a browser sees the refusal only if it may go on sending for a while
 RESTARTING = 1012
 BODY = "transcribe_site.body"  # in a scope: the content that the application shall read
@@ -196,6 +197,15 @@ class Server(daphne.server.Server):
         connection = self.connections.get(protocol, {"disconnected": True})
         if is_more and isinstance(protocol, Flow) and "disconnected" not in connection:
             await protocol.drained()
+
+    def kill_all_applications(self) -> defer.Deferred:
+        """Cancel all applications and wait for their ends. daphne's own fails at a request that has none yet."""
+        instances = [details.get("application_instance") for details in self.connections.values()]
+        running = [instance for instance in instances if instance is not None and not instance.done()]
+        for instance in running:
+            instance.cancel()
+        ends = asyncio.wait(running, timeout=END_SECONDS) if running else asyncio.sleep(0)
+        return defer.Deferred.fromFuture(asyncio.ensure_future(ends))
 
     def _stop(self) -> defer.Deferred:
         """Tell the viewers that they may come again, then let the jobs go."""

@@ -24,6 +24,20 @@ PROOFS: list[Proof] = [
         "pass",
     ),
     Proof(
+        "SIGTERM: what is still sent to sockets that are told",
+        "tests/test_server_alone.py::test_what_is_sent_on_a_socket_that_is_closing_is_dropped",
+        "transcribe_site/server.py",
+        "in message and protocol.state != Socket.STATE_CONNECTING:",
+        "in message and protocol.is_connected:",
+    ),
+    Proof(
+        "SIGTERM while requests are half sent",
+        "tests/test_server_alone.py::test_a_server_that_ends_waits_for_all_applications_also_where_a_request_has_none",
+        "transcribe_site/server.py",
+        'details.get("application_instance")',
+        'details["application_instance"]',
+    ),
+    Proof(
         "kill -9 of a web process: viewers come again",
         "tests/browser/test_live.py::test_a_page_goes_on_by_itself_after_the_server_was_killed",
         "static/js/socket.js",
