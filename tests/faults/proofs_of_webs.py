@@ -133,6 +133,27 @@ PROOFS: list[Proof] = [
         "pass",
     ),
     Proof(
+        "viewers that open very many sockets",
+        "tests/streaming/test_crowd.py::test_one_socket_too_many_is_sent_away_and_nobody_else",
+        "streaming/crowd.py",
+        "if most and _sockets[person_id] >= most:",
+        "if False:",
+    ),
+    Proof(
+        "viewers that open very many sockets: who has left is not counted",
+        "tests/streaming/test_withdrawing.py::test_a_thousand_who_come_and_leave_at_any_moment_leave_no_cursor_task_or_feed",
+        "streaming/crowd.py",
+        "del _sockets[person_id]",
+        "pass",
+    ),
+    Proof(
+        "viewers that open very many sockets: who is cancelled is not counted",
+        "tests/streaming/test_crowd.py::test_a_connection_that_is_ended_while_it_opens_is_not_counted_any_more",
+        "streaming/consumers.py",
+        "crowd.leave(self._counted_for)",
+        "pass",
+    ),
+    Proof(
         "half handshakes, HTTP request half sent",
         f"{VIEWERS}test_half_a_handshake_or_request_is_not_waited_for",
         "transcribe_site/server.py",
