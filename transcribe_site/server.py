@@ -10,6 +10,7 @@ an application that sends waits for the client.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import daphne.server
@@ -18,13 +19,12 @@ from twisted.internet import defer
 from twisted.internet import reactor as installed_reactor
 
 from transcribe_site.flow import Flow
-from transcribe_site.sockets import Socket, SocketFactory
+from transcribe_site.sockets import Receive, Socket, SocketFactory
 
 logger = logging.getLogger(__name__)
 reactor: Any = installed_reactor  # Twisted types it as each of its interfaces at a time
 
 Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -33,7 +33,7 @@ IDLE_SECONDS = 60.0  # of a request that stops half way
 END_SECONDS = 5.0  # for applications that are cancelled at the end of the server
 LINGER_SECONDS = 5.0  # a browser sees the refusal only if it may go on sending for a while
 RESTARTING = 1012
-BODY = "transcribe_site.body"  # in a scope: the content that the application shall read
+READER = "transcribe_site.reader"  # in a scope: what makes the application's `receive` of daphne's
 
 
 class SetAside:
@@ -117,11 +117,11 @@ class RequestFactory(HTTPFactory):
 
 
 def in_pieces(application: Application) -> Application:
-    """Return an application that reads the bodies that were set aside."""
+    """Return an application that reads the bodies that were set aside, and messages as few as sockets let wait."""
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
-        content = scope.pop(BODY, None)
-        await application(scope, receive if content is None else reader(content, receive), send)
+        read = scope.pop(READER, None)
+        await application(scope, receive if read is None else read(receive), send)
 
     return call
 
@@ -180,10 +180,12 @@ class Server(daphne.server.Server):
     def create_application(self, protocol: Any, scope: Scope) -> Any:
         content = getattr(protocol, "set_aside", None)
         if content is not None:
-            scope[BODY] = content
+            scope[READER] = partial(reader, content)
             if not any(name == b"content-length" for name, _ in scope["headers"]):
                 # A chunked body has come to its end: its length is known now, and Django asks for it.
                 scope["headers"].append((b"content-length", b"%d" % protocol.body_bytes))
+        if isinstance(protocol, Socket):
+            scope[READER] = protocol.reader
         return super().create_application(protocol, scope)
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:

@@ -104,6 +104,14 @@ PROOFS: list[Proof] = [
         "pass",
     ),
     Proof(
+        "viewers that send and never read",
+        "tests/faults/test_slow_viewers.py::"
+        "test_who_sends_and_does_not_read_is_read_no_further_and_has_all_answers_when_he_does",
+        "transcribe_site/sockets.py",
+        "self.transport.pauseProducing()",
+        "pass",
+    ),
+    Proof(
         "viewers that connect and leave very many times: the subscription of the process",
         "tests/streaming/test_withdrawing.py::"
         "test_a_thousand_who_come_and_leave_at_any_moment_leave_no_cursor_task_or_feed",
