@@ -17,6 +17,7 @@ import daphne.server
 from daphne.http_protocol import HTTPFactory, WebRequest
 from twisted.internet import defer
 from twisted.internet import reactor as installed_reactor
+from twisted.web.http import HTTPChannel
 
 from transcribe_site.flow import Flow
 from transcribe_site.sockets import Receive, Socket, SocketFactory
@@ -30,6 +31,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PIECE_BYTES = 64 * 1024
 IDLE_SECONDS = 60.0  # of a request that stops half way
+HEAD_SECONDS = 60.0  # for all of a request's head, whatever arrives meanwhile
 END_SECONDS = 5.0  # for applications that are cancelled at the end of the server
 LINGER_SECONDS = 5.0  # a browser sees the refusal only if it may go on sending for a while
 RESTARTING = 1012
@@ -108,7 +110,30 @@ class Request(Flow, WebRequest):
         super().connectionLost(reason)
 
 
+class Channel(HTTPChannel):
+    """A connection that waits so long for the head of a request. Twisted begins to wait anew at each byte of it."""
+
+    _is_in_head = False
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.line_mode and not self._is_in_head:
+            self._is_in_head = True
+            self._idle_seconds = self.setTimeout(HEAD_SECONDS)
+        super().dataReceived(data)
+
+    def resetTimeout(self) -> None:
+        if not self._is_in_head:
+            super().resetTimeout()
+
+    def allHeadersReceived(self) -> None:
+        self._is_in_head = False
+        self.setTimeout(self._idle_seconds)
+        super().allHeadersReceived()
+
+
 class RequestFactory(HTTPFactory):
+    protocol = Channel
+
     def buildProtocol(self, addr: Any) -> Any:
         protocol = super().buildProtocol(addr)
         protocol.requestFactory = Request

@@ -169,6 +169,13 @@ PROOFS: list[Proof] = [
         "protocol.timeOut = None",
     ),
     Proof(
+        "an HTTP request's head byte by byte, for ever",
+        f"{VIEWERS}test_a_head_that_comes_a_byte_at_a_time_has_its_time_and_a_body_as_long_as_it_takes",
+        "transcribe_site/server.py",
+        "if not self._is_in_head:\n            super().resetTimeout()",
+        "super().resetTimeout()",
+    ),
+    Proof(
         "1 MiB frames",
         f"{VIEWERS}test_a_message_of_a_mebibyte_ends_its_socket",
         "transcribe_site/management/commands/serve.py",

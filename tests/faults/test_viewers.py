@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -124,6 +125,33 @@ def test_half_a_handshake_or_request_is_not_waited_for(impatient: Site) -> None:
             assert half.recv(1000) == b"", "closed, and not answered"
             half.close()
     assert is_unharmed(impatient)
+
+
+def test_a_head_that_comes_a_byte_at_a_time_has_its_time_and_a_body_as_long_as_it_takes(impatient: Site) -> None:
+    def send_slowly(connection: socket.socket, seconds: float) -> bool:
+        """Send a byte at a time. Returns whether the connection has lived so long."""
+        ends_at = time.monotonic() + seconds
+        connection.settimeout(0.05)
+        while time.monotonic() < ends_at:
+            try:
+                connection.sendall(b"x")
+                if connection.recv(1) == b"":
+                    return False
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                return False
+        return True
+
+    with connected(impatient) as head:
+        head.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+        assert not send_slowly(head, 10)
+    with connected(impatient) as body:
+        body.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b"ok\n" in body.makefile("rb")
+        time.sleep(1)  # the next head has a time of its own
+        body.sendall(b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
+        assert send_slowly(body, 1)
 
 
 @pytest.mark.parametrize("parts", [1, 16])
