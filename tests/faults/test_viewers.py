@@ -12,7 +12,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Opcode
 
-from tests.faults.conftest import descriptors, finished_job, is_unharmed, memory_mib, running_job, watching
+from tests.faults.conftest import connections, finished_job, is_unharmed, memory_mib, running_job, watching
 from tests.faults.raw import close_code, connected, cut, frame, handshake, is_dropped, message, opened
 from tests.site import Site, wait_until
 from tests.test_server import peak_mib
@@ -100,14 +100,14 @@ def test_a_thousand_viewers_who_come_and_are_cut_off_leave_nothing_behind(
     web: Site, visitor: Visitor, tmp_path: Path
 ) -> None:
     job = finished_job(visitor, tmp_path)
-    before = descriptors(web)
+    before = connections(web)
     for number in range(1000):
         connection = opened(visitor, f"/ws/jobs/{job}/?after={number % 12}")
         if number % 2:
             message(connection)
         cut(connection)
     wait_until(lambda: watching(visitor) == 0, what="forgetting the viewers")
-    wait_until(lambda: descriptors(web) <= before + 3, what="closing their connections")
+    wait_until(lambda: connections(web) <= before + 3, what="closing their connections")
     assert is_unharmed(web)
 
 
