@@ -129,7 +129,8 @@ def watched(environ: dict[str, str] | None = None) -> Iterator[Watched]:
         redis = Redis()
         redis.start()
         stack.callback(redis.kill)
-        ours = {"REDIS_URL": redis.url, "TRANSCRIBE_RUN_JOBS": "0", **(environ or {})}
+        ours = {"REDIS_URL": redis.url, "TRANSCRIBE_RUN_JOBS": "0", "TRANSCRIBE_MAX_SOCKETS_A_PERSON": "0"}
+        ours |= environ or {}
         site, visitor = stack.enter_context(served(ours))
         yield Watched(site, visitor, redis, running_job(visitor), stack)
 

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import Error
 
-from streaming import events, jobs, metrics, origins
+from streaming import crowd, events, jobs, metrics, origins
 from streaming.close_codes import BAD_ORIGIN, NOT_FOUND, NOT_SIGNED_IN, TRY_AGAIN
 from streaming.database import in_thread, shared
 from streaming.feed import Cursor, Feed
@@ -44,6 +44,14 @@ class ViewerConsumer(AsyncWebsocketConsumer):
     # No channel of its own: a feed has one for the whole process. (Channels takes an unknown alias for "none".)
     channel_layer_alias = "no layer"
 
+    async def __call__(self, *connection: Any) -> None:
+        self._counted_for: int | None = None
+        try:
+            await super().__call__(*connection)
+        finally:  # however it ends: `disconnect` is not called for who is cancelled, or fails, while he connects
+            if self._counted_for is not None:
+                crowd.leave(self._counted_for)
+
     async def connect(self) -> None:
         self._cursor: Cursor | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -59,7 +67,10 @@ class ViewerConsumer(AsyncWebsocketConsumer):
         try:
             if (user := await self._ask_together(("user", self.session_key), self.user)) is None:
                 await self.close(NOT_SIGNED_IN)
+            elif not crowd.enter(user.pk):
+                await self.close(TRY_AGAIN)
             else:
+                self._counted_for = user.pk
                 await self.open(user)
         except Error:
             logger.exception("Nobody could be asked who wants to watch")

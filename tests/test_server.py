@@ -19,7 +19,6 @@ from tests import recordings
 from tests.site import Site, free_port, wait_until
 from tests.test_site import status
 from tests.visitor import Visitor, events
-from transcribe_site.server import Server, Socket
 
 MIB = 1024**2
 
@@ -284,16 +283,3 @@ def test_a_database_of_another_version_is_an_error(new_site: Callable[..., Site]
 def test_a_setting_that_cannot_be_is_said_in_one_sentence(new_site: Callable[..., Site]) -> None:
     said = refusal_of(new_site(TRANSCRIBE_MAX_JOBS="many"), "check")
     assert said.strip() == "TRANSCRIBE_MAX_JOBS='many': allowed is a number from 1 to 1000."
-
-
-async def test_what_is_sent_on_a_connection_that_was_forgotten_is_dropped() -> None:
-    async def stop() -> None: ...
-
-    async def application(*_: object) -> None: ...
-
-    ours = {"max_body_bytes": MIB, "on_listening": lambda host, port: None, "on_stop": stop}
-    server = Server(application, endpoints=["tcp:port=0"], **ours)
-    server.connections = {}
-    forgotten = Socket()
-    await server.handle_reply(forgotten, {"type": "websocket.send", "text": "late"})
-    assert forgotten not in server.connections

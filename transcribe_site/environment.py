@@ -167,6 +167,13 @@ VARIABLES = (
         "How many jobs of one person run at once, whatever is free. 0: any number.",
     ),
     Variable(
+        "TRANSCRIBE_MAX_SOCKETS_A_PERSON",
+        "500",
+        whole(0, 1_000_000),
+        "a number from 0 to 1000000",
+        "How many sockets one person has open in one process. 0: any number.",
+    ),
+    Variable(
         "TRANSCRIBE_AWS_PACE",
         "1.0",
         number(0.1, 100.0),

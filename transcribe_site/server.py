@@ -10,29 +10,32 @@ an application that sends waits for the client.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import daphne.server
 from daphne.http_protocol import HTTPFactory, WebRequest
 from twisted.internet import defer
 from twisted.internet import reactor as installed_reactor
+from twisted.web.http import HTTPChannel
 
 from transcribe_site.flow import Flow
-from transcribe_site.sockets import Socket, SocketFactory
+from transcribe_site.sockets import Receive, Socket, SocketFactory
 
 logger = logging.getLogger(__name__)
 reactor: Any = installed_reactor  # Twisted types it as each of its interfaces at a time
 
 Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PIECE_BYTES = 64 * 1024
 IDLE_SECONDS = 60.0  # of a request that stops half way
+HEAD_SECONDS = 60.0  # for all of a request's head, whatever arrives meanwhile
+END_SECONDS = 5.0  # for applications that are cancelled at the end of the server
 LINGER_SECONDS = 5.0  # a browser sees the refusal only if it may go on sending for a while
 RESTARTING = 1012
-BODY = "transcribe_site.body"  # in a scope: the content that the application shall read
+READER = "transcribe_site.reader"  # in a scope: what makes the application's `receive` of daphne's
 
 
 class SetAside:
@@ -107,7 +110,30 @@ class Request(Flow, WebRequest):
         super().connectionLost(reason)
 
 
+class Channel(HTTPChannel):
+    """A connection that waits so long for the head of a request. Twisted begins to wait anew at each byte of it."""
+
+    _is_in_head = False
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.line_mode and not self._is_in_head:
+            self._is_in_head = True
+            self._idle_seconds = self.setTimeout(HEAD_SECONDS)
+        super().dataReceived(data)
+
+    def resetTimeout(self) -> None:
+        if not self._is_in_head:
+            super().resetTimeout()
+
+    def allHeadersReceived(self) -> None:
+        self._is_in_head = False
+        self.setTimeout(self._idle_seconds)
+        super().allHeadersReceived()
+
+
 class RequestFactory(HTTPFactory):
+    protocol = Channel
+
     def buildProtocol(self, addr: Any) -> Any:
         protocol = super().buildProtocol(addr)
         protocol.requestFactory = Request
@@ -116,11 +142,11 @@ class RequestFactory(HTTPFactory):
 
 
 def in_pieces(application: Application) -> Application:
-    """Return an application that reads the bodies that were set aside."""
+    """Return an application that reads the bodies that were set aside, and messages as few as sockets let wait."""
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
-        content = scope.pop(BODY, None)
-        await application(scope, receive if content is None else reader(content, receive), send)
+        read = scope.pop(READER, None)
+        await application(scope, receive if read is None else read(receive), send)
 
     return call
 
@@ -179,15 +205,18 @@ class Server(daphne.server.Server):
     def create_application(self, protocol: Any, scope: Scope) -> Any:
         content = getattr(protocol, "set_aside", None)
         if content is not None:
-            scope[BODY] = content
+            scope[READER] = partial(reader, content)
             if not any(name == b"content-length" for name, _ in scope["headers"]):
                 # A chunked body has come to its end: its length is known now, and Django asks for it.
                 scope["headers"].append((b"content-length", b"%d" % protocol.body_bytes))
+        if isinstance(protocol, Socket):
+            scope[READER] = protocol.reader
         return super().create_application(protocol, scope)
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
-        if isinstance(protocol, Socket) and protocol.is_connected and "text" in message:
-            await protocol.send_text(message["text"])
+        if isinstance(protocol, Socket) and "text" in message and protocol.state != Socket.STATE_CONNECTING:
+            if protocol.is_connected:  # else it is closing, and autobahn would raise
+                await protocol.send_text(message["text"])
             return
         await super().handle_reply(protocol, message)
         is_more = message.get("more_body")
@@ -195,6 +224,15 @@ class Server(daphne.server.Server):
         connection = self.connections.get(protocol, {"disconnected": True})
         if is_more and isinstance(protocol, Flow) and "disconnected" not in connection:
             await protocol.drained()
+
+    def kill_all_applications(self) -> defer.Deferred:
+        """Cancel all applications and wait for their ends. daphne's own fails at a request that has none yet."""
+        instances = [details.get("application_instance") for details in self.connections.values()]
+        running = [instance for instance in instances if instance is not None and not instance.done()]
+        for instance in running:
+            instance.cancel()
+        ends = asyncio.wait(running, timeout=END_SECONDS) if running else asyncio.sleep(0)
+        return defer.Deferred.fromFuture(asyncio.ensure_future(ends))
 
     def _stop(self) -> defer.Deferred:
         """Tell the viewers that they may come again, then let the jobs go."""

@@ -7,7 +7,7 @@ send: what waits for a slow viewer waits in the application, which knows what is
 
 import asyncio
 import struct
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -19,7 +19,10 @@ from transcribe_site.flow import Flow
 
 SHORT_CHARACTERS = 8 * 1024  # a longer message goes in fragments
 FRAGMENT_BYTES = 32 * 1024  # at most: a ping that waits behind one is answered in time even at 2 KB/s
+MOST_WAITING, FEW_WAITING = 32, 8  # messages: with more nothing is read from a socket, until the application has so few
 TEXT, CONTINUATION, LAST = 0x01, 0x00, 0x80  # of RFC 6455, 5.2
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
 class Socket(Flow, WebSocketProtocol):
@@ -31,6 +34,7 @@ class Socket(Flow, WebSocketProtocol):
     transport: Any
     state = WebSocketProtocol.STATE_CLOSED  # until it is connected
     _is_direct = False  # may the frames go past Twisted's buffer?
+    _is_held = False  # does the application have enough to do with what has come?
 
     @property
     def is_connected(self) -> bool:
@@ -91,6 +95,42 @@ class Socket(Flow, WebSocketProtocol):
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         """What autobahn writes (pings, close frames) goes the same way: nothing overtakes the rest of a frame."""
         self._write(data)
+
+    def _fail_connection(self, code: int, reason: str) -> None:
+        """Say why the socket ends (1002, 1007, 1009), where autobahn would drop the connection without a word.
+
+        Its own option to do so (`failByDrop`) goes on to read what is wrong, and keeps it.
+        """
+        self.failedByMe = True
+        self.sendCloseFrame(code=code)
+
+    def dataReceived(self, data: bytes) -> None:
+        if not self.failedByMe:
+            super().dataReceived(data)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        super().onMessage(payload, isBinary)
+        if self.application_queue.qsize() > MOST_WAITING:
+            self._is_held = True
+            self.transport.pauseProducing()  # what the transport produces is what it reads
+
+    def processData(self) -> bool:
+        """Take one frame, or a part of it, of what was read; what comes after many that wait is left there."""
+        return not self._is_held and bool(super().processData())
+
+    def reader(self, receive: Receive) -> Receive:
+        """Return a `receive` that lets the socket be read again when few messages wait."""
+
+        async def read() -> dict[str, Any]:
+            message = await receive()
+            if self._is_held and self.application_queue.qsize() < FEW_WAITING:
+                self._is_held = False
+                self.consumeData()
+                if not self._is_held:
+                    self.transport.resumeProducing()
+            return message
+
+        return read
 
     def serverClose(self, code: int | None = None) -> None:
         self.sendCloseFrame(code=1000 if code is None else code)

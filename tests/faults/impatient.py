@@ -10,7 +10,7 @@ def main() -> None:
     from transcribe_site import server
     from transcribe_site.management.commands import serve
 
-    server.IDLE_SECONDS = 1.0
+    server.IDLE_SECONDS, server.HEAD_SECONDS = 3.0, 0.5
     serve.PING_SECONDS, serve.PONG_SECONDS = 0.5, 1.5
     call_command("serve")
 

@@ -24,6 +24,20 @@ PROOFS: list[Proof] = [
         "pass",
     ),
     Proof(
+        "SIGTERM: what is still sent to sockets that are told",
+        "tests/test_server_alone.py::test_what_is_sent_on_a_socket_that_is_closing_is_dropped",
+        "transcribe_site/server.py",
+        "in message and protocol.state != Socket.STATE_CONNECTING:",
+        "in message and protocol.is_connected:",
+    ),
+    Proof(
+        "SIGTERM while requests are half sent",
+        "tests/test_server_alone.py::test_a_server_that_ends_waits_for_all_applications_also_where_a_request_has_none",
+        "transcribe_site/server.py",
+        'details.get("application_instance")',
+        'details["application_instance"]',
+    ),
+    Proof(
         "kill -9 of a web process: viewers come again",
         "tests/browser/test_live.py::test_a_page_goes_on_by_itself_after_the_server_was_killed",
         "static/js/socket.js",
@@ -105,6 +119,14 @@ PROOFS: list[Proof] = [
         "            self.kept = [*getattr(self, 'kept', []), self._newest_snapshot]",
     ),
     Proof(
+        "viewers that send and never read",
+        "tests/faults/test_slow_viewers.py::"
+        "test_who_sends_and_does_not_read_is_read_no_further_and_has_all_answers_when_he_does",
+        "transcribe_site/sockets.py",
+        "self.transport.pauseProducing()",
+        "pass",
+    ),
+    Proof(
         "viewers that connect and leave very many times: the subscription of the process",
         "tests/streaming/test_withdrawing.py::"
         "test_a_thousand_who_come_and_leave_at_any_moment_leave_no_cursor_task_or_feed",
@@ -134,6 +156,27 @@ PROOFS: list[Proof] = [
         "pass",
     ),
     Proof(
+        "viewers that open very many sockets",
+        "tests/streaming/test_crowd.py::test_one_socket_too_many_is_sent_away_and_nobody_else",
+        "streaming/crowd.py",
+        "if most and _sockets[person_id] >= most:",
+        "if False:",
+    ),
+    Proof(
+        "viewers that open very many sockets: who has left is not counted",
+        "tests/streaming/test_withdrawing.py::test_a_thousand_who_come_and_leave_at_any_moment_leave_no_cursor_task_or_feed",
+        "streaming/crowd.py",
+        "del _sockets[person_id]",
+        "pass",
+    ),
+    Proof(
+        "viewers that open very many sockets: who is cancelled is not counted",
+        "tests/streaming/test_crowd.py::test_a_connection_that_is_ended_while_it_opens_is_not_counted_any_more",
+        "streaming/consumers.py",
+        "crowd.leave(self._counted_for)",
+        "pass",
+    ),
+    Proof(
         "half handshakes, HTTP request half sent",
         f"{VIEWERS}test_half_a_handshake_or_request_is_not_waited_for",
         "transcribe_site/server.py",
@@ -141,11 +184,32 @@ PROOFS: list[Proof] = [
         "protocol.timeOut = None",
     ),
     Proof(
+        "an HTTP request's head byte by byte, for ever",
+        f"{VIEWERS}test_a_head_that_comes_a_byte_at_a_time_has_its_time_and_a_body_as_long_as_it_takes",
+        "transcribe_site/server.py",
+        "if not self._is_in_head:\n            super().resetTimeout()",
+        "super().resetTimeout()",
+    ),
+    Proof(
         "1 MiB frames",
         f"{VIEWERS}test_a_message_of_a_mebibyte_ends_its_socket",
         "transcribe_site/management/commands/serve.py",
         "MESSAGE_BYTES = 256 * 1024",
         "MESSAGE_BYTES = 16 * 1024 * 1024",
+    ),
+    Proof(
+        "1 MiB frames, invalid UTF-8: the reason is said",
+        f"{VIEWERS}test_a_message_of_a_mebibyte_ends_its_socket",
+        "transcribe_site/sockets.py",
+        "self.sendCloseFrame(code=code)",
+        "self.dropConnection(abort=True)",
+    ),
+    Proof(
+        "frames that are none",
+        f"{VIEWERS}test_what_is_no_websocket_any_more_ends_it_and_nothing_after_is_kept",
+        "transcribe_site/sockets.py",
+        "if not self.failedByMe:",
+        "if True:",
     ),
     Proof(
         "invalid UTF-8",

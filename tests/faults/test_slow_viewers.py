@@ -1,29 +1,37 @@
 """Viewers who read too little: what waits for them is bounded, and nobody else notices."""
 
 import asyncio
+import json
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
 from channels_redis.pubsub import RedisPubSubChannelLayer
+from websockets.frames import Opcode
 
 from streaming import events
 from streaming.broadcast import envelope, feed_group
 from streaming.feed import MOST_BEHIND_CHARACTERS
 from streaming.transcripts import Result
 from tests import recordings
+from tests.faults.conftest import finished_job
+from tests.faults.raw import frame, message, opened
 from tests.site import Site, wait_until
+from tests.test_server import peak_mib
 from tests.visitor import Visitor
 from tests.visitor import events as messages
 
 PARTIAL_CHARACTERS = 16_000
 EVENTS_A_SECOND = 100
 PATIENCE_SECONDS = 20.0
+MESSAGES, MESSAGE_BYTES = 3000, 16 * 1024
 
 
 @pytest.mark.parametrize("server", ["daphne", "uvicorn"])
@@ -50,6 +58,35 @@ def test_who_never_reads_is_cut_after_a_mebibyte_and_the_others_get_what_is_newe
             publishing.join()
             wait_until(lambda: ended.poll(0), PATIENCE_SECONDS, "the end of who never reads")
             assert cut(idle) < MOST_BEHIND_CHARACTERS, "so much at most had waited for it"
+
+
+def test_who_sends_and_does_not_read_is_read_no_further_and_has_all_answers_when_he_does(
+    visitor: Visitor, tmp_path: Path
+) -> None:
+    job = finished_job(visitor, tmp_path)
+    with opened(visitor, f"/ws/jobs/{job}/", receive_bytes=4096) as eager:
+        assert json.loads(message(eager)[1])["type"] == "snapshot"
+        before = peak_mib(visitor.site)
+        wrong = frame(bytes(MESSAGE_BYTES), Opcode.BINARY)  # messages are text
+        sent = 0
+
+        def send() -> None:
+            nonlocal sent
+            while sent < MESSAGES:
+                eager.sendall(wrong)
+                sent += 1
+
+        sending = threading.Thread(target=send)
+        sending.start()
+        then = -1
+        while sent != then:
+            then = sent
+            time.sleep(0.5)
+        assert sent < MESSAGES, "the rest has to wait"
+        assert peak_mib(visitor.site) - before < 10
+        for _ in range(MESSAGES):
+            assert json.loads(message(eager)[1])["type"] == "error"
+        sending.join()
 
 
 @contextmanager

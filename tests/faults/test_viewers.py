@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -11,9 +12,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Opcode
 
-from tests.faults.conftest import descriptors, finished_job, is_unharmed, memory_mib, running_job, watching
+from tests.faults.conftest import connections, finished_job, is_unharmed, memory_mib, running_job, watching
 from tests.faults.raw import close_code, connected, cut, frame, handshake, is_dropped, message, opened
 from tests.site import Site, wait_until
+from tests.test_server import peak_mib
 from tests.visitor import Visitor, events
 
 MIB = 1024**2
@@ -98,14 +100,14 @@ def test_a_thousand_viewers_who_come_and_are_cut_off_leave_nothing_behind(
     web: Site, visitor: Visitor, tmp_path: Path
 ) -> None:
     job = finished_job(visitor, tmp_path)
-    before = descriptors(web)
+    before = connections(web)
     for number in range(1000):
         connection = opened(visitor, f"/ws/jobs/{job}/?after={number % 12}")
         if number % 2:
             message(connection)
         cut(connection)
     wait_until(lambda: watching(visitor) == 0, what="forgetting the viewers")
-    wait_until(lambda: descriptors(web) <= before + 3, what="closing their connections")
+    wait_until(lambda: connections(web) <= before + 3, what="closing their connections")
     assert is_unharmed(web)
 
 
@@ -125,6 +127,33 @@ def test_half_a_handshake_or_request_is_not_waited_for(impatient: Site) -> None:
     assert is_unharmed(impatient)
 
 
+def test_a_head_that_comes_a_byte_at_a_time_has_its_time_and_a_body_as_long_as_it_takes(impatient: Site) -> None:
+    def send_slowly(connection: socket.socket, seconds: float) -> bool:
+        """Send a byte at a time. Returns whether the connection has lived so long."""
+        ends_at = time.monotonic() + seconds
+        connection.settimeout(0.05)
+        while time.monotonic() < ends_at:
+            try:
+                connection.sendall(b"x")
+                if connection.recv(1) == b"":
+                    return False
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                return False
+        return True
+
+    with connected(impatient) as head:
+        head.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+        assert not send_slowly(head, 10)
+    with connected(impatient) as body:
+        body.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b"ok\n" in body.makefile("rb")
+        time.sleep(1)  # the next head has a time of its own
+        body.sendall(b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
+        assert send_slowly(body, 1)
+
+
 @pytest.mark.parametrize("parts", [1, 16])
 def test_a_message_of_a_mebibyte_ends_its_socket(visitor: Visitor, tmp_path: Path, parts: int) -> None:
     job = finished_job(visitor, tmp_path)
@@ -133,15 +162,29 @@ def test_a_message_of_a_mebibyte_ends_its_socket(visitor: Visitor, tmp_path: Pat
         for number in range(parts):
             opcode = Opcode.CONT if number else Opcode.TEXT
             bad.sendall(frame(b"[" * (MIB // parts), opcode, fin=number == parts - 1))
+        assert close_code(bad) == 1009
         assert is_dropped(bad)
         other.send(SYNC.decode())
         assert next(events(other, timeout=10))["type"] == "snapshot"
+
+
+def test_what_is_no_websocket_any_more_ends_it_and_nothing_after_is_kept(visitor: Visitor, tmp_path: Path) -> None:
+    job = finished_job(visitor, tmp_path)
+    with opened(visitor, f"/ws/jobs/{job}/") as bad:
+        before = peak_mib(visitor.site)
+        bad.sendall(b"\x89\xff" + (1 << 40).to_bytes(8, "big") + bytes(4))  # the head of a ping of a tebibyte
+        assert close_code(bad) == 1002
+        with suppress(ConnectionError):  # it is cut after a second
+            for _ in range(64):
+                bad.sendall(bytes(MIB))
+        assert peak_mib(visitor.site) - before < 10
 
 
 def test_what_is_no_utf_8_ends_its_socket_at_most(web: Site, visitor: Visitor, tmp_path: Path) -> None:
     job = finished_job(visitor, tmp_path)
     with opened(visitor, f"/ws/jobs/{job}/") as bad:
         bad.sendall(frame(b'{"type": "sync", "after": "\xff\xfe"}'))
+        assert close_code(bad) == 1007
         assert is_dropped(bad)
     with opened(visitor, f"/ws/jobs/{job}/", Origin="http://\xff\xfe") as bad:
         assert close_code(bad) == 1008

@@ -11,7 +11,7 @@ from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import Permission, User
 from django.contrib.sessions.models import Session
 
-from streaming import feeds, metrics
+from streaming import crowd, feeds, metrics
 from streaming.database import in_thread
 from streaming.models import Job, Status
 from tests.streaming.conftest import PATIENCE_SECONDS, Watching, cookie_of
@@ -155,4 +155,4 @@ async def test_a_thousand_who_come_and_leave_at_any_moment_leave_no_cursor_task_
     gc.collect()
     assert (hub._feeds, dict(hub._locks), hub._short_tasks) == ({}, {}, set())
     assert get_channel_layer().groups == {}
-    assert metrics.VIEWERS._value.get() == watching
+    assert (metrics.VIEWERS._value.get(), crowd._sockets) == (watching, {})
