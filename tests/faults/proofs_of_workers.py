@@ -218,6 +218,13 @@ OF_DATABASES = [
         "",
     ),
     Proof(
+        "PostgreSQL: a process that was frozen holds the claims of a person",
+        f"{POSTGRES}::test_who_froze_in_the_middle_of_a_claim_holds_up_nobody_elses_jobs",
+        "streaming/database.py",
+        "pg_try_advisory_xact_lock(hashtextextended(%s, 0))",
+        "pg_advisory_xact_lock(hashtextextended(%s, 0)) IS NOT NULL",
+    ),
+    Proof(
         "PostgreSQL: read-only",
         f"{POSTGRES}::test_a_job_waits_while_the_database_takes_no_writes",
         "streaming/attempt.py",
