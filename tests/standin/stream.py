@@ -56,6 +56,7 @@ class Stream:
         self._on_close = on_close
         self._is_over = False
         self._is_deaf = False  # a fault: what comes is not heard
+        self._is_unread = False  # the same, and the client is told so
         self._decoder = messages.Decoder(LARGEST_MESSAGE_BYTES)
         self._writer = Writer(self._request)
         self._recognition: Recognition | None = None
@@ -108,6 +109,10 @@ class Stream:
 
     def client_ended(self) -> None:
         self.has_client_ended = True
+        if self._is_unread and not self._is_over:
+            self._close("fault")
+            self._connection.send(self._stream_id, b"", is_end=True)
+            self._connection.stop_client(self._stream_id)
         if self._is_over or self._is_deaf:
             return
         if self._is_audio_ended:
@@ -241,6 +246,8 @@ class Stream:
         if not self._is_over:
             self._close("end_stream")
             self._connection.send(self._stream_id, b"", is_end=True)
+            if fault == "unread":
+                self._connection.stop_client(self._stream_id)
 
     def _look_for_audio(self, *, is_second_look: bool = False) -> None:
         now, end = self._clock.now(), self._last_audio_at + IDLE_SECONDS
@@ -303,7 +310,10 @@ class Stream:
         fault = self._fault
         if fault is None or self._position < (fault.at or 0.0):
             return
-        if fault.name in BREAKING:
+        if fault.name in ("close", "half_close"):
+            # The client's end may have come together with the sound that is heard now.
+            asyncio.get_running_loop().call_soon(self._end_early)
+        elif fault.name in BREAKING:
             self._close("fault")
             break_off(fault, self._connection, self._stream_id)
         elif fault.name == "exception":
@@ -312,6 +322,10 @@ class Stream:
             self._connection.hang()
             self._go_deaf()
             self._fault = None
+        elif fault.name == "unread":
+            self._is_deaf = self._is_unread = True
+            self._waiting.clear()
+            self._stop_timers()
         elif fault.name == "no_window":
             self._has_window = False
             self._stop_timers()
@@ -322,6 +336,12 @@ class Stream:
             self._held = []
             self._at("pause", self._clock.now() + fault.seconds, self._end_pause)
             self._fault = None
+
+    def _end_early(self) -> None:
+        assert self._fault is not None
+        if not self._is_over and not self._is_audio_ended:
+            self._close("fault")
+            break_off(self._fault, self._connection, self._stream_id)
 
     def _end_pause(self) -> None:
         held, self._held = self._held or [], None
