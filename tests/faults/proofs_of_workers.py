@@ -87,8 +87,15 @@ OF_WORKERS = [
         "SIGTERM under load: handed back",
         f"{STOPPED}[everything]",
         "streaming/runner.py",
-        "news += await in_thread(jobs.hand_back)(attempt.job.pk, attempt.job.attempt)",
+        "news += await in_thread(jobs.hand_back)(job.pk, job.attempt)",
         "pass",
+    ),
+    Proof(
+        "SIGTERM in the middle of a claim",
+        "tests/streaming/test_runner.py::test_a_job_that_is_claimed_while_the_runner_stops_is_handed_back",
+        "streaming/runner.py",
+        "                self._claimed_late.append(job)\n",
+        "                pass\n",
     ),
     Proof(
         "SIGTERM under load: within 10 s, while Redis says nothing",
