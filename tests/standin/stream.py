@@ -57,6 +57,7 @@ class Stream:
         self._is_over = False
         self._is_deaf = False  # a fault: what comes is not heard
         self._is_unread = False  # the same, and the client is told so
+        self._is_deciding = False  # whether to end early: meanwhile nothing is heard
         self._decoder = messages.Decoder(LARGEST_MESSAGE_BYTES)
         self._writer = Writer(self._request)
         self._recognition: Recognition | None = None
@@ -159,7 +160,7 @@ class Stream:
         zeros = len(samples) - int(np.count_nonzero(samples))
         record.silent_seconds += zeros * SAMPLE_BYTES / request.bytes_per_second
         self._last_audio_at = now
-        if self._waiting or due > now:
+        if self._waiting or self._is_deciding or due > now:
             self._waiting.append((due, pcm, message.size))
             if len(self._waiting) == 1:
                 self._at("due", due, self._process_what_is_due)
@@ -168,11 +169,11 @@ class Stream:
 
     def _process_what_is_due(self) -> None:
         now = self._clock.now()
-        while self._waiting and self._waiting[0][0] <= now and not self._is_over:
+        while self._waiting and self._waiting[0][0] <= now and not (self._is_over or self._is_deciding):
             _, pcm, size = self._waiting.popleft()
             self._last_audio_at = now  # while audio waits the client isn't late
             self._process(pcm, size)
-        if self._is_over or self._is_deaf:
+        if self._is_over or self._is_deaf or self._is_deciding:
             return
         if self._waiting:
             self._at("due", self._waiting[0][0], self._process_what_is_due)
@@ -312,6 +313,7 @@ class Stream:
             return
         if fault.name in ("close", "half_close"):
             # The client's end may have come together with the sound that is heard now.
+            self._is_deciding = True
             asyncio.get_running_loop().call_soon(self._end_early)
         elif fault.name in BREAKING:
             self._close("fault")
@@ -338,8 +340,13 @@ class Stream:
             self._fault = None
 
     def _end_early(self) -> None:
+        if self._is_over:
+            return
         assert self._fault is not None
-        if not self._is_over and not self._is_audio_ended:
+        if self._is_audio_ended:
+            self._fault, self._is_deciding = None, False
+            self._process_what_is_due()
+        else:
             self._close("fault")
             break_off(self._fault, self._connection, self._stream_id)
 
