@@ -30,11 +30,14 @@ def refuse_unmigrated() -> None:
         raise CommandError("The database is of another version: run `manage.py migrate` first (`make run` does).")
 
 
-def lock_until_commit(name: str) -> None:
-    """Wait until no other transaction holds the lock of that name, and hold it."""
-    if connection.vendor == "postgresql":  # SQLite has one writer at a time
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+def try_lock_until_commit(name: str) -> bool:
+    """Hold the lock of that name until the commit, unless another transaction holds it. Returns whether we do."""
+    if connection.vendor != "postgresql":
+        return True  # SQLite has one writer at a time
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+        is_held: bool = cursor.fetchone()[0]
+    return is_held
 
 
 _flights: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, asyncio.Future[Any]]] = WeakKeyDictionary()

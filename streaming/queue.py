@@ -1,7 +1,8 @@
 """The queue: whose job is next, its claim by a worker, and which turn each waiting job has.
 
 Who has fewest running jobs is next, and of theirs the oldest: one person's hundred recordings do not starve
-another's one. Workers claim here; pages and feeds ask for places.
+another's one. Who claims waits for nobody: what others hold is passed over. Runners claim here; pages and feeds ask
+for places.
 """
 
 import uuid
@@ -16,7 +17,7 @@ from django.db import connection, transaction
 from django.db.models import Count, Min, Q
 from django.utils import timezone
 
-from streaming.database import lock_until_commit
+from streaming.database import try_lock_until_commit
 from streaming.engines import engine_classes
 from streaming.models import ACTIVE, Job, JobQuerySet, Status, is_free, is_held
 
@@ -76,6 +77,7 @@ def turns() -> Generator[JobQuerySet, bool, None]:
 def claims(worker: str) -> Iterator[Job]:
     """Take a job (its `upload` comes along) each time that the next is asked for, until there is none.
 
+    A person for whom somebody else claims at the same moment is passed over: a worker looks again in a second.
     Whose turn it is was looked up for the first: not for more than a worker has room for. Attempts tell viewers of it.
     """
     in_turn = turns()
@@ -88,35 +90,40 @@ def claims(worker: str) -> Iterator[Job]:
 
 
 def claim_next(worker: str) -> Job | None:
-    """Take the job whose turn it is, or return None."""
+    """Take the job whose turn it is, or return None where there is none to be had now."""
     return next(claims(worker), None)
 
 
 def _claim_of(free: JobQuerySet, worker: str) -> Job | None:
-    """Take the first of these jobs; None where others were quicker."""
+    """Take the first of these jobs; None where others were quicker, or are about to be."""
     if connection.features.has_select_for_update_skip_locked:
         free = free.select_for_update(skip_locked=True, of=("self",))
     with transaction.atomic():
         job = free.select_related("upload").defer("upload__peaks").first()
         if job is None or not job.claim(worker, settings.TRANSCRIBE_LEASE_SECONDS):
             return None
-        if _is_too_many(job):
+        if not _is_surely_within_limits(job):
             transaction.set_rollback(True)
             return None
     return job
 
 
-def _is_too_many(job: Job) -> bool:
-    """Whether a job that was just claimed passes a limit. Who claims next for the same person or engine counts it."""
+def _is_surely_within_limits(job: Job) -> bool:
+    """Whether a job that was just claimed passes no limit. Who claims next for the same person or engine counts it.
+
+    Also False while somebody else claims for them: whoever froze in the middle of it would hold up everybody's jobs.
+    """
     for name, value, most in (
         ("engine", job.engine, limits().get(job.engine)),
         ("owner", job.owner_id, most_of_a_person()),
     ):
-        if most is not None:
-            lock_until_commit(f"claims of {name} {value}")
-            if running().filter(**{name: value}).count() > most:
-                return True
-    return False
+        if most is None:
+            continue
+        if not try_lock_until_commit(f"claims of {name} {value}"):
+            return False
+        if running().filter(**{name: value}).count() > most:
+            return False
+    return True
 
 
 def most_of_a_person() -> int | None:

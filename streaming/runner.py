@@ -6,6 +6,7 @@ A ring over the channel layer says that there is work; a ring that was lost cost
 import asyncio
 import logging
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from uuid import UUID
 
@@ -36,6 +37,7 @@ class Runner:
         self._engines: dict[str, Engine] = {}
         self._attempts: dict[UUID, Attempt] = {}
         self._tasks: dict[asyncio.Task[None], Attempt] = {}
+        self._claimed_late: list[Job] = []  # while it was being stopped
         self._outbox = Outbox()
         self._rung = asyncio.Event()
         self._looked_for_dead_at = -DEAD_SECONDS
@@ -73,8 +75,19 @@ class Runner:
                 await asyncio.to_thread(workers.forget, dead)
                 logger.info("Took over %d jobs of %d workers that died here", freed, len(dead))
         claims = queue.claims(self._worker.name)
-        while len(self._tasks) < self._max_jobs and (job := await in_thread(next)(claims, None)):
+        while len(self._tasks) < self._max_jobs and (job := await self._claim(claims)):
             await self._begin(job)
+
+    async def _claim(self, claims: Iterator[Job]) -> Job | None:
+        claiming = asyncio.ensure_future(in_thread(next)(claims, None))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            # The thread goes on to its commit all the same: what it claims then would wait for the end of its lease.
+            await asyncio.wait([claiming])
+            if claiming.exception() is None and (job := claiming.result()) is not None:
+                self._claimed_late.append(job)
+            raise
 
     async def _warm_up(self) -> None:
         name = settings.TRANSCRIBE_DEFAULT_ENGINE
@@ -121,11 +134,11 @@ class Runner:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         news = []
-        for attempt in running.values():
+        for job in [*(attempt.job for attempt in running.values()), *self._claimed_late]:
             try:
-                news += await in_thread(jobs.hand_back)(attempt.job.pk, attempt.job.attempt)
+                news += await in_thread(jobs.hand_back)(job.pk, job.attempt)
             except Error:
-                with logs.about(attempt.job.pk, attempt.job.attempt):
+                with logs.about(job.pk, job.attempt):
                     logger.exception("The job could not be handed back; its lease will run out")
         # All at once: whoever stops us does not wait for a channel layer that takes its time with each.
         await asyncio.gather(*(broadcast.send(group, message) for group, message in news))

@@ -228,3 +228,23 @@ def test_a_process_that_froze_keeps_no_row(site: Site) -> None:
     names = ("idle_in_transaction_session_timeout", "lock_timeout")
     shown = [site.manage("shell", "-v", "0", "-c", ask.format(name)).stdout.strip() for name in names]
     assert shown == ["10s", "3s"]
+
+
+def test_who_froze_in_the_middle_of_a_claim_holds_up_nobody_elses_jobs(
+    new_site: Callable[..., Site], postgres: Postgres, database: str, rows: Rows, tmp_path: Path
+) -> None:
+    site = new_site(DATABASE_URL=postgres.url(database), TRANSCRIBE_MAX_JOBS_A_PERSON="2", **SETTINGS)
+    make = "from django.contrib.auth.models import User as U; print(U.objects.create_superuser('charlie').pk)"
+    charlie = int(site.manage("shell", "-v", "0", "-c", make).stdout)
+    site.start()
+    [(admin,)] = rows.read("select id from auth_user where username = 'admin'")
+    lock = f"select pg_advisory_xact_lock(hashtextextended('claims of owner {admin}', 0))"
+    with Visitor(site) as visitor:
+        upload = visitor.upload(numbers(tmp_path / "numbers.wav", 8))
+        with locked(postgres, database, lock):
+            first, second = visitor.start(upload), visitor.start(upload)
+            postgres.execute(f"update streaming_job set owner_id = {charlie} where id = '{second}'", database)
+            wait_until(lambda: rows.has_ended(second), 30, "the end of the other's job")
+            assert not rows.has_ended(first)
+        wait_until(lambda: rows.has_ended(first), 30, "the end of the job")
+    assert [rows.outcome(job) for job in (first, second)] == [("completed", 1, words(8))] * 2

@@ -59,8 +59,9 @@ class AwsEngine(Engine):
         return await aws_session.test_connection()
 
     async def transcribe(self, audio: Spool, request: Request) -> AsyncGenerator[Result, None]:
-        # An answer may end cleanly with words that never became final. They are asked for once more; if they do not
-        # become final then either, they are kept as they are, and marked.
+        # An answer may end cleanly with words that never became final, or without all of the sound having been heard.
+        # What is missing is asked for once more; words that do not become final then either are kept as they are, and
+        # marked.
         for keeps_unconfirmed in (False, True):
             async with aclosing(self._stream(audio, request, keeps_unconfirmed)) as results:
                 async for result in results:

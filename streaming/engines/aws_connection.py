@@ -9,6 +9,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +21,8 @@ from h2.errors import ErrorCodes
 from h2.events import (
     ConnectionTerminated,
     DataReceived,
+    Event,
+    PingAckReceived,
     ResponseReceived,
     SettingsAcknowledged,
     StreamEnded,
@@ -28,17 +31,28 @@ from h2.events import (
 )
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
+from hyperframe.frame import Frame, RstStreamFrame
 
 from streaming.engines.base import EngineError
 
 SIGN_OF_LIFE_SECONDS = 10.0  # without a byte from the service it is asked; after as long again it is given up
 CLOSE_SECONDS = 2.0  # for the farewell of TLS
+LAST_WORD_SECONDS = 5.0  # for what the service says right behind its answer
+LAST_QUESTION = b"is it so"
 WRITE_BUFFER_BYTES = 16 * 1024  # above it, who waits for room is told when there is some
 STREAM_ID = 1  # of a client's first and here only stream
 
 
 class CutOff(ConnectionError):
     """The connection ended, or the service ended the answer, in another way than at the end of a good answer."""
+
+
+class Wire(H2Connection):
+    """Tells of a reset also where the stream had ended on both sides before: to h2 that is no news."""
+
+    def _receive_rst_stream_frame(self, frame: RstStreamFrame) -> tuple[list[Frame], list[Event]]:
+        frames, events = super()._receive_rst_stream_frame(frame)
+        return frames, events or [StreamReset(stream_id=frame.stream_id, error_code=frame.error_code)]
 
 
 @lru_cache(maxsize=4)
@@ -59,7 +73,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         # The SDK's headers are in order, and this is the only stream: h2 need not check ours.
         config = H2Configuration(header_encoding="utf-8", validate_outbound_headers=False)
-        self._h2 = H2Connection(config)
+        self._h2 = Wire(config)
         self._h2.local_settings = Settings(client=True, initial_values={SettingCodes.ENABLE_PUSH: 0})
         self._transport: asyncio.Transport | None = None
         self._unsent = bytearray()
@@ -70,6 +84,9 @@ class Connection(asyncio.Protocol):
         self._received: deque[bytes] = deque()
         self._news = asyncio.Event()
         self._is_complete = False
+        self._is_stopped = False  # the service said so, after its answer
+        self._has_last_word = False
+        self.has_sent_end = False
         self._error: Exception | None = None
         self._heard_at = self._loop.time()
         self._asked_at: float | None = None
@@ -115,6 +132,12 @@ class Connection(asyncio.Protocol):
                 self._news.set()
             case StreamEnded():
                 self._is_complete = True
+                self._news.set()
+            case StreamReset() if self._is_complete:
+                self._is_stopped = True
+                self._news.set()
+            case PingAckReceived() if event.ping_data == LAST_QUESTION:
+                self._has_last_word = True
                 self._news.set()
             case StreamReset():
                 self.fail(CutOff(f"the service broke off ({_name(event.error_code)})"))
@@ -207,6 +230,22 @@ class Connection(asyncio.Protocol):
             self._news.clear()
             await self._news.wait()
 
+    async def was_stopped(self) -> bool:
+        """Return whether the service, which has ended its answer, said then that it had not read our end.
+
+        It says so right behind the answer or not at all (RFC 9113, 8.1), and answers a PING after it.
+        """
+        if not self._is_complete or self._transport is None or self._transport.is_closing():
+            return self._is_stopped
+        self._h2.ping(LAST_QUESTION)
+        self._flush()
+        with suppress(TimeoutError):  # it says nothing more, and its answer had ended well
+            async with asyncio.timeout(LAST_WORD_SECONDS):
+                while not (self._is_stopped or self._has_last_word or self._transport.is_closing()):
+                    self._news.clear()
+                    await self._news.wait()
+        return self._is_stopped
+
     def write(self, data: bytes) -> int:
         """Send this soon, with whatever else comes until then: one frame costs less than several.
 
@@ -238,6 +277,7 @@ class Connection(asyncio.Protocol):
                 if self._is_ending and not self._unsent:
                     self._is_ending = False
                     self._h2.end_stream(STREAM_ID)
+                    self.has_sent_end = True
             except ProtocolError as error:
                 self.fail(CutOff(f"it does not speak HTTP/2 ({error})"))
                 return

@@ -50,7 +50,6 @@ class Session:
         self._bytes_a_second = audio.sample_rate * self._frame_bytes
         self._starved_since: float | None = None  # while the next chunk is waited for
         self._answered_at = 0.0  # seconds of the stream
-        self._has_ended = False
         self._broken_sound: DecodingError | OSError | None = None
         self._keeps_unconfirmed = keeps_unconfirmed
 
@@ -77,7 +76,9 @@ class Session:
                     # Else it only does not end its answer: what it has said counts.
                 await sending
                 watching.cancel()
-        is_complete = not self._interpreter.has_open
+                # A service that stopped listening may have missed the end, or only says so to be polite.
+                was_stopped = await stream.was_stopped()
+        is_complete = not self._interpreter.has_open and not was_stopped
         if self._keeps_unconfirmed:
             for result in self._interpreter.unconfirmed():
                 self._tell(result)
@@ -109,7 +110,6 @@ class Session:
                 self._broken_sound = error  # what came before it is good, and wants to be heard to the end
                 chunk = None
             self._starved_since = None
-        self._has_ended = True
         await stream.end()
         ending.reschedule(loop.time() + DRAIN_SECONDS)
 
@@ -125,7 +125,7 @@ class Session:
             for heard in results:
                 for result in self._interpreter.take(heard):
                     self._tell(result)
-        if not self._has_ended:
+        if not stream.has_sent_end:
             raise CutOff("the service ended the stream before the sound had ended")
 
     async def _watch(self, stream: Stream) -> None:

@@ -82,6 +82,15 @@ class Stream:
         """Say that there is no more sound; the service then finishes its answer."""
         await self._opened.input_stream.end_stream()
 
+    @property
+    def has_sent_end(self) -> bool:
+        """Whether the end went out before the answer's end came: what waited until then is not sent any more."""
+        return self._connection.has_sent_end
+
+    async def was_stopped(self) -> bool:
+        """Return whether the service said, after the end of its answer, that it had stopped listening before ours."""
+        return await self._connection.was_stopped()
+
     async def results(self) -> AsyncIterator[list[HeardResult]]:
         """Yield what the service heard, an event at a time, until it ends.
 

@@ -41,14 +41,14 @@ def killed(owner: Any, name: str, *, at: int = 1, is_after: bool = True) -> None
 
 
 def prepare(step: str) -> None:
-    from streaming import jobs
+    from streaming import jobs, queue
     from streaming.audio import Spool
     from streaming.engines.aws_transport import Stream
     from streaming.models import Segment
 
     match step:
         case "claimed":
-            killed(jobs, "claim_next")
+            killed(queue, "_claim_of")
         case "decoding":
             killed(Spool, "_grow")
         case "connected":

@@ -10,8 +10,15 @@ OF_THE_SERVICE = [
         "AWS: clean early close",
         f"{BREAKS_OFF}[close]",
         "streaming/engines/aws_session.py",
-        "        if not self._has_ended:\n            raise CutOff(",
+        "        if not stream.has_sent_end:\n            raise CutOff(",
         "        if False:\n            raise CutOff(",
+    ),
+    Proof(
+        "AWS: clean early close while our end is on its way",
+        "tests/streaming/aws/test_failures.py::test_a_service_that_says_that_it_missed_the_end_is_asked_again",
+        "streaming/engines/aws_session.py",
+        "not self._interpreter.has_open and not was_stopped",
+        "not self._interpreter.has_open",
     ),
     Proof(
         "AWS: 409",

@@ -87,8 +87,15 @@ OF_WORKERS = [
         "SIGTERM under load: handed back",
         f"{STOPPED}[everything]",
         "streaming/runner.py",
-        "news += await in_thread(jobs.hand_back)(attempt.job.pk, attempt.job.attempt)",
+        "news += await in_thread(jobs.hand_back)(job.pk, job.attempt)",
         "pass",
+    ),
+    Proof(
+        "SIGTERM in the middle of a claim",
+        "tests/streaming/test_runner.py::test_a_job_that_is_claimed_while_the_runner_stops_is_handed_back",
+        "streaming/runner.py",
+        "                self._claimed_late.append(job)\n",
+        "                pass\n",
     ),
     Proof(
         "SIGTERM under load: within 10 s, while Redis says nothing",
@@ -216,6 +223,13 @@ OF_DATABASES = [
         "transcribe_site/settings.py",
         " -c idle_in_transaction_session_timeout=10s",
         "",
+    ),
+    Proof(
+        "PostgreSQL: a process that was frozen holds the claims of a person",
+        f"{POSTGRES}::test_who_froze_in_the_middle_of_a_claim_holds_up_nobody_elses_jobs",
+        "streaming/database.py",
+        "pg_try_advisory_xact_lock(hashtextextended(%s, 0))",
+        "pg_advisory_xact_lock(hashtextextended(%s, 0)) IS NOT NULL",
     ),
     Proof(
         "PostgreSQL: read-only",

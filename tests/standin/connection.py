@@ -13,6 +13,7 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
+from hyperframe.frame import RstStreamFrame
 
 # A connection's own window is kept open: back-pressure is each stream's, so that one never starves another.
 CONNECTION_WINDOW = 2**31 - 1
@@ -163,6 +164,12 @@ class Connection(asyncio.Protocol):
         with contextlib.suppress(ProtocolError):  # it is over on both sides
             self._h2.reset_stream(stream_id, code)
         self._flush()
+
+    def stop_client(self, stream_id: int) -> None:
+        """Tell a client to stop sending, also one that has. h2 would not: for it the stream is over."""
+        self._write()
+        if self._transport is not None:
+            self._transport.write(RstStreamFrame(stream_id, error_code=ErrorCodes.NO_ERROR).serialize())
 
     def go_away(self) -> None:
         """Say that no request of this connection is served any more, and close it."""

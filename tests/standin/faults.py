@@ -8,7 +8,7 @@ from tests.standin.results import NOTHING
 
 _KINDS = (
     "refuse exception cut cut_in_frame cut_at_byte close half_close reset goaway bad_checksum hang hang_start "
-    "hang_connect pause never_ends drop_last no_window payload"
+    "hang_connect pause never_ends drop_last no_window payload unread"
 )
 KINDS = frozenset(_KINDS.split())
 # Those of them that end a stream without a word of the service's own.
@@ -23,14 +23,15 @@ class Fault:
     - `exception:<Exception>`: that exception in mid-stream
     - `cut`, `cut_in_frame`: the connection breaks, the latter in the middle of an event's message
     - `cut_at_byte`: it breaks when `count` bytes of the response's body have been sent
-    - `close`: the response ends cleanly, unasked, and the client is told to stop sending; `half_close`: it isn't told
+    - `close`: the response ends cleanly, unasked, and the client is told to stop sending; `half_close`: it isn't told.
+      Neither happens once the client's end has come: nobody ends early what he has heard to the end
+    - `unread`: nothing more is heard, and after the client's end the response ends cleanly and the client is told to
+      stop sending, as if its end had not been read yet; at a moment that never comes, everything was heard before
     - `reset`, `goaway`: HTTP/2's ways to say no more of a stream, or of a connection
     - `bad_checksum`: an event whose checksum is wrong
     - `hang_connect`: no TLS handshake; `hang_start`: no response headers; `hang`: from then on nothing is sent or
       read, while the connection stays open
     - `pause`: results are held back for `seconds`, then all come
-    - `no_window`: from then on no more sound is let in, while PINGs are answered
-    - `payload`: an event whose payload is `message`
     - `no_window`: no more sound is let in, while PINGs are answered and nothing else is said
     - `payload`: an event whose payload is `message`
     - `never_ends`: after `end_stream` neither the last final nor the end comes

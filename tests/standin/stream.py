@@ -56,6 +56,8 @@ class Stream:
         self._on_close = on_close
         self._is_over = False
         self._is_deaf = False  # a fault: what comes is not heard
+        self._is_unread = False  # the same, and the client is told so
+        self._is_deciding = False  # whether to end early: meanwhile nothing is heard
         self._decoder = messages.Decoder(LARGEST_MESSAGE_BYTES)
         self._writer = Writer(self._request)
         self._recognition: Recognition | None = None
@@ -108,6 +110,10 @@ class Stream:
 
     def client_ended(self) -> None:
         self.has_client_ended = True
+        if self._is_unread and not self._is_over:
+            self._close("fault")
+            self._connection.send(self._stream_id, b"", is_end=True)
+            self._connection.stop_client(self._stream_id)
         if self._is_over or self._is_deaf:
             return
         if self._is_audio_ended:
@@ -154,7 +160,7 @@ class Stream:
         zeros = len(samples) - int(np.count_nonzero(samples))
         record.silent_seconds += zeros * SAMPLE_BYTES / request.bytes_per_second
         self._last_audio_at = now
-        if self._waiting or due > now:
+        if self._waiting or self._is_deciding or due > now:
             self._waiting.append((due, pcm, message.size))
             if len(self._waiting) == 1:
                 self._at("due", due, self._process_what_is_due)
@@ -163,11 +169,11 @@ class Stream:
 
     def _process_what_is_due(self) -> None:
         now = self._clock.now()
-        while self._waiting and self._waiting[0][0] <= now and not self._is_over:
+        while self._waiting and self._waiting[0][0] <= now and not (self._is_over or self._is_deciding):
             _, pcm, size = self._waiting.popleft()
             self._last_audio_at = now  # while audio waits the client isn't late
             self._process(pcm, size)
-        if self._is_over or self._is_deaf:
+        if self._is_over or self._is_deaf or self._is_deciding:
             return
         if self._waiting:
             self._at("due", self._waiting[0][0], self._process_what_is_due)
@@ -241,6 +247,8 @@ class Stream:
         if not self._is_over:
             self._close("end_stream")
             self._connection.send(self._stream_id, b"", is_end=True)
+            if fault == "unread":
+                self._connection.stop_client(self._stream_id)
 
     def _look_for_audio(self, *, is_second_look: bool = False) -> None:
         now, end = self._clock.now(), self._last_audio_at + IDLE_SECONDS
@@ -303,7 +311,11 @@ class Stream:
         fault = self._fault
         if fault is None or self._position < (fault.at or 0.0):
             return
-        if fault.name in BREAKING:
+        if fault.name in ("close", "half_close"):
+            # The client's end may have come together with the sound that is heard now.
+            self._is_deciding = True
+            asyncio.get_running_loop().call_soon(self._end_early)
+        elif fault.name in BREAKING:
             self._close("fault")
             break_off(fault, self._connection, self._stream_id)
         elif fault.name == "exception":
@@ -312,6 +324,10 @@ class Stream:
             self._connection.hang()
             self._go_deaf()
             self._fault = None
+        elif fault.name == "unread":
+            self._is_deaf = self._is_unread = True
+            self._waiting.clear()
+            self._stop_timers()
         elif fault.name == "no_window":
             self._has_window = False
             self._stop_timers()
@@ -322,6 +338,17 @@ class Stream:
             self._held = []
             self._at("pause", self._clock.now() + fault.seconds, self._end_pause)
             self._fault = None
+
+    def _end_early(self) -> None:
+        if self._is_over:
+            return
+        assert self._fault is not None
+        if self._is_audio_ended:
+            self._fault, self._is_deciding = None, False
+            self._process_what_is_due()
+        else:
+            self._close("fault")
+            break_off(self._fault, self._connection, self._stream_id)
 
     def _end_pause(self) -> None:
         held, self._held = self._held or [], None

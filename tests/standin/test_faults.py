@@ -77,6 +77,13 @@ async def test_an_end_in_mid_stream(service: Service, connect: ConnectRaw, kind:
     assert (service.requests[0].end, service.streams) == ("fault", 0)
 
 
+async def test_a_client_that_has_ended_is_told_that_its_end_was_not_read(service: Service, connect: ConnectRaw) -> None:
+    client = await spoiled(service, connect, Fault("unread", at=1.0), is_ended=True)
+    await client.until(lambda: client.end)
+    assert (client.end, texts(client)) == ("end_stream", ["w1", "w1 w2"])
+    assert (service.requests[0].end, service.streams) == ("fault", 0)
+
+
 async def test_a_fault_without_a_moment_comes_with_the_answer(service: Service, connect: ConnectRaw) -> None:
     service.faults = [Fault("close")]
     client = await (await connect(service)).begin()

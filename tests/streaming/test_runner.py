@@ -3,15 +3,19 @@
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings as site_settings
 
-from streaming import jobs, workers
+from streaming import jobs, queue, workers
 from streaming.database import in_thread
 from streaming.models import Job, Status
+from streaming.runner import Runner
 from tests.streaming.conftest import PATIENCE_SECONDS, Running, transcript_of, words
 from uploads.models import Upload
 
@@ -99,6 +103,30 @@ async def test_a_runner_that_ends_hands_its_job_back_and_the_next_completes_it(
     async with running():
         await until_status(job, Status.COMPLETED)
     assert await heard(job) == words(30)
+
+
+async def test_a_job_that_is_claimed_while_the_runner_stops_is_handed_back(
+    transactional_db: None, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = queue._claim_of
+    is_claimed, may_go_on = threading.Event(), threading.Event()
+
+    def claim_slowly(*arguments: Any) -> Job | None:
+        claimed = claim(*arguments)
+        is_claimed.set()
+        may_go_on.wait(PATIENCE_SECONDS)
+        return claimed
+
+    monkeypatch.setattr(queue, "_claim_of", claim_slowly)
+    job = await start(await in_thread(spoken)(8))
+    stopping = asyncio.create_task(Runner(1).run())
+    assert await asyncio.to_thread(is_claimed.wait, PATIENCE_SECONDS)
+    stopping.cancel()
+    may_go_on.set()
+    with suppress(asyncio.CancelledError):
+        await stopping
+    handed_back = await Job.objects.aget(pk=job.pk)
+    assert (handed_back.status, handed_back.worker, handed_back.attempt) == (Status.QUEUED, "", 2)
 
 
 async def test_no_more_jobs_run_at_once_than_allowed(running: Running, spoken: Spoken) -> None:

@@ -14,6 +14,7 @@ from streaming.engines.base import Request
 from streaming.engines.scripted import say
 from tests.standin import Fault, Service
 from tests.streaming.aws.conftest import Hear, said, spoken
+from tests.streaming.conftest import numbers
 
 PASSING = [
     "cut",
@@ -42,11 +43,42 @@ async def test_what_breaks_off_in_the_middle_costs_no_word(service: Service, lis
     assert service.billed_seconds <= 15 + 15
 
 
-@pytest.mark.parametrize("at", [13.6, 14.1, 14.5, 14.7, 14.9, 15.0])
-@pytest.mark.parametrize("kind", ["cut", "cut_in_frame", "close", "half_close"])
+LATE = [13.6, 14.1, 14.5, 14.7, 14.9, 15.0]
+
+
+@pytest.mark.parametrize("at", LATE)
+@pytest.mark.parametrize("kind", ["cut", "cut_in_frame", "close"])
 async def test_what_breaks_off_at_the_end_costs_no_word(service: Service, listen: Hear, kind: str, at: float) -> None:
     service.faults = [Fault(kind, at=at)]
     assert spoken(await listen(30)) == said(30)
+
+
+@pytest.mark.parametrize("at", LATE)
+async def test_a_clean_end_near_ours_costs_no_word_that_could_be_known_of(
+    service: Service, listen: Hear, at: float
+) -> None:
+    service.faults = [Fault("half_close", at=at)]
+    heard = spoken(await listen(30))
+    count = 30
+    if [request.end for request in service.requests] == ["fault"]:
+        # Our end was on its way to the service, which ended without a word of it: to us that looks like a good end.
+        count = max(24, len(heard))
+    assert heard == said(count)
+
+
+async def test_a_service_that_says_that_it_missed_the_end_is_asked_again(service: Service, listen: Hear) -> None:
+    service.faults = [Fault("unread", at=14.0)]
+    assert spoken(await listen(30)) == said(30)
+    assert [request.end for request in service.requests] == ["fault", "end_stream"]
+
+
+async def test_a_service_that_always_says_so_is_asked_once_more_and_no_more(
+    service: Service, listen: Hear, tmp_path: Path
+) -> None:
+    service.faults = [Fault("unread", at=1000.0) for _ in range(10)]
+    path = numbers(tmp_path / "then-silence.wav", 9, silent_seconds=3)
+    assert spoken(await listen(path=path)) == said(9)
+    assert [request.end for request in service.requests] == ["end_stream"] * 2
 
 
 async def test_a_service_that_hears_nothing_at_all_is_asked_again(
