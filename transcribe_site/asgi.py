@@ -1,6 +1,5 @@
 """The ASGI application: HTTP to Django, WebSockets to the consumers. Runs on daphne and on uvicorn."""
 
-import gc
 import os
 from pathlib import Path
 
@@ -22,7 +21,3 @@ application = ProtocolTypeRouter(
     # Consumers ask themselves who the session's person is, each time that it matters.
     {"http": django_application, "websocket": CookieMiddleware(URLRouter(websocket_urlpatterns))}
 )
-
-# What was imported stays: looking through it for garbage, again and again, takes tens of milliseconds each time.
-gc.collect()
-gc.freeze()

@@ -1,5 +1,6 @@
 """What the tests of recordings share: a storage of their own, a way to store, and a view of running decoders."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -70,6 +71,7 @@ def decoders() -> list[int]:
 @pytest.fixture
 def nothing_left() -> Iterator[None]:
     """Fails a test that leaves a process or an open file behind."""
+    gc.collect()  # files that an earlier test has dropped
     children, descriptors = set(decoders()), _descriptors()
     yield
     assert set(decoders()) <= children
