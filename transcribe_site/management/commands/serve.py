@@ -57,7 +57,7 @@ class Command(BaseCommand):
             on_listening=self.announce,
             on_stop=self.stop_runner,
         )
-        # What was imported stays: looking through it for garbage, again and again, takes tens of milliseconds each time.
+        # What was imported stays: to look through it for garbage, again and again, takes tens of milliseconds a time.
         gc.collect()
         gc.freeze()
         try:
