@@ -6,22 +6,18 @@ service has not taken yet can be waited for, and a connection that has gone sile
 """
 
 import asyncio
-import ssl
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
 from amazon_transcribe.response import Response
 from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
     ConnectionTerminated,
     DataReceived,
-    Event,
     PingAckReceived,
     ResponseReceived,
     SettingsAcknowledged,
@@ -31,9 +27,8 @@ from h2.events import (
 )
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
-from hyperframe.frame import Frame, RstStreamFrame
 
-from streaming.engines.base import EngineError
+from streaming.engines.aws_http2 import CutOff, Wire
 
 SIGN_OF_LIFE_SECONDS = 10.0  # without a byte from the service it is asked; after as long again it is given up
 CLOSE_SECONDS = 2.0  # for the farewell of TLS
@@ -41,29 +36,6 @@ LAST_WORD_SECONDS = 5.0  # for what the service says right behind its answer
 LAST_QUESTION = b"is it so"
 WRITE_BUFFER_BYTES = 16 * 1024  # above it, who waits for room is told when there is some
 STREAM_ID = 1  # of a client's first and here only stream
-
-
-class CutOff(ConnectionError):
-    """The connection ended, or the service ended the answer, in another way than at the end of a good answer."""
-
-
-class Wire(H2Connection):
-    """Tells of a reset also where the stream had ended on both sides before: to h2 that is no news."""
-
-    def _receive_rst_stream_frame(self, frame: RstStreamFrame) -> tuple[list[Frame], list[Event]]:
-        frames, events = super()._receive_rst_stream_frame(frame)
-        return frames, events or [StreamReset(stream_id=frame.stream_id, error_code=frame.error_code)]
-
-
-@lru_cache(maxsize=4)
-def tls_context(ca_file: str) -> ssl.SSLContext:
-    """Return what trusts the system's authorities, or those in `ca_file`. Raises `EngineError` if it can't."""
-    try:
-        context = ssl.create_default_context(cafile=ca_file or None)
-    except OSError as error:
-        raise EngineError(f"AWS_CA_BUNDLE={ca_file!r} can't be read: {error.strerror}.", permanent=True) from error
-    context.set_alpn_protocols(["h2"])
-    return context
 
 
 class Connection(asyncio.Protocol):

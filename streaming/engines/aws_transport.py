@@ -25,7 +25,8 @@ from amazon_transcribe.serialize import AudioEventSerializer, TranscribeStreamin
 from h2.exceptions import ProtocolError
 
 from streaming.engines.aws_account import Account
-from streaming.engines.aws_connection import CLOSE_SECONDS, Connection, CutOff, tls_context
+from streaming.engines.aws_connection import CLOSE_SECONDS, Connection
+from streaming.engines.aws_http2 import CutOff, tls_context
 
 __all__ = ["CutOff", "Entity", "HeardResult", "Item", "Stream", "Unreadable", "open_stream", "sdk"]
 

@@ -13,7 +13,8 @@ import numpy as np
 from tests.standin import messages
 from tests.standin.clock import Clock
 from tests.standin.connection import Connection
-from tests.standin.faults import BREAKING, Fault, break_off
+from tests.standin.faults import Fault
+from tests.standin.misfortunes import IDLE_SECONDS, Misfortunes
 from tests.standin.recognition import Recognition, Segment
 from tests.standin.record import Record
 from tests.standin.requests import SAMPLE_BYTES, ServiceError
@@ -22,7 +23,6 @@ from tests.standin.signatures import Chain, check_age
 
 LARGEST_CHUNK_BYTES = 32 * 1024
 LARGEST_MESSAGE_BYTES = LARGEST_CHUNK_BYTES + 1024  # with headers and signature
-IDLE_SECONDS = 15.0
 SECOND_LOOK_SECONDS = 0.02  # of the wall's
 LONGEST_SECONDS = 4 * 3600.0
 LEAD_SECONDS = 5.0  # of audio that the client may be ahead of the service
@@ -31,7 +31,7 @@ QUIET_EVENT_SECONDS = 5.0  # of audio without a word, after which an event witho
 IDLE = "Your request timed out because no new audio was received for 15 seconds."
 
 
-class Stream:
+class Stream(Misfortunes):
     """Serves an accepted request. `on_close` is called once, when it counts as open no longer."""
 
     def __init__(
@@ -296,61 +296,3 @@ class Stream:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
-
-    # Faults.
-
-    def _go_deaf(self) -> None:
-        """Answer nothing any more. The stream counts as open for 15 s: the service gives a dead one up like this."""
-        self._is_deaf = True
-        self._waiting.clear()
-        self._stop_timers()
-        self._at("idle", self._clock.now() + IDLE_SECONDS, lambda: self._close("fault"))
-
-    def _meet_fault(self) -> None:
-        """Let the fault happen when its moment in the audio has come."""
-        fault = self._fault
-        if fault is None or self._position < (fault.at or 0.0):
-            return
-        if fault.name in ("close", "half_close"):
-            # The client's end may have come together with the sound that is heard now.
-            self._is_deciding = True
-            asyncio.get_running_loop().call_soon(self._end_early)
-        elif fault.name in BREAKING:
-            self._close("fault")
-            break_off(fault, self._connection, self._stream_id)
-        elif fault.name == "exception":
-            self._fail(ServiceError(fault.exception, fault.message), "fault")
-        elif fault.name == "hang":
-            self._connection.hang()
-            self._go_deaf()
-            self._fault = None
-        elif fault.name == "unread":
-            self._is_deaf = self._is_unread = True
-            self._waiting.clear()
-            self._stop_timers()
-        elif fault.name == "no_window":
-            self._has_window = False
-            self._stop_timers()
-        elif fault.name == "payload":
-            self._fault = None
-            self._send(messages.encode_event(fault.message.encode()))
-        elif fault.name == "pause":
-            self._held = []
-            self._at("pause", self._clock.now() + fault.seconds, self._end_pause)
-            self._fault = None
-
-    def _end_early(self) -> None:
-        if self._is_over:
-            return
-        assert self._fault is not None
-        if self._is_audio_ended:
-            self._fault, self._is_deciding = None, False
-            self._process_what_is_due()
-        else:
-            self._close("fault")
-            break_off(self._fault, self._connection, self._stream_id)
-
-    def _end_pause(self) -> None:
-        held, self._held = self._held or [], None
-        for message in held:
-            self._send(message)
