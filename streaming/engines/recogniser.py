@@ -14,6 +14,7 @@ whether a line is still being spoken.
 import array
 import json
 import os
+import re
 import struct
 import sys
 from contextlib import suppress
@@ -39,7 +40,8 @@ def changed_lines(transcript: Transcript | None, *, is_end: bool) -> dict[str, A
         end = line.start_time + line.duration
         if index + 1 < len(lines):
             end = min(end, lines[index + 1].start_time)  # the detector lets lines overlap a little
-        changed.append([line.start_time, end, bool(line.is_complete or is_end), line.text.strip()])
+        text = re.sub(",+", ",", line.text.strip())  # the model writes some commas twice
+        changed.append([line.start_time, end, bool(line.is_complete or is_end), text])
     return {"lines": changed, "is_open": bool(lines) and not lines[-1].is_complete and not is_end}
 
 
