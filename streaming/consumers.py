@@ -7,8 +7,7 @@ A consumer never runs a job and never fails on bad input: whatever a viewer send
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Hashable
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qs
 from uuid import UUID
 
@@ -35,7 +34,6 @@ JOINING_SECONDS = 2.0  # for which all sockets of a session get the same answer 
 CLOSE_SECONDS = 1.0  # for a close frame to be taken by a socket that has long taken nothing
 
 Message = dict[str, Any]
-Value = TypeVar("Value")
 
 
 class ViewerConsumer(AsyncWebsocketConsumer):
@@ -56,7 +54,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
         self._cursor: Cursor | None = None
         self._watching: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self.job_id: UUID | None = None
+        self.job_id: UUID | None = self.scope["url_route"]["kwargs"].get("job_id")
         self.session_key: str | None = self.scope["cookies"].get(settings.SESSION_COOKIE_NAME)
         # A close code reaches the browser only on a socket that was accepted.
         await self.accept()
@@ -65,23 +63,32 @@ class ViewerConsumer(AsyncWebsocketConsumer):
             await self.close(BAD_ORIGIN)
             return
         try:
-            if (user := await self._ask_together(("user", self.session_key), self.user)) is None:
+            # Asked once for the many sockets that a session opens at once.
+            seconds = JOINING_SECONDS if feeds().is_listening else 0.0
+            key = (self.session_key, self.job_id)
+            user, is_there = await shared(key, lambda: in_thread(self._who_and_whether)(), seconds)
+            if user is None:
                 await self.close(NOT_SIGNED_IN)
+            elif not is_there:
+                await self.close(NOT_FOUND)
             elif not crowd.enter(user.pk):
                 await self.close(TRY_AGAIN)
             else:
                 self._counted_for = user.pk
-                await self.open(user)
+                await self.open()
         except Error:
             logger.exception("Nobody could be asked who wants to watch")
             await self.close(TRY_AGAIN)
 
-    async def _ask_together(self, key: Hashable, ask: Callable[[], Awaitable[Value]]) -> Value:
-        """Ask the database once for the many sockets that a session opens at once."""
-        return await shared(key, ask, JOINING_SECONDS if feeds().is_listening else 0.0)
+    def _who_and_whether(self) -> tuple[User | None, bool]:
+        """Return who it is, and whether there is a job for them at this address, or none is asked for."""
+        user = current_user(self.session_key)
+        if user is None or self.job_id is None:
+            return user, True
+        return user, visible_job(user, self.job_id) is not None
 
-    async def open(self, user: User) -> None:
-        """Begin, for somebody who is signed in."""
+    async def open(self) -> None:
+        """Begin, for somebody who is signed in and may."""
 
     async def disconnect(self, code: int) -> None:
         await self.unwatch()
@@ -209,17 +216,11 @@ class ViewerConsumer(AsyncWebsocketConsumer):
 class JobConsumer(ViewerConsumer):
     """`/ws/jobs/<uuid>/[?after=<seq>]`: watches one job."""
 
-    async def open(self, user: User) -> None:
-        job_id: UUID = self.scope["url_route"]["kwargs"]["job_id"]
-        if (
-            await shared(("job", user.pk, job_id), lambda: in_thread(visible_job)(user, job_id), JOINING_SECONDS)
-            is None
-        ):
-            await self.close(NOT_FOUND)
-            return
+    async def open(self) -> None:
+        assert self.job_id is not None
         given = parse_qs(self.scope["query_string"].decode("latin-1")).get("after", ["0"])[0]
         # What is not a number asks for everything.
-        await self.watch(job_id, int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0)
+        await self.watch(self.job_id, int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0)
 
 
 class NowhereConsumer(AsyncWebsocketConsumer):
