@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import Error, InterfaceError, InternalError, OperationalError
+from django.db import Error
 
 from streaming import broadcast, events, jobs, logs, metrics
 from streaming.audio import Spool, open_spool
-from streaming.database import in_thread
+from streaming.database import PASSING, in_thread
 from streaming.engines.base import Engine, EngineBusy, EngineError
 from streaming.hearing import hear
 from streaming.models import Job, Status
@@ -30,10 +30,6 @@ logger = logging.getLogger(__name__)
 
 REASON_CHARACTERS = 1000
 BEAT_SECONDS = 1.0  # between two status events of a running job
-
-# What a database raises that is away, locked or (PostgreSQL: "internal") may not be written for now. What it will
-# never take raises something else.
-PASSING = (OperationalError, InterfaceError, InternalError)
 
 Value = TypeVar("Value")
 Publish = Callable[[str, dict[str, Any]], None]
@@ -48,7 +44,6 @@ async def insist(write: Callable[..., Value], *args: Any, **kwargs: Any) -> Valu
         try:
             return await in_thread(write)(*args, **kwargs)
         except PASSING:
-            metrics.FAILURES.labels("database").inc()
             logger.exception("The database did not take a write; trying again")
             await asyncio.sleep(BEAT_SECONDS)
 
@@ -80,8 +75,8 @@ class Attempt:
                     beating.cancel()
             except* jobs.LostClaim:
                 self._outcome = "lost"
-                logger.info("The job is no longer ours")
             finally:
+                logger.info("The attempt ends: %s", self._outcome.replace("_", " "))
                 metrics.ATTEMPTS_ENDED.labels(self.job.engine, self._outcome).inc()
 
     def look(self) -> None:
@@ -178,19 +173,18 @@ class Attempt:
                     await in_thread(jobs.extend_lease)(self.job.pk, self.job.attempt, self.job.position)
                 except Error:
                     # It may be restarting. If it takes longer than the lease, the fence decides who goes on.
-                    metrics.FAILURES.labels("database").inc()
                     logger.exception("No sign of life could be given")
             self._send_status()
 
     async def _finish(self, status: Status, reason: str = "", **changes: Any) -> None:
         # Whatever is quoted there must not keep the job from its end.
         reason = storable(reason)[:REASON_CHARACTERS]
+        self._outcome = str(status)  # already: who is cancelled from here on can't keep the thread from its commit
         await insist(jobs.finish, self.job.pk, self.job.attempt, status, reason, **changes)
-        self._outcome = str(status)
 
     async def _postpone(self, reason: str) -> None:
-        await insist(jobs.postpone, self.job.pk, self.job.attempt, reason)
         self._outcome = "postponed"
+        await insist(jobs.postpone, self.job.pk, self.job.attempt, reason)
 
     def _advance(self) -> None:
         if self._spool is not None:

@@ -13,19 +13,27 @@ from weakref import WeakKeyDictionary
 
 from asgiref.sync import SyncToAsync
 from django.core.management.base import CommandError
-from django.db import connection, connections
+from django.db import InterfaceError, InternalError, OperationalError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
+
+from streaming import metrics
 
 Parameters = ParamSpec("Parameters")
 Value = TypeVar("Value")
 
+# What a database raises that is away, locked or (PostgreSQL: "internal") may not be written for now. What it will
+# never take raises something else.
+PASSING = (OperationalError, InterfaceError, InternalError)
 THREADS = 4
 _executor = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
 
 
 def refuse_unmigrated() -> None:
-    """Raise `CommandError` where the database has not the tables of this version."""
-    executor = MigrationExecutor(connection)
+    """Raise `CommandError` where the database has not the tables of this version, or does not answer."""
+    try:
+        executor = MigrationExecutor(connection)
+    except OperationalError as error:
+        raise CommandError(f"The database does not answer: {str(error).strip()}") from error
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         raise CommandError("The database is of another version: run `manage.py migrate` first (`make run` does).")
 
@@ -77,6 +85,9 @@ class InThread(SyncToAsync):
         replace_dead_connections()
         try:
             return super().thread_handler(*args, **kwargs)
+        except PASSING:
+            metrics.FAILURES.labels("database").inc()
+            raise
         finally:
             replace_dead_connections()
 

@@ -7,12 +7,15 @@ the handler.
 import json
 import logging
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
+
+SELDOM_SECONDS = 10.0
 
 _job: ContextVar[tuple[UUID, int] | None] = ContextVar("job", default=None)
 
@@ -38,6 +41,24 @@ class JobFilter(logging.Filter):
         record.job = None if job_id is None else str(job_id)
         record.attempt = attempt
         record.about = "" if job_id is None else f" [job {job_id} attempt {attempt}]"
+        return True
+
+
+class SeldomFilter(logging.Filter):
+    """Lets what these loggers say again and again through once in ten seconds: lines about something that is away."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        super().__init__()
+        self._names = frozenset(names)
+        self._silent_until: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name not in self._names:
+            return True
+        line, now = (record.name, record.msg), time.monotonic()
+        if now < self._silent_until.get(line, 0.0):
+            return False
+        self._silent_until[line] = now + SELDOM_SECONDS
         return True
 
 

@@ -45,6 +45,7 @@ class Runner:
     async def run(self) -> None:
         """Run jobs until cancelled; then stop what runs and hand it back, for another worker or the next start."""
         with self._worker:
+            logger.info("The worker begins, for %d jobs at once", self._max_jobs)
             helpers = [asyncio.create_task(self._listen()), asyncio.create_task(self._outbox.run())]
             try:
                 await self._warm_up()
@@ -65,6 +66,7 @@ class Runner:
                 for helper in helpers:
                     helper.cancel()
                 await asyncio.gather(*helpers, return_exceptions=True)
+                logger.info("The worker ends")
 
     async def look_for_work(self) -> None:
         """One cycle: free the jobs of workers that died here, then claim as many as there is room for."""

@@ -3,6 +3,7 @@
 import re
 import stat
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -46,6 +47,16 @@ def test_a_bad_address_is_shown_without_its_password() -> None:
     with pytest.raises(ImproperlyConfigured) as stopped:
         environment.read({"DATABASE_URL": "mysql://transcribe:wonderland@localhost/x"})
     assert str(stopped.value).startswith("DATABASE_URL='mysql://…@localhost/x': allowed is ")
+
+
+@pytest.mark.parametrize("password", ["won@der/land#1", "wonder/land#1@", "wonder?land/#", "won:der/land"])
+def test_a_password_that_is_not_written_as_an_address_wants_it_stops_the_start_unseen(password: str) -> None:
+    with pytest.raises(ImproperlyConfigured) as stopped:
+        environment.read({"DATABASE_URL": f"postgres://transcribe:{password}@localhost/x"})
+    assert str(stopped.value).startswith("DATABASE_URL='postgres://…@localhost/x': allowed is ")
+    assert "%40" in str(stopped.value)
+    environment.read({"DATABASE_URL": f"postgres://transcribe:{quote(password, safe='')}@localhost/x"})
+    environment.read({"DATABASE_URL": "sqlite:////srv/talks@home/db.sqlite3"})
 
 
 def test_a_misspelt_setting_stops_the_start() -> None:

@@ -84,12 +84,22 @@ def test_a_part_that_hangs_is_given_up_on_and_asked_once() -> None:
 
     part = monitoring.Part("clock", hang)
     began = time.monotonic()
-    assert [part.is_ok(time.monotonic() + 0.05) for _ in range(3)] == [False, False, False]
+    assert [part.is_ok(part.begin(), time.monotonic() + 0.05) for _ in range(3)] == [False, False, False]
     assert time.monotonic() - began < monitoring.PART_SECONDS
     assert len(asked) == 1
     answer.set()
-    assert part.is_ok(time.monotonic() + 5)
+    assert part.is_ok(part.begin(), time.monotonic() + 5)
     assert len(asked) == 1, "nor later, by all who asked in vain"
+
+
+def test_a_part_that_takes_all_the_time_leaves_the_others_their_good_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging = threading.Event()
+    parts = [monitoring.Part("database", hanging.wait), monitoring.Part("storage", lambda: None)]  # type: ignore[arg-type]
+    monkeypatch.setattr(monitoring, "PARTS", parts)
+    monkeypatch.setattr(monitoring, "PART_SECONDS", 0.2)
+    monkeypatch.setattr(monitoring, "KEEP_SECONDS", 0.1)
+    assert [monitoring.failing() for _ in range(3)] == [["database"]] * 3
+    hanging.set()
 
 
 def test_a_disk_that_is_full_is_noticed(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,10 +113,10 @@ def test_a_disk_that_is_full_is_noticed(settings: Settings, tmp_path: Path, monk
 def test_an_answer_is_kept_for_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     part = monitoring.Part("clock", lambda: asked.append(1))
-    assert [part.is_ok(time.monotonic() + 5) for _ in range(5)] == [True] * 5
+    assert [part.is_ok(part.begin(), time.monotonic() + 5) for _ in range(5)] == [True] * 5
     assert len(asked) == 1
     monkeypatch.setattr(monitoring, "KEEP_SECONDS", 0.0)
-    assert part.is_ok(time.monotonic() + 5)
+    assert part.is_ok(part.begin(), time.monotonic() + 5)
     assert len(asked) == 2
 
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 PREFIX = "TRANSCRIBE_"
-PASSWORD = re.compile(r"//[^/@]*@")  # and the name before it, in an address
+PASSWORD = re.compile(r"//.*@")  # and the name before it, in an address
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 
 
@@ -74,7 +74,10 @@ def url(*schemes: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if value and value.split(":", 1)[0] not in schemes:
             raise ValueError
-        urlsplit(value).port  # noqa: B018 raises ValueError for what is no port
+        parts = urlsplit(value)
+        parts.port  # noqa: B018 raises ValueError for what is no port
+        if parts.scheme not in {"sqlite", "unix"} and "@" in parts.path + parts.query + parts.fragment:
+            raise ValueError  # a password is not written as an address wants it
         if value.startswith("https:") and not urlsplit(value).hostname:
             raise ValueError
         return value
@@ -116,7 +119,7 @@ VARIABLES = (
         "DATABASE_URL",
         "",
         url("sqlite", "postgres", "postgresql"),
-        "sqlite:///… or postgres://…",
+        "sqlite:///… or postgres://… (a password's @ : / # ? % are written %40 %3A %2F %23 %3F %25)",
         "Empty: SQLite in the data folder.",
     ),
     Variable(

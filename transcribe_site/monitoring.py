@@ -53,18 +53,21 @@ class Part:
         finally:
             self._answered_at = time.monotonic()
 
-    def is_ok(self, until: float) -> bool:
-        """Say whether it answers, at the latest at `until`. The log has why not, once."""
+    def is_ok(self, answer: "Future[None]", until: float) -> bool:
+        """Say whether that is a good answer, at the latest at `until`. The log has why not, once."""
         failure = ""
         try:
-            self.begin().result(timeout=max(0.0, until - time.monotonic()))
+            answer.result(timeout=max(0.0, until - time.monotonic()))
         except TimeoutError:
-            failure = f"no answer within {PART_SECONDS} s"
+            failure = f"nothing within {PART_SECONDS:g} s"
         except Exception as error:  # whatever its client raises: it can't be worked with
             failure = f"{type(error).__name__}: {error}"
         if self._is_ok is not (not failure):
             self._is_ok = not failure
-            logger.log(logging.WARNING if failure else logging.INFO, "The %s %s", self.name, failure or "answers again")
+            if failure:
+                logger.warning("The %s does not answer: %s", self.name, failure)
+            else:
+                logger.info("The %s answers again", self.name)
         return not failure
 
 
@@ -82,11 +85,10 @@ PARTS = [Part("database", ask_database), Part("storage", contents.check)]
 def failing() -> list[str]:
     """Return the names of the parts that don't answer, after `PART_SECONDS` at most for all of them."""
     until = time.monotonic() + PART_SECONDS
-    for part in PARTS:
-        part.begin()
+    answers = [(part, part.begin()) for part in PARTS]
     # The channel layer belongs to the event loop, which runs it for this thread; it has a timeout of its own.
     layer = [] if async_to_sync(broadcast.send)("readiness", {"type": "nobody.listens"}) else ["channel layer"]
-    return [part.name for part in PARTS if not part.is_ok(until)] + layer
+    return [part.name for part, answer in answers if not part.is_ok(answer, until)] + layer
 
 
 def monitoring(get_response: GetResponse) -> GetResponse:

@@ -195,8 +195,8 @@ class Server(daphne.server.Server):
         super().run()
 
     def listen_error(self, failure: Any) -> None:
-        self.failure = failure.getErrorMessage()
-        super().listen_error(failure)
+        self.failure = failure.getErrorMessage().rstrip(".")
+        self.stop()
 
     def listen_success(self, port: Any) -> None:
         super().listen_success(port)

@@ -209,7 +209,13 @@ CONTENT_SECURITY_POLICY = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"job": {"()": "streaming.logs.JobFilter"}},
+    "filters": {
+        "job": {"()": "streaming.logs.JobFilter"},
+        "seldom": {
+            "()": "streaming.logs.SeldomFilter",
+            "names": ["channels_redis.pubsub", "psycopg.pool", "streaming.broadcast", "streaming.feeds"],
+        },
+    },
     "formatters": {
         "line": {"()": "streaming.logs.LineFormatter"},
         "json": {"()": "streaming.logs.JsonFormatter"},
@@ -218,7 +224,7 @@ LOGGING = {
         "console": {
             "class": "logging.StreamHandler",
             "formatter": ENV["TRANSCRIBE_LOG_FORMAT"],
-            "filters": ["job"],
+            "filters": ["job", "seldom"],
         }
     },
     "root": {"handlers": ["console"], "level": "INFO"},

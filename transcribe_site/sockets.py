@@ -10,6 +10,7 @@ import struct
 from collections.abc import Awaitable, Callable, Iterator
 from functools import lru_cache
 from typing import Any
+from weakref import WeakValueDictionary
 
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet.tcp import Server as Connection
@@ -150,8 +151,22 @@ def frame(text: str) -> bytes:
     return head(TEXT | LAST, payload := text.encode()) + payload
 
 
-def fragments(text: str) -> Iterator[bytes]:
-    """Yield the frames of a long message; each is whole, so that pings may come between."""
+class Fragments(list[bytes]):
+    """The frames of a long message; each is whole, so that pings may come between."""
+
+
+_being_sent: WeakValueDictionary[str, Fragments] = WeakValueDictionary()
+
+
+def fragments(text: str) -> Fragments:
+    """Return the frames of a long message, the same ones to all to whom it is being sent."""
+    made = _being_sent.get(text)
+    if made is None:
+        made = _being_sent[text] = Fragments(_cut(text))
+    return made
+
+
+def _cut(text: str) -> Iterator[bytes]:
     size = FRAGMENT_BYTES if text.isascii() else FRAGMENT_BYTES // 4
     for begin in range(0, len(text), size):
         payload = text[begin : begin + size].encode()

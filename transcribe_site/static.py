@@ -2,9 +2,26 @@
 
 from typing import Any
 
-from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
+from django.apps import apps
+from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
+from django.contrib.staticfiles.storage import ManifestStaticFilesStorage, staticfiles_storage
+from django.core.management.base import CommandError
 from django.http import HttpRequest, HttpResponse
 from whitenoise.middleware import WhiteNoiseMiddleware
+
+
+def refuse_uncollected() -> None:
+    """Raise `CommandError` where the files of the pages are not those of this version: every page would fail."""
+    if settings.DEBUG:
+        return  # they are served from where they are
+    collected = getattr(staticfiles_storage, "hashed_files", {})
+    ignored = apps.get_app_config("staticfiles").ignore_patterns  # type: ignore[attr-defined]
+    if any(path not in collected for finder in get_finders() for path, _ in finder.list(ignored)):
+        raise CommandError(
+            "The files of the pages are missing or of another version: run `manage.py collectstatic --noinput` first "
+            "(`make run` does)."
+        )
 
 
 class HashedStaticFilesStorage(ManifestStaticFilesStorage):

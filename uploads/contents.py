@@ -106,11 +106,18 @@ def content_of(upload: Upload) -> Content:
 
 def check() -> None:
     """Ask whether a recording could be stored now. Raises `StorageAway` and `OSError`."""
-    with tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as file:
-        file.write(b"is there room?")  # where every upload begins, and a disk that is full ends it
+    _check_folder(settings.FILE_UPLOAD_TEMP_DIR)  # where every upload begins
     storage: Any = Upload._meta.get_field("file").storage
-    if hasattr(storage, "check"):  # a BucketStorage; a disk needs no second question
+    if hasattr(storage, "check"):  # a BucketStorage
         storage.check()
+    else:
+        os.makedirs(storage.location, exist_ok=True)  # which the first recording would do
+        _check_folder(storage.location)
+
+
+def _check_folder(folder: str | Path) -> None:
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b"is there room?")  # a disk that is full, or may only be read, ends it
 
 
 async def in_thread(

@@ -39,7 +39,7 @@ def store(owner: "User | AnonymousUser", file: File, name: str) -> Upload:
     """Check a file, store it under a name of our own and return its row. `name` is what it is called, nothing more.
 
     Raises RecordingRefused for a file that is empty, too large, too long or no recording, and when the disk is
-    full or the storage away. Then nothing is left behind.
+    full, or it or the storage away. Then nothing is left behind.
     """
     assert owner.pk is not None  # views let nobody in who isn't signed in
     if (file.size or 0) > settings.MAX_UPLOAD_BYTES:
@@ -54,11 +54,16 @@ def store(owner: "User | AnonymousUser", file: File, name: str) -> Upload:
     except StorageAway as error:
         raise RecordingRefused(STORAGE_AWAY, 503) from error
     except (OSError, OperationalError) as error:
-        if not _is_full(error):
+        if isinstance(error, OperationalError) and not _is_full(error):
             raise
-        logger.error("A recording of %s bytes can't be stored: %s", file.size, error)
-        raise RecordingRefused(DISK_FULL, 507) from error
+        raise refused_by(error) from error
     return upload
+
+
+def refused_by(error: OSError | OperationalError) -> RecordingRefused:
+    """Return the refusal for a disk that takes nothing more: full, gone, or only to be read."""
+    logger.error("A recording can't be stored: %s", error)
+    return RecordingRefused(DISK_FULL, 507) if _is_full(error) else RecordingRefused(STORAGE_AWAY, 503)
 
 
 def _is_full(error: Exception) -> bool:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from uploads import answers, decoding, media, names, recordings, waveforms
 from uploads.contents import StorageAway
-from uploads.handlers import DISK_IS_FULL
+from uploads.handlers import DISK_ERROR
 from uploads.models import Upload, may
 
 logger = logging.getLogger(__name__)
@@ -24,8 +24,9 @@ LATER = {"Retry-After": "10", "Cache-Control": "no-store"}
 def create(request: HttpRequest) -> HttpResponse:
     """Store the files of the field `file`: one from a program, any number from a form."""
     files = request.FILES.getlist("file")
-    if request.META.get(DISK_IS_FULL):
-        return answers.refuse(request, recordings.DISK_FULL, 507)
+    if error := request.META.get(DISK_ERROR):
+        refused = recordings.refused_by(error)
+        return answers.refuse(request, str(refused), refused.status)
     if not files:
         return answers.refuse(request, "There was no file. Choose a recording, or drop one on the page.", 400)
     if answers.wants_json(request) and len(files) > 1:
@@ -67,9 +68,11 @@ def audio(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     except FileNotFoundError as error:
         logger.error("The file of the recording %s is missing.", pk)
         raise Http404 from error
-    except StorageAway as away:
+    except (StorageAway, OSError) as error:
+        logger.error("The file of the recording %s can't be read: %s", pk, error)
         # Players, and programs that download, ask again.
-        return HttpResponse(f"{away} Try again in a while.", status=503, headers=LATER, content_type="text/plain")
+        sentence = f"{StorageAway()} Try again in a while."
+        return HttpResponse(sentence, status=503, headers=LATER, content_type="text/plain")
 
 
 @require_safe

@@ -89,7 +89,7 @@ async def test_real_speech_becomes_the_right_words_with_times(engine: LocalEngin
         results = await hear(engine, spool)
     lines = finals(results)
     assert word_error_rate(TWO_CITIES, " ".join(line.text for line in lines)) <= LARGEST_ERROR["two_cities"]
-    assert not any(",," in line.text for line in lines), "as the model writes it after \"In short\""
+    assert not any(",," in line.text for line in lines), 'as the model writes it after "In short"'
     assert len(results) > 2 * len(lines), "partials come between finals"
     for line, following in pairwise(lines):
         assert line.start_time < line.end_time <= following.start_time + 0.05

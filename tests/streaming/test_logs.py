@@ -75,8 +75,10 @@ async def test_every_line_about_a_job_has_its_id_and_attempt(
         ("The job begins, engine scripted", str(job.pk), 1),
         ("The engine goes on at 0.0 s after a failure: The line was cut.", str(job.pk), 1),
         ("The job failed: No more.", str(job.pk), 1),
+        ("The attempt ends: failed", str(job.pk), 1),
         ("The job begins, engine scripted", str(job.pk), 2),
         ("The engine goes on at 0.0 s after a failure: The line was cut.", str(job.pk), 2),
+        ("The attempt ends: completed", str(job.pk), 2),
     ]
     assert [line for line in lines(log) if str(job.pk) in line["message"]] == [], "said once"
 
@@ -128,3 +130,18 @@ def test_a_line_about_no_job_names_none() -> None:
     logs.JobFilter().filter(record)
     assert logs.LineFormatter().format(record).endswith("INFO daphne: Serving")
     assert set(json.loads(logs.JsonFormatter().format(record))) == {"time", "level", "logger", "message"}
+
+
+def test_what_is_said_again_and_again_is_logged_once_in_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(logs.time, "monotonic", lambda: now)
+    seldom = logs.SeldomFilter(["about.something.away"])
+
+    def passes(name: str, line: str) -> bool:
+        return seldom.filter(logging.makeLogRecord({"name": name, "msg": line}))
+
+    assert [passes("about.something.away", "It is away: %s") for _ in range(3)] == [True, False, False]
+    assert passes("about.something.away", "Another line")
+    assert [passes("of.others", "It is away: %s") for _ in range(3)] == [True] * 3
+    now += logs.SELDOM_SECONDS
+    assert passes("about.something.away", "It is away: %s")

@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from streaming.database import refuse_unmigrated
 from streaming.runner import Runner
 from streaming.workers import end_soon
+from transcribe_site.static import refuse_uncollected
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class Command(BaseCommand):
         from transcribe_site.server import Server
 
         refuse_unmigrated()
+        refuse_uncollected()
         sweep(settings.FILE_UPLOAD_TEMP_DIR)
         self.running: asyncio.Task[None] | None = None
         self.server = Server(

@@ -1,0 +1,53 @@
+"""What keeps `manage.py serve` and `run_jobs` from starting, and the sentence that says so."""
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from tests.site import Site, free_port
+
+
+def refused(site: Site, command: str = "serve") -> str:
+    """Return what it says in the last line, having ended with an error and without a traceback."""
+    with pytest.raises(subprocess.CalledProcessError) as ended:
+        site.manage(command, timeout=60)
+    assert "Traceback" not in ended.value.stderr
+    return str(ended.value.stderr.splitlines()[-1])
+
+
+@pytest.mark.parametrize("command", ["serve", "run_jobs"])
+def test_a_database_of_another_version(new_site: Callable[..., Site], command: str) -> None:
+    site = new_site()
+    (site.folder / "db.sqlite3").unlink()
+    assert refused(site, command) == (
+        "CommandError: The database is of another version: run `manage.py migrate` first (`make run` does)."
+    )
+
+
+@pytest.mark.parametrize("command", ["serve", "run_jobs"])
+def test_a_database_that_does_not_answer(new_site: Callable[..., Site], command: str) -> None:
+    site = new_site(DATABASE_URL=f"postgres://transcribe@127.0.0.1:{free_port()}/transcribe")
+    assert refused(site, command).startswith("CommandError: The database does not answer: ")
+
+
+def test_files_of_the_pages_that_were_not_collected(new_site: Callable[..., Site]) -> None:
+    site = new_site()
+    shutil.rmtree(site.folder / "static")
+    assert refused(site) == (
+        "CommandError: The files of the pages are missing or of another version: "
+        "run `manage.py collectstatic --noinput` first (`make run` does)."
+    )
+
+
+def test_a_port_that_is_taken(new_site: Callable[..., Site]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        sentence = refused(new_site(PORT=str(port)))
+    assert sentence.startswith(f"CommandError: The site can't listen on 127.0.0.1:{port}: ")
+    assert sentence.endswith("Address already in use.")
+    assert not sentence.endswith("..")
