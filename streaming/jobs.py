@@ -57,8 +57,9 @@ def may_delete_upload(user: "User | AnonymousUser", upload: Upload) -> bool:
 
 
 def may_start(user: "User | AnonymousUser", upload: Upload) -> bool:
-    """Whether this person may start jobs for an upload that they may see."""
-    return upload.owner_id == user.pk or (user.is_staff and user.has_perm("streaming.add_job"))
+    """Whether this person may start jobs for an upload that they may see: who starts one sees what is said in it."""
+    needed = ("streaming.add_job", "streaming.view_job")
+    return upload.owner_id == user.pk or (user.is_staff and user.has_perms(needed))
 
 
 def start(
@@ -236,7 +237,8 @@ def finish(job_id: uuid.UUID, attempt: int, status: Status, failure_reason: str 
     """End a job. Raises `LostClaim`."""
     if not Job.objects.filter(pk=job_id).finish(attempt, status, failure_reason, **changes):
         raise LostClaim
-    broadcast.job_changed(Job.objects.get(pk=job_id))
+    for job in Job.objects.filter(pk=job_id):  # unless it was deleted in this moment
+        broadcast.job_changed(job)
 
 
 def postpone(job_id: uuid.UUID, attempt: int, reason: str) -> None:
@@ -244,7 +246,8 @@ def postpone(job_id: uuid.UUID, attempt: int, reason: str) -> None:
     count = Job.objects.filter(pk=job_id).values_list("postponed_count", flat=True).first() or 0
     if not Job.objects.filter(pk=job_id).postpone(attempt, reason, pause_seconds(count, FIRST_PAUSE_SECONDS)):
         raise LostClaim
-    broadcast.job_changed(Job.objects.get(pk=job_id))
+    for job in Job.objects.filter(pk=job_id):
+        broadcast.job_changed(job)
 
 
 def hand_back(job_id: uuid.UUID, attempt: int) -> list[tuple[str, dict[str, Any]]]:
@@ -254,4 +257,4 @@ def hand_back(job_id: uuid.UUID, attempt: int) -> list[tuple[str, dict[str, Any]
     """
     if not Job.objects.filter(pk=job_id).hand_back(attempt):
         return []
-    return broadcast.changes(Job.objects.get(pk=job_id), "work")
+    return [news for job in Job.objects.filter(pk=job_id) for news in broadcast.changes(job, "work")]

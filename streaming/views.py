@@ -24,7 +24,7 @@ from streaming.models import Job, Status
 from streaming.samples import SAMPLE_NAME, sample_path
 from streaming.templatetags.segments import marks_words
 from uploads import answers, recordings
-from uploads.models import Upload, may
+from uploads.models import Upload, may, sees_all
 
 PAGE_LENGTH = 30
 # Of a segment on a job's page; its words are many, and only some jobs have marks among them.
@@ -149,6 +149,7 @@ def job(request: HttpRequest, pk: UUID) -> HttpResponse:
         "job_data": job_data,
         "socket_path": f"/ws/jobs/{found.pk}/",
         "formats": [(name, exporter.label) for name, exporter in exports.FORMATS.items()],
+        "can_hear": found.owner_id == request.user.pk or sees_all(request.user),
         "can_change": jobs.may_change(request.user, found),
         "can_delete": jobs.may_delete(request.user, found),
     }

@@ -4,7 +4,6 @@ import itertools
 import json
 import socket
 import sqlite3
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests import recordings
-from tests.site import Site, free_port, wait_until
+from tests.site import Site, wait_until
 from tests.test_site import status
 from tests.visitor import Visitor, events
 
@@ -35,6 +34,25 @@ def test_a_body_that_is_too_long_is_refused_before_it_is_sent(site: Site) -> Non
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(b"POST /uploads/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000000000\r\n\r\n")
         assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_body_for_which_there_is_no_room_is_refused_with_a_sentence(new_site: Callable[..., Site]) -> None:
+    site = new_site()
+    site.start()
+    (site.folder / "incoming").rename(site.folder / "elsewhere")
+    answer = httpx.post(f"{site.url}/uploads/", content=bytes(MIB), timeout=60)
+    assert (answer.status_code, answer.text) == (
+        507,
+        "The server's disk is full. Nothing was kept; try again later.",
+    )
+    assert "A request's body can't be kept" in site.log()
+
+
+def test_an_encoding_that_nobody_knows_is_a_bad_request(site: Site) -> None:
+    for address in ("/healthz", "/accounts/login/"):
+        answer = httpx.post(site.url + address, headers={"Content-Type": "multipart/form-data; charset*=bogus''x"})
+        assert (answer.status_code, answer.text) == (400, "The request can't be understood.")
+    assert "Traceback" not in site.log()
 
 
 def test_a_body_that_does_not_say_how_long_it_is_is_refused_when_it_is_too_long(site: Site) -> None:
@@ -260,29 +278,3 @@ def test_a_server_ends_while_recordings_are_being_sent(site: Site, visitor: Visi
     finally:
         is_over.set()
         sending.join()
-
-
-def refusal_of(site: Site, *arguments: str) -> str:
-    """Return what a command says that ends with an error."""
-    with pytest.raises(subprocess.CalledProcessError) as refused:
-        site.manage(*arguments)
-    assert "Traceback" not in refused.value.stderr
-    return str(refused.value.stderr)
-
-
-def test_a_port_that_is_taken_is_an_error(new_site: Callable[..., Site]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        said = refusal_of(new_site(PORT=str(taken.getsockname()[1])), "serve")
-    assert "can't listen on 127.0.0.1" in said
-
-
-def test_a_database_of_another_version_is_an_error(new_site: Callable[..., Site]) -> None:
-    site = new_site(PORT=str(free_port()))
-    (site.folder / "db.sqlite3").unlink()
-    for command in ("serve", "run_jobs"):
-        assert "run `manage.py migrate` first" in refusal_of(site, command)
-
-
-def test_a_setting_that_cannot_be_is_said_in_one_sentence(new_site: Callable[..., Site]) -> None:
-    said = refusal_of(new_site(TRANSCRIBE_MAX_JOBS="many"), "check")
-    assert said.strip() == "TRANSCRIBE_MAX_JOBS='many': allowed is a number from 1 to 1000."

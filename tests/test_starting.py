@@ -51,3 +51,8 @@ def test_a_port_that_is_taken(new_site: Callable[..., Site]) -> None:
     assert sentence.startswith(f"CommandError: The site can't listen on 127.0.0.1:{port}: ")
     assert sentence.endswith("Address already in use.")
     assert not sentence.endswith("..")
+
+
+def test_a_setting_that_cannot_be(new_site: Callable[..., Site]) -> None:
+    sentence = "TRANSCRIBE_MAX_JOBS='many': allowed is a number from 1 to 1000."
+    assert refused(new_site(TRANSCRIBE_MAX_JOBS="many"), "check") == sentence

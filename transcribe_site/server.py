@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import daphne.server
 from daphne.http_protocol import HTTPFactory, WebRequest
@@ -59,8 +59,17 @@ class SetAside:
         self._content.close()
 
 
+class Refusal(NamedTuple):
+    status: bytes
+    sentence: bytes
+
+
+TOO_LONG = Refusal(b"413 Content Too Large", b"The request is longer than this server takes.")
+DISK_FULL = Refusal(b"507 Insufficient Storage", b"The server's disk is full. Nothing was kept; try again later.")
+
+
 class Request(Flow, WebRequest):
-    """A request that knows the longest body it may have."""
+    """A request that knows the longest body it may have, and says so when its disk takes no more of it."""
 
     content: Any
     set_aside: Any = None
@@ -68,25 +77,36 @@ class Request(Flow, WebRequest):
 
     def gotLength(self, length: int | None) -> None:
         self._left = self.channel.factory.server.max_body_bytes
-        super().gotLength(length)
+        try:
+            super().gotLength(length)
+        except OSError as error:  # there is no file to be had for it
+            self._refuse_for_disk(error)
+            return
         if length is not None and length > self._left:
-            self._refuse()
+            self._refuse(TOO_LONG)
 
     def handleContentChunk(self, data: bytes) -> None:
         self._left -= len(data)
         if self._is_refused:
             return  # read, to be polite, but not kept
         if self._left < 0:
-            self._refuse()  # a chunked body does not say its length before
+            self._refuse(TOO_LONG)  # a chunked body does not say its length before
             return
-        super().handleContentChunk(data)
+        try:
+            super().handleContentChunk(data)
+        except OSError as error:
+            self._refuse_for_disk(error)
 
-    def _refuse(self) -> None:
+    def _refuse_for_disk(self, error: OSError) -> None:
+        logger.error("A request's body can't be kept: %s", error)
+        self.content = None  # its space is given back
+        self._refuse(DISK_FULL)
+
+    def _refuse(self, refusal: Refusal) -> None:
         self._is_refused = True
-        text = b"The request is longer than this server takes."
-        lines = (b"HTTP/1.1 413 Content Too Large", b"Content-Type: text/plain", b"Connection: close")
-        head = b"\r\n".join([*lines, b"Content-Length: %d" % len(text), b"", b""])
-        self.channel.transport.write(head + text)
+        lines = (b"HTTP/1.1 " + refusal.status, b"Content-Type: text/plain", b"Connection: close")
+        head = b"\r\n".join([*lines, b"Content-Length: %d" % len(refusal.sentence), b"", b""])
+        self.channel.transport.write(head + refusal.sentence)
         reactor.callLater(LINGER_SECONDS, self.channel.transport.abortConnection)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:

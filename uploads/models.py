@@ -19,9 +19,12 @@ def stored_name(upload: "Upload", _name: str) -> str:
 class UploadQuerySet(models.QuerySet["Upload"]):
     def visible_to(self, user: "User | AnonymousUser") -> "UploadQuerySet":
         """Return what this person may see: their own, or all with the permission `uploads.view_upload` as staff."""
-        if user.is_staff and user.has_perm("uploads.view_upload"):
-            return self
-        return self.filter(owner_id=user.pk)
+        return self if sees_all(user) else self.filter(owner_id=user.pk)
+
+
+def sees_all(user: "User | AnonymousUser") -> bool:
+    """Tell whether this person may see everybody's recordings."""
+    return user.is_staff and user.has_perm("uploads.view_upload")
 
 
 def may(user: "User | AnonymousUser", action: str, upload: "Upload") -> bool:

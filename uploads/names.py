@@ -7,6 +7,7 @@ MAX_SUFFIX = 20  # a longer ending is not one
 NAMELESS = "recording"
 # They turn the direction of the text around them, so that "annexe‮3pm.exe" can look like another name.
 BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and signs that show nothing
 LINE_ENDS = frozenset("\u2028\u2029")
 
 
@@ -22,7 +23,7 @@ def cleaned(given: str) -> str:
     """
     name = "".join("-" if letter in "/\\" else letter for letter in given if is_printed(letter))
     name = " ".join(name.split()).lstrip(".")
-    if all(unicodedata.category(letter) == "Cf" for letter in name):
+    if all(unicodedata.category(letter) == "Cf" or letter in BLANKS or letter == " " for letter in name):
         return ""
     stem, dot, suffix = name.rpartition(".")
     if not stem or len(suffix) > MAX_SUFFIX:

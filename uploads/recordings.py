@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import Storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
-from django.db import OperationalError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 
 from uploads import decoding, kinds, names
 from uploads.contents import StorageAway
@@ -53,6 +53,8 @@ def store(owner: "User | AnonymousUser", file: File, name: str) -> Upload:
             _save(upload, copy)
     except StorageAway as error:
         raise RecordingRefused(STORAGE_AWAY, 503) from error
+    except IntegrityError as error:
+        raise RecordingRefused("Your account was deleted. Nothing was stored.", 403) from error
     except (OSError, OperationalError) as error:
         if isinstance(error, OperationalError) and not _is_full(error):
             raise
@@ -140,7 +142,8 @@ def rename(upload: Upload, name: str) -> None:
     if not cleaned:
         raise RecordingRefused("A recording needs a name.")
     upload.name = cleaned
-    upload.save(update_fields=["name"])
+    if not Upload.objects.filter(pk=upload.pk).update(name=cleaned):
+        raise RecordingRefused("This recording was deleted.", 404)
 
 
 def delete(upload: Upload) -> None:

@@ -29,6 +29,7 @@ export class Player {
     this.#drawWaveform();
     this.#listen();
     this.#show();
+    if (this.#audio.error) this.#fail(); // before this script was there to hear of it
   }
 
   get isPlaying() {

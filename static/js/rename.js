@@ -43,7 +43,7 @@ async function send(form, name) {
   }
   nameOf(form).textContent = answer.name;
   form.elements.name.defaultValue = answer.name;
-  document.title = document.title.replace(before, answer.name);
+  document.title = document.title.replace(before, () => answer.name);
   show(form, false);
   focusName(form);
   say(form, "Renamed.", () => send(form, before));

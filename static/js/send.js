@@ -38,6 +38,7 @@ function parsed(text) {
 }
 
 function sentence({ status }) {
+  if (status === 507) return "The server's disk is full. Nothing was kept; try again later.";
   if (status === 413) return "The server takes no file this large.";
   if (status === 403 || status === 200) return "You were signed out. Sign in on another tab, then try again.";
   if (status >= 500) return "The server broke over this file. Try again; if it happens again, tell whoever runs this site.";

@@ -24,6 +24,8 @@ export class Sending {
   #where; // {address, token, maxBytes, news}
   #row;
   #request = null;
+  #isWhole = false; // has the server all of it?
+  #isUnwanted = false;
 
   constructor(file, list, where) {
     this.#file = file;
@@ -52,12 +54,19 @@ export class Sending {
 
   async start() {
     busy += 1;
+    this.#isWhole = false;
     this.#show("sending", `0% of ${bytes(this.#file.size)}`);
     this.#request = send(this.#file, { ...this.#where, onProgress: (part) => this.#sent(part) });
     try {
-      this.#done(await this.#request.answer);
+      const answer = await this.#request.answer;
+      if (this.#isUnwanted && (await this.#remove(answer))) this.#row.remove();
+      else this.#done(answer);
     } catch (error) {
       if (!(error instanceof SendError)) throw error;
+      if (this.#isUnwanted) {
+        this.#row.remove(); // nothing was kept
+        return;
+      }
       this.#show("failed", error.message);
       this.#tell(`${this.#file.name} was not uploaded: ${error.message}`);
     } finally {
@@ -75,6 +84,7 @@ export class Sending {
   }
 
   #sent(part) {
+    this.#isWhole = part === 1;
     this.#part("progress").value = part;
     const share = `${Math.floor(part * 100)}% of ${bytes(this.#file.size)}`;
     this.#part("said").textContent = part < 1 ? share : "Looking for the sound in it…";
@@ -98,11 +108,25 @@ export class Sending {
   }
 
   #cancel() {
+    if (this.#request && this.#isWhole) {
+      // The server keeps what it has whole, whether somebody waits for its answer or not.
+      this.#isUnwanted = true;
+      this.#part("said").textContent = "Cancelling…";
+      this.#does("cancel").hidden = true;
+      return;
+    }
     const place = waiting.indexOf(this);
     if (place >= 0) waiting.splice(place, 1);
     this.#request?.cancel();
     this.#leave();
     this.#row.remove();
+  }
+
+  /* Take back what the server has stored. Returns whether it is gone. */
+  async #remove({ url }) {
+    const headers = { Accept: "application/json", "X-CSRFToken": this.#where.token };
+    const response = await fetch(`${url}delete/`, { method: "POST", headers }).catch(() => null);
+    return Boolean(response?.ok);
   }
 
   /* Make room for the next one. A request that was cancelled neither answers nor fails, so this is called for it

@@ -67,6 +67,11 @@ class UploadAdmin(ReviewAdmin):
         uploads = super().get_queryset(request).defer("peaks")
         return uploads.annotate(last_status=Subquery(newest.values("status")[:1]))
 
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        # What became of a recording is for those who may see jobs.
+        sees_jobs = request.user.has_perm("streaming.view_job")
+        return self.list_display if sees_jobs else tuple(name for name in self.list_display if name != "last_job")
+
     # Columns, and the facts on a recording's page
 
     @admin.display(description="duration", ordering="duration")

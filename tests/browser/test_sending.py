@@ -36,8 +36,8 @@ def limit(page: Page, bytes_a_second: int) -> CDPSession:
     return session
 
 
-def throttle(session: CDPSession, bytes_a_second: int) -> None:
-    conditions = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_a_second}
+def throttle(session: CDPSession, bytes_a_second: int, latency_ms: int = 0) -> None:
+    conditions = {"offline": False, "latency": latency_ms, "downloadThroughput": -1, "uploadThroughput": bytes_a_second}
     session.send("Network.emulateNetworkConditions", conditions)
 
 
@@ -85,6 +85,22 @@ def test_a_sending_that_is_cancelled_stops_and_nothing_is_stored(
     other = choose(page, recordings.tone(1.0))
     expect(other).to_have_attribute("data-state", "done")
     assert names(site) == sorted([*before, recordings.tone(1.0).name])
+
+
+def test_a_sending_that_is_cancelled_when_the_server_has_it_is_taken_back(
+    new_page: NewPage, site: Site, recording: Path
+) -> None:
+    page = new_page()
+    page.goto("/")
+    throttle(limit(page, -1), -1, latency_ms=2_000)  # before the answer
+    before = names(site)
+    row = choose(page, recording)
+    expect(row.locator(".said")).to_have_text("Looking for the sound in it…")
+    wait_until(lambda: recording.name in names(site), what="the recording is stored")
+    row.get_by_role("button", name="Cancel").click()
+    expect(row.locator(".said")).to_have_text("Cancelling…")
+    expect(page.locator(".sending")).to_have_count(0)
+    assert names(site) == before
 
 
 def test_a_sending_that_broke_or_was_refused_can_be_tried_again(new_page: NewPage, site: Site, recording: Path) -> None:

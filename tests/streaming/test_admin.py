@@ -40,6 +40,16 @@ def test_staff_without_the_permission_see_nothing(alice: User, client_of: Client
         assert client.get(address).status_code == 403
 
 
+def test_staff_who_may_not_see_jobs_see_nothing_of_them_in_the_list_of_recordings(
+    alice: User, bob: User, client_of: ClientOf
+) -> None:
+    make_job(make_upload(alice), Status.FAILED)
+    assert b"Failed" in client_of(bob).get(UPLOADS).content
+    shown = client_of(make_staff("dora", "view_upload")).get(UPLOADS).content
+    assert b"interview.wav" in shown
+    assert b"Failed" not in shown
+
+
 @pytest.mark.parametrize("model", [JOBS, UPLOADS])
 def test_nothing_is_added_or_changed_by_hand(alice: User, client_of: ClientOf, model: str) -> None:
     everything = User.objects.create_superuser("root")

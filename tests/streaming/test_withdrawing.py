@@ -70,12 +70,13 @@ async def test_whose_permission_is_withdrawn_does_and_sees_nothing_more(
     assert (await Job.objects.aget()).status == Status.QUEUED
 
 
+@pytest.mark.parametrize("permission", ["add_job", "view_job"])  # who may not see a job would see it as its starter
 async def test_whose_permission_to_start_is_withdrawn_starts_nothing_more(
-    watching: Watching, alice: User, bob: User
+    watching: Watching, alice: User, bob: User, permission: str
 ) -> None:
     upload = await in_thread(make_upload)(alice)
     async with watching(bob) as viewer:
-        await bob.user_permissions.aremove(await Permission.objects.aget(codename="add_job"))
+        await bob.user_permissions.aremove(await Permission.objects.aget(codename=permission))
         await viewer.send(type="start", upload=str(upload.pk))
         assert (await viewer.next())["code"] == "forbidden"
     assert not await Job.objects.aexists()

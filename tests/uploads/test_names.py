@@ -45,7 +45,7 @@ def test_a_slash_in_a_name_that_a_person_types_is_no_folder() -> None:
 
 
 def test_of_nothing_that_can_be_seen_remains_nothing() -> None:
-    assert [names.cleaned(text) for text in ("", " \t", "\u2060", "...", "\u202e")] == [""] * 5
+    assert [names.cleaned(text) for text in ("", " \t", "\u2060", "...", "\u202e", "\u3164 \u2800")] == [""] * 6
 
 
 @given(LETTERS)

@@ -246,6 +246,21 @@ def test_does_not_rename_to_nothing(stored: Stored, name: str) -> None:
     assert upload.name == "interview.wav"
 
 
+def test_says_that_what_is_renamed_was_deleted(stored: Stored) -> None:
+    upload = stored()
+    Upload.objects.all().delete()
+    with pytest.raises(RecordingRefused, match="was deleted") as refused:
+        recordings.rename(upload, "later.wav")
+    assert refused.value.status == 404
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_owner_who_is_deleted_meanwhile_leaves_no_file(alice: User, files: Files) -> None:
+    gone = User(pk=alice.pk + 1_000)
+    assert refusal(gone, made.tone(1.0).read_bytes()) == ("Your account was deleted. Nothing was stored.", 403)
+    assert files() == []
+
+
 def test_deletes_the_row_first_and_the_file_after_the_commit(
     stored: Stored, files: Files, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:

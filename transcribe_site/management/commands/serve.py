@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -21,15 +22,22 @@ logger = logging.getLogger(__name__)
 FORM_BYTES = 1024 * 1024  # what a request may have beside the file
 MESSAGE_BYTES = 256 * 1024  # a longer WebSocket message ends its socket; from 64 KB on it gets an error
 PING_SECONDS, PONG_SECONDS = 20.0, 30.0  # a viewer who does not answer is gone, though nobody said so
-SWEEP_SECONDS = 24 * 3600
+SWEEP_SECONDS = 3600.0  # between two looks for what was left
+LEFT_SECONDS = 2 * 3600.0  # no file that somebody works with is written to so rarely
 
 
 def sweep(folder: Path) -> None:
     """Remove what uploads left that were cut off with their process."""
     for path in folder.iterdir():
         with suppress(OSError):  # somebody else was faster
-            if time.time() - path.stat().st_mtime > SWEEP_SECONDS:
+            if time.time() - path.stat().st_mtime > LEFT_SECONDS:
                 path.unlink()
+
+
+async def keep_swept(folder: Path) -> None:
+    while True:
+        await asyncio.to_thread(sweep, folder)
+        await asyncio.sleep(SWEEP_SECONDS)
 
 
 class Command(BaseCommand):
@@ -42,8 +50,10 @@ class Command(BaseCommand):
 
         refuse_unmigrated()
         refuse_uncollected()
-        sweep(settings.FILE_UPLOAD_TEMP_DIR)
+        # Bodies of requests go to files on the disk that recordings are meant for, not to the system's.
+        tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)
         self.running: asyncio.Task[None] | None = None
+        self.sweeping: asyncio.Task[None] | None = None
         self.server = Server(
             application,
             endpoints=[f"tcp:port={settings.PORT}:interface={settings.HOST.replace(':', chr(92) + ':')}"],
@@ -55,9 +65,9 @@ class Command(BaseCommand):
             ping_timeout=PONG_SECONDS,
             http_timeout=3600,
             server_name="",
-            ready_callable=self.start_runner,
+            ready_callable=self.begin,
             on_listening=self.announce,
-            on_stop=self.stop_runner,
+            on_stop=self.stop,
         )
         # What was imported stays: to look through it for garbage, again and again, takes tens of milliseconds a time.
         gc.collect()
@@ -71,7 +81,8 @@ class Command(BaseCommand):
         if self.running is not None and not self.running.cancelled() and self.running.exception() is not None:
             raise CommandError("The runner failed, and the server with it: whoever watches over it may start it again.")
 
-    def start_runner(self) -> None:
+    def begin(self) -> None:
+        self.sweeping = asyncio.get_event_loop().create_task(keep_swept(settings.FILE_UPLOAD_TEMP_DIR))
         if settings.TRANSCRIBE_RUN_JOBS:
             self.running = asyncio.get_event_loop().create_task(Runner().run())
             self.running.add_done_callback(self.runner_ended)
@@ -82,8 +93,10 @@ class Command(BaseCommand):
             logger.critical("The runner failed", exc_info=error)
             self.server.stop()
 
-    async def stop_runner(self) -> None:
+    async def stop(self) -> None:
         end_soon()
+        if self.sweeping is not None:
+            self.sweeping.cancel()
         if self.running is not None:
             self.running.cancel()
             await asyncio.wait({self.running})
