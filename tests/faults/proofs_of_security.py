@@ -147,8 +147,8 @@ PROOFS: list[Proof] = [
         "other people's ids: recordings",
         "tests/uploads/test_views.py::test_for_a_stranger_it_is_not_there",
         "uploads/models.py",
-        "return self.filter(owner_id=user.pk)",
-        "return self",
+        "else self.filter(owner_id=user.pk)",
+        "else self",
     ),
     Proof(
         "other people's ids: jobs",
@@ -156,6 +156,13 @@ PROOFS: list[Proof] = [
         "streaming/models.py",
         "return self.filter(owner_id=user.pk)",
         "return self",
+    ),
+    Proof(
+        "other people's ids: jobs, by starting one",
+        "tests/streaming/test_withdrawing.py::test_whose_permission_to_start_is_withdrawn_starts_nothing_more",
+        "streaming/jobs.py",
+        'needed = ("streaming.add_job", "streaming.view_job")',
+        'needed = ("streaming.add_job",)',
     ),
     Proof(
         "other people's ids: staff",

@@ -289,6 +289,21 @@ OF_DATABASES = [
         "        raise\n",
     ),
     Proof(
+        "disk full: a request's body",
+        "tests/test_server.py::test_a_body_for_which_there_is_no_room_is_refused_with_a_sentence",
+        "transcribe_site/server.py",
+        "        except OSError as error:  # there is no file to be had for it",
+        "        except ZeroDivisionError as error:",
+    ),
+    Proof(
+        "disk gone: the folder of the recordings",
+        "tests/uploads/test_handlers.py::test_a_folder_that_is_gone_refuses_with_a_sentence_and_is_not_ready",
+        "uploads/contents.py",
+        "        os.makedirs(storage.location, exist_ok=True)  # which the first recording would do\n"
+        "        _check_folder(storage.location)",
+        "        pass",
+    ),
+    Proof(
         "disk full: a copy from a bucket",
         "tests/uploads/test_bucket.py::test_a_disk_that_is_full_leaves_no_copy",
         "uploads/contents.py",

@@ -109,4 +109,4 @@ def test_what_a_killed_process_had_received_is_swept_when_it_is_old(web: Site, v
     web.kill()
     os.utime(left, (0, 0))
     web.start()
-    assert stored(web) == []
+    wait_until(lambda: not stored(web), what="the sweeping")
