@@ -63,8 +63,9 @@ class ViewerConsumer(AsyncWebsocketConsumer):
             await self.close(BAD_ORIGIN)
             return
         try:
-            # Asked once for the many sockets that a session opens at once.
-            seconds = JOINING_SECONDS if feeds().is_listening else 0.0
+            # Asked once for the many sockets that a session opens for a job at once: the first has this process hear
+            # of sign-outs, which end the sharing.
+            seconds = 0.0 if self.job_id is None or feeds().is_deaf else JOINING_SECONDS
             key = (self.session_key, self.job_id)
             user, is_there = await shared(key, lambda: in_thread(self._who_and_whether)(), seconds)
             if user is None:

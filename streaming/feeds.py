@@ -40,9 +40,9 @@ class Feeds:
         self._doubted = asyncio.Event()  # whether those who watch still may
 
     @property
-    def is_listening(self) -> bool:
-        """Whether this process hears at once of what others do."""
-        return bool(self._tasks) and self._has_channel.is_set()
+    def is_deaf(self) -> bool:
+        """Whether somebody watches here and this process hears only at the next look of what others do."""
+        return bool(self._tasks) and not self._has_channel.is_set()
 
     @asynccontextmanager
     async def watch(self, job_id: UUID, after: int, cursor: Cursor) -> AsyncIterator[tuple[Feed, str]]:
