@@ -18,8 +18,9 @@ from django.db import Error
 
 from streaming import crowd, events, jobs, metrics, origins
 from streaming.close_codes import BAD_ORIGIN, NOT_FOUND, NOT_SIGNED_IN, TRY_AGAIN
+from streaming.cursor import Cursor
 from streaming.database import in_thread, shared
-from streaming.feed import Cursor, Feed
+from streaming.feed import Feed
 from streaming.feeds import feeds
 from streaming.jobs import JobRefused
 from streaming.models import Job
@@ -119,8 +120,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
                 self._cursor = cursor
                 await self._send_all(feed, cursor, [snapshot])
                 while True:
-                    await cursor.changed.wait()
-                    cursor.changed.clear()
+                    await cursor.news()
                     if cursor.sync_after is not None:
                         wanted, cursor.sync_after = cursor.sync_after, None
                         await self._send_all(feed, cursor, [await feed.resync(cursor, wanted)])
@@ -141,7 +141,6 @@ class ViewerConsumer(AsyncWebsocketConsumer):
             # Past two layers of Channels that would only wrap it: this is done for every viewer of every event.
             await self.base_send({"type": "websocket.send", "text": text})
         cursor.published_at_send = None
-        metrics.EVENTS_SENT.inc(len(texts))
 
     def _send_away(self, code: int) -> None:
         """Close the socket for a viewer, even while it takes nothing of what is being sent. Returns at once."""
@@ -196,7 +195,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
                     await self.watch(job.pk, after)
                 else:
                     self._cursor.sync_after = after
-                    self._cursor.changed.set()
+                    self._cursor.ring()
             case _:
                 raise JobRefused(
                     "bad_message", f"There is no message of the type {json.dumps(message.get('type'))[:100]}."

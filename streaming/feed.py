@@ -11,7 +11,7 @@ and fetched from the database.
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from django.db.models import TextField
 from django.db.models.functions import Cast
 
 from streaming import close_codes, events
+from streaming.cursor import Cursor
 from streaming.database import in_thread
 from streaming.models import Job, Segment, Status
 
@@ -27,24 +28,6 @@ LOG_LENGTH = 500  # finals kept in memory for long; a viewer who is further behi
 LONG_LOG_SECONDS = 10.0  # for which the log stays longer, after somebody joined who had to be sent more
 PAGE = 500  # finals fetched at a time; not more than the log holds, so that nobody is sent what is not known here
 MOST_BEHIND_CHARACTERS = 1024 * 1024  # published while a viewer takes nothing: then it is sent away
-
-
-class Cursor:
-    """How far one viewer has come in a feed: the last final and the version of the register that it was sent.
-
-    `session_key` says whose it is; `send_away` is called with the code to close with, perhaps more than once.
-    """
-
-    def __init__(self, session_key: str | None, send_away: Callable[[int], None]) -> None:
-        self.session_key = session_key
-        self.send_away = send_away
-        self.seq = 0
-        self.version = 0
-        self.sync_after: int | None = None  # the viewer asked for a new snapshot, of what comes after this
-        self.changed = asyncio.Event()
-        self.sent_count = 0  # messages that its socket was given
-        self.sent_count_before = 0  # at the last look
-        self.published_at_send: int | None = None  # characters, while its socket has not taken the last of them
 
 
 class Newest(NamedTuple):
@@ -122,6 +105,7 @@ class Feed:
 
     def leave(self, cursor: Cursor) -> None:
         self._cursors.discard(cursor)
+        cursor.count_sent()
 
     @property
     def has_viewers(self) -> bool:
@@ -153,7 +137,7 @@ class Feed:
         """Return the next page of finals for a viewer who is far behind; `pending` is to be asked again after it."""
         finals = await in_thread(finals_between)(self.job_id, cursor.seq, cursor.seq + PAGE)
         cursor.seq = finals[-1].seq if finals else self.seq  # deleted in the meantime
-        cursor.changed.set()
+        cursor.ring()
         return [final.text for final in finals]
 
     # For the hub
@@ -217,8 +201,7 @@ class Feed:
     def send_away_the_stuck(self) -> None:
         """Send away who takes nothing while much is published. Called at each look: nobody is stuck for a moment."""
         for cursor in self._cursors:
-            is_stuck = cursor.sent_count == cursor.sent_count_before
-            cursor.sent_count_before = cursor.sent_count
+            is_stuck = not cursor.count_sent()
             since = cursor.published_at_send
             if is_stuck and since is not None and self.published_characters - since > MOST_BEHIND_CHARACTERS:
                 cursor.send_away(close_codes.TRY_AGAIN)
@@ -275,7 +258,7 @@ class Feed:
         self._newest_snapshot = None
         self.published_characters += len(text)
         for cursor in self._cursors:
-            cursor.changed.set()
+            cursor.ring()
 
 
 class Final(NamedTuple):

@@ -16,8 +16,9 @@ from channels.layers import get_channel_layer
 from django.db import Error
 
 from streaming import broadcast, close_codes, metrics, queue
+from streaming.cursor import Cursor
 from streaming.database import forget_shared, in_thread
-from streaming.feed import Cursor, Feed
+from streaming.feed import Feed
 from streaming.models import Job, Status
 from streaming.people import watchable
 

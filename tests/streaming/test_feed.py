@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streaming import broadcast, events, feeds, jobs, queue
+from streaming.cursor import Cursor
 from streaming.database import in_thread
-from streaming.feed import LOG_LENGTH, Cursor, Feed
+from streaming.feed import LOG_LENGTH, Feed
 from streaming.models import Job, Segment, Status
 from streaming.transcripts import Result
 from tests.streaming.conftest import PATIENCE_SECONDS, Running, Watching, words
