@@ -17,7 +17,8 @@ LAYERS = [
     {"engines"},
     {"queue", "exports", "hearing"},
     {"jobs"},
-    {"attempt", "feed"},
+    {"attempt", "cursor"},
+    {"feed"},
     {"runner", "feeds"},
     {"consumers", "forms", "views", "admin", "routing", "urls", "management", "apps", "templatetags"},
 ]
