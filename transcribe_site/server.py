@@ -20,6 +20,7 @@ from twisted.internet import reactor as installed_reactor
 from twisted.web.http import HTTPChannel
 
 from transcribe_site.flow import Flow
+from transcribe_site.handler import DISK_FULL
 from transcribe_site.sockets import Receive, Socket, SocketFactory
 
 logger = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class Refusal(NamedTuple):
 
 
 TOO_LONG = Refusal(b"413 Content Too Large", b"The request is longer than this server takes.")
-DISK_FULL = Refusal(b"507 Insufficient Storage", b"The server's disk is full. Nothing was kept; try again later.")
+NO_ROOM = Refusal(b"507 Insufficient Storage", DISK_FULL.encode())
 
 
 class Request(Flow, WebRequest):
@@ -100,7 +101,7 @@ class Request(Flow, WebRequest):
     def _refuse_for_disk(self, error: OSError) -> None:
         logger.error("A request's body can't be kept: %s", error)
         self.content = None  # its space is given back
-        self._refuse(DISK_FULL)
+        self._refuse(NO_ROOM)
 
     def _refuse(self, refusal: Refusal) -> None:
         self._is_refused = True
