@@ -112,8 +112,7 @@ PROOFS: list[Proof] = [
         f"{WITHDRAWING}test_who_has_signed_out_does_nothing_more_over_an_open_socket",
         "streaming/consumers.py",
         "return await in_thread(current_user)(self.session_key)",
-        "self.known = getattr(self, 'known', None) or await in_thread(current_user)(self.session_key)\n"
-        "        return self.known",
+        "return await in_thread(User.objects.filter(pk=self._counted_for).first)()",
     ),
     Proof(
         "authorisation at each later action: a new snapshot",
