@@ -28,7 +28,7 @@ LEFT_SECONDS = 2 * 3600.0  # no file that somebody works with is written to so r
 
 def sweep(folder: Path) -> None:
     """Remove what uploads left that were cut off with their process."""
-    for path in folder.iterdir():
+    for path in folder.glob("*"):  # of a folder that is away, nothing
         with suppress(OSError):  # somebody else was faster
             if time.time() - path.stat().st_mtime > LEFT_SECONDS:
                 path.unlink()
