@@ -47,6 +47,7 @@ def together(name: str, site: Watched, server: Server, statements: Statements, a
     statements.begin()
     seen = join(site, server, VIEWERS, opening=VIEWERS, after=after)
     asked = statements.since()
+    assert asked["finals fetched"], "the server had not noticed that the viewers before them had left"
     yield f"{what}: until all are current", f"{seen['all_joined_seconds']:.1f} s (at most 2); {told(seen['joins'])}"
     parts = ", ".join(f"{about} {count}" for about, count in sorted(asked.items()))
     yield f"{what}: statements to the database", f"{asked.total()} ({parts}) (at most 10)"

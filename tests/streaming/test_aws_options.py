@@ -288,13 +288,10 @@ def test_the_quote_is_the_time_and_the_list_price(duration: float, pace: float, 
 
 def test_options_are_told_in_words() -> None:
     asked = {"show_speaker_label": True, "content_identification_type": "PII", "vocabulary_name": "surgery"}
-    rest = {
-        "language_options": ["en-US", "de-DE"],
-        "pii_entity_types": ["NAME"],
-        "enable_channel_identification": False,
-    }
+    rest = {"language_options": ["en-US", "de-DE"], "pii_entity_types": ["NAME"]}
+    unset = {"enable_channel_identification": False}
     of_before = {"banana": 1, "partial_results_stability": "rocky"}
-    assert engine_options.in_words(OPTIONS, asked | rest | of_before) == [
+    assert engine_options.in_words(OPTIONS, asked | rest | unset | of_before) == [
         "Speakers told apart",
         "Personal data marked",
         "Kinds of personal data: Names",

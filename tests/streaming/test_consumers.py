@@ -8,7 +8,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from channels.layers import channel_layers
 from django.contrib.auth.models import User
 
 from streaming import jobs
@@ -16,7 +15,7 @@ from streaming.database import in_thread
 from streaming.models import Job, Status
 from tests.streaming.conftest import Running, Watching, closed_with, some_job, transcript_of, words
 from tests.streaming.factories import make_upload
-from tests.streaming.test_runner import SLOW, Spoken, start, until_status
+from tests.streaming.test_runner import SLOW, Spoken, start
 from uploads.models import Upload
 
 
@@ -291,24 +290,3 @@ async def test_options_that_do_not_go_together_get_an_error_and_the_socket_stays
         await viewer.send(type="start", upload=str(upload.pk), engine="aws", options=good)
         assert (await viewer.next())["type"] == "snapshot"
     assert (await Job.objects.aget()).options == good
-
-
-async def test_the_same_over_redis(
-    running: Running, watching: Watching, spoken: Spoken, alice: User, redis_url: str, settings: Any
-) -> None:
-    settings.CHANNEL_LAYERS = {
-        "default": {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": [{"address": redis_url, "socket_timeout": None}]},
-        }
-    }
-    channel_layers.backends.clear()
-    job = await start(await in_thread(spoken)(40), **SLOW)
-    async with running(), watching(alice, job) as early:
-        await early.until(lambda viewer: viewer.seq >= 3)
-        async with watching(alice, job) as late:
-            await asyncio.gather(early.until_status("completed"), late.until_status("completed"))
-            assert early.words == late.words == words(40)
-            assert early.finals == late.finals
-    await until_status(job, Status.COMPLETED)
-    await channel_layers["default"].flush()

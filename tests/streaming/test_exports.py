@@ -296,6 +296,5 @@ def test_channels_are_voices_where_nobody_is_named(alice: User) -> None:
     job = make_job(make_upload(alice))
     make_segments(job, ["Hello."], channel="ch_0")
     make_segments(job, ["Yes?"], channel="ch_1")
-    segments = [*job.segments.all()]
-    assert exports.write(job, segments, "txt") == "Channel 1:\nHello.\n\nChannel 2:\nYes?\n"
+    assert exports.write(job, segments := [*job.segments.all()], "txt") == "Channel 1:\nHello.\n\nChannel 2:\nYes?\n"
     assert "<v Channel 2>Yes?" in exports.write(job, segments, "vtt")

@@ -11,7 +11,6 @@ from django.contrib.auth.models import User
 from django.core.files import File
 from django.test import AsyncClient, Client
 from django.urls import reverse
-from pytest_django.fixtures import Settings
 
 from tests import recordings as made
 from tests.s3 import Bucket
@@ -292,9 +291,7 @@ def test_an_upload_whose_row_is_refused_leaves_nothing(
     assert bucket.names() == []
 
 
-def test_a_bucket_that_is_not_there_is_a_storage_that_is_away(
-    upload: Upload, bucket: Bucket, settings: Settings
-) -> None:
+def test_a_bucket_that_is_not_there_is_a_storage_that_is_away(upload: Upload, bucket: Bucket) -> None:
     upload.file.storage.check()
     options = {"bucket_name": "nobodys", "endpoint_url": bucket.gate.url, "region_name": None}
     for ask in (buckets.BucketStorage(**options).check, lambda: buckets.BucketStorage(**options).read_part("a", 0, 1)):
