@@ -142,13 +142,13 @@ def new_site(prepared_folder: Path, tmp_path: Path) -> Iterator[Callable[..., Si
 
     yield new_site
     for site in sites:
-        if site.process is not None and site.process.poll() is None:
+        if site.process is not None:
             site.kill()
 
 
 @pytest.fixture
-def site(new_site: Callable[..., Site]) -> Site:
-    """A running site on the in-memory layer."""
-    site = new_site()
+def site(new_site: Callable[..., Site], request: pytest.FixtureRequest) -> Site:
+    """A running site on the in-memory layer. Its parameter, if it has one, is its environment."""
+    site = new_site(**getattr(request, "param", {}))
     site.start()
     return site

@@ -24,6 +24,7 @@ class Gate:
         self._to = ("127.0.0.1", to_port)
         self._listening: socket.socket | None = None
         self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()  # else a connection could come through a gate that is being shut
         self.cut_after: int | None = None  # bytes of an answer, once
         self.open()
 
@@ -36,21 +37,31 @@ class Gate:
         threading.Thread(target=self._accept, args=(self._listening,), daemon=True).start()
 
     def shut(self) -> None:
-        for one in [self._listening, *self._open]:
-            if one is not None:
-                with suppress(OSError):  # its other end was faster
-                    one.shutdown(socket.SHUT_RDWR)
-                one.close()
-        self._listening = None
+        with self._lock:
+            listening, self._listening = self._listening, None
+            for one in [listening, *self._open]:
+                if one is not None:
+                    with suppress(OSError):  # its other end was faster
+                        one.shutdown(socket.SHUT_RDWR)
+                    one.close()
 
     def _accept(self, listening: socket.socket) -> None:
         while True:
             try:
                 here, _ = listening.accept()
-                there = socket.create_connection(self._to)
             except OSError:
                 return  # shut
-            self._open |= {here, there}
+            try:
+                there = socket.create_connection(self._to)
+            except OSError:  # nobody is there
+                here.close()
+                continue
+            with self._lock:
+                if self._listening is not listening:
+                    here.close()
+                    there.close()
+                    return
+                self._open |= {here, there}
             threading.Thread(target=self._pass_on, args=(here, there, False), daemon=True).start()
             threading.Thread(target=self._pass_on, args=(there, here, True), daemon=True).start()
 
@@ -68,7 +79,8 @@ class Gate:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
-            self._open.discard(one)
+            with self._lock:
+                self._open.discard(one)
 
 
 @dataclass

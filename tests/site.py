@@ -1,6 +1,7 @@
 """A site in a process of its own, as anybody would run it. For tests and benchmarks."""
 
 import os
+import random
 import re
 import socket
 import subprocess
@@ -12,16 +13,27 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 60  # until a server answers, on a machine that is busy with other tests
+PORTS = range(10_000, 32_768)  # below those that the system gives to whoever asks for any
+_kept: list[socket.socket] = []
 
 
 def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port
+    """Return a port that nobody has. Its UDP twin keeps other test processes from it for as long as this one lives."""
+    while True:
+        port = random.SystemRandom().choice(PORTS)
+        twin = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            twin.bind(("127.0.0.1", port))
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", port))
+        except OSError:  # somebody has it
+            twin.close()
+            continue
+        _kept.append(twin)
+        return port
 
 
-def wait_until(is_so: Callable[[], object], seconds: float = 30.0, what: str = "it") -> None:
+def wait_until(is_so: Callable[[], object], seconds: float = 60.0, what: str = "it") -> None:
     """Look until something is so; fail when it takes too long. For what happens in other processes."""
     end = time.monotonic() + seconds
     while not is_so():
@@ -42,9 +54,9 @@ class Site:
         command = [sys.executable, str(ROOT / "manage.py"), *arguments]
         return subprocess.run(command, env=self._environ(), check=True, capture_output=True, text=True, **options)  # type: ignore[call-overload,no-any-return]
 
-    def start(self, port: int = 0, program: tuple[str, ...] = (str(ROOT / "manage.py"), "serve")) -> None:
+    def start(self, port: int | None = None, program: tuple[str, ...] = (str(ROOT / "manage.py"), "serve")) -> None:
         """Serve with daphne, and run jobs beside it unless the environment says otherwise."""
-        self.process = self._spawn(*program, PORT=str(port))
+        self.process = self._spawn(*program, PORT=str(free_port() if port is None else port))
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         found = re.search(r"http://\S+?/", line)
