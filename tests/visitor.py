@@ -42,12 +42,27 @@ class Visitor:
         job: str = answer.json()["id"]
         return job
 
+    def start_scripted(self, upload: str, pace: float) -> str:
+        """Start a job of the tests' engine, at so many seconds of audio a second. The site has to be `tests.served`."""
+        start = {"type": "start", "upload": upload, "engine": "scripted", "options": {"pace": pace}}
+        with self.socket("/ws/stream/") as socket:
+            socket.send(json.dumps(start))
+            job: str = next(events(socket))["job"]["id"]
+        return job
+
     def watch(self, job: str, after: int = 0) -> ClientConnection:
+        return self.socket(f"/ws/jobs/{job}/?after={after}")
+
+    def socket(self, path: str) -> ClientConnection:
         cookie = f"sessionid={self.http.cookies['sessionid']}"
-        url = f"{self.site.url.replace('http', 'ws', 1)}/ws/jobs/{job}/?after={after}"
         return connect(
-            url, additional_headers={"Cookie": cookie}, origin=self.site.url, max_size=None, ping_interval=None
-        )  # type: ignore[arg-type]
+            self.site.url.replace("http", "ws", 1) + path,
+            additional_headers={"Cookie": cookie},
+            origin=self.site.url,  # type: ignore[arg-type]
+            max_size=None,
+            open_timeout=60,
+            ping_interval=None,
+        )
 
     def transcript(self, job: str) -> str:
         return self.http.get(f"/jobs/{job}/transcript.txt").text
