@@ -12,8 +12,9 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 from tests.site import Site
 from tests.visitor import Visitor
 
-expect.set_options(timeout=20_000)  # for what ought to happen at once, on a machine that is busy
-JOB_TIMEOUT = 90_000
+PATIENCE_MS = 60_000  # for what ought to happen at once, on a machine that is busy
+expect.set_options(timeout=PATIENCE_MS)
+JOB_TIMEOUT = 150_000
 
 
 @pytest.fixture(scope="package")
@@ -28,7 +29,9 @@ def browser() -> Iterator[Browser]:
     quiet = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
     root = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=[*quiet, "--disable-sync", *root])
+        browser = playwright.chromium.launch(
+            executable_path=program, args=[*quiet, "--disable-sync", *root], timeout=2 * PATIENCE_MS
+        )
         yield browser
         browser.close()
 
@@ -55,7 +58,7 @@ def new_page(browser: Browser, site: Site) -> Iterator[Callable[..., Page]]:
     def new_page(*, tells_errors: bool = True, **options: Any) -> Page:
         contexts.append(open_context(browser, site, **options))
         page = contexts[-1].new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(PATIENCE_MS)
         if tells_errors:
             page.on("console", note)
             page.on("pageerror", lambda error: errors.append(str(error)))

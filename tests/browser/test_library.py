@@ -8,9 +8,9 @@ from playwright.sync_api import Page, expect
 
 from tests import recordings
 from tests.browser.conftest import JOB_TIMEOUT
-from tests.site import Site
-from tests.test_site import rows
-from tests.visitor import Visitor
+from tests.site import Site, wait_until
+from tests.test_site import status
+from tests.visitor import Visitor, rows
 
 NewPage = Callable[..., Page]
 
@@ -104,6 +104,7 @@ def test_renaming_and_deleting(new_page: NewPage, site: Site, visitor: Visitor) 
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Worstward <b>Ho.wav")
     dialog.get_by_role("button", name="Keep it").click()
+    expect(dialog).to_be_hidden()
     assert names(site) == ["Worstward <b>Ho.wav"]
     page.get_by_label("Actions for Worstward").click()
     page.get_by_role("link", name="Delete…").click()
@@ -123,14 +124,13 @@ def test_pages_read_and_work_without_javascript(
         return
     page.locator("#files").set_input_files([recordings.speech("beckett")])
     page.get_by_role("button", name="Send").click()
+    page.wait_for_url("**/uploads/*/")
     page.goto("/")
     page.get_by_role("link", name="beckett.wav").click()
     page.get_by_role("button", name="Transcribe", exact=True).click()
     page.wait_for_url("**/jobs/*/")
     job = page.url.rstrip("/").rsplit("/", 1)[1]
-    for _ in range(60):
-        page.reload()
-        if page.locator(".state[data-status=completed]").count():
-            break
-        page.wait_for_timeout(500)
+    wait_until(lambda: status(site) == "completed", JOB_TIMEOUT / 1000, "the end of the job")
+    page.reload()
+    expect(page.locator(".state[data-status=completed]")).to_be_visible()
     assert page.locator(".segment .text").first.text_content() in visitor.transcript(job)

@@ -36,9 +36,16 @@ def limit(page: Page, bytes_a_second: int) -> CDPSession:
     return session
 
 
-def throttle(session: CDPSession, bytes_a_second: int, latency_ms: int = 0) -> None:
-    conditions = {"offline": False, "latency": latency_ms, "downloadThroughput": -1, "uploadThroughput": bytes_a_second}
+def throttle(session: CDPSession, bytes_a_second: int) -> None:
+    conditions = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_a_second}
     session.send("Network.emulateNetworkConditions", conditions)
+
+
+def hold_answers(page: Page) -> CDPSession:
+    """Keep the server's answers to what is sent from the page, until `Fetch.disable` lets them go."""
+    session = page.context.new_cdp_session(page)
+    session.send("Fetch.enable", {"patterns": [{"urlPattern": "*/uploads/", "requestStage": "Response"}]})
+    return session
 
 
 def choose(page: Page, path: Path) -> Locator:
@@ -55,7 +62,7 @@ def sent(row: Locator) -> float:
 def test_the_bar_moves_while_a_recording_is_sent(new_page: NewPage, site: Site, recording: Path) -> None:
     page = new_page()
     page.goto("/")
-    line = limit(page, 100 * KIB)
+    line = limit(page, 20 * KIB)
     row = choose(page, recording)
     expect(row).to_have_attribute("data-state", "sending")
     wait_until(lambda: 0 < sent(row) < 1, what="the first part")
@@ -92,13 +99,14 @@ def test_a_sending_that_is_cancelled_when_the_server_has_it_is_taken_back(
 ) -> None:
     page = new_page()
     page.goto("/")
-    throttle(limit(page, -1), -1, latency_ms=2_000)  # before the answer
+    line = hold_answers(page)
     before = names(site)
     row = choose(page, recording)
     expect(row.locator(".said")).to_have_text("Looking for the sound in it…")
     wait_until(lambda: recording.name in names(site), what="the recording is stored")
     row.get_by_role("button", name="Cancel").click()
     expect(row.locator(".said")).to_have_text("Cancelling…")
+    line.send("Fetch.disable")
     expect(page.locator(".sending")).to_have_count(0)
     assert names(site) == before
 

@@ -126,6 +126,7 @@ def test_without_javascript_all_of_it_can_be_read_and_sent(new_page: NewPage, si
     page.get_by_text("More options for Amazon Transcribe").click()
     page.get_by_label("Speakers told apart").check()
     page.get_by_role("button", name="Transcribe", exact=True).click()
+    page.wait_for_url("**/jobs/*/")
     expect(page.get_by_text("Speakers told apart")).to_be_visible()
     assert started(site) == ("aws", "de-DE", '{"show_speaker_label": true}')
 

@@ -12,6 +12,7 @@ from tests.visitor import Visitor
 
 Open = Callable[..., Stage]
 LATER = "2026-01-02T03:05:06.000007+00:00"
+COPIED_MS = 2_000  # of job.js
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,12 @@ def stage(new_page: Callable[..., Page], job: str) -> Stage:
 def scrolled(page: Page) -> float:
     y: float = page.evaluate("scrollY")
     return y
+
+
+def stop_clock(page: Page) -> None:
+    """Let no time pass for the page but what `clock.run_for` gives it."""
+    page.clock.install(time=1_000_000)
+    page.clock.pause_at(1_001_000)
 
 
 def is_at_end(page: Page) -> bool:
@@ -84,11 +91,13 @@ def test_the_pill_goes_when_the_job_ends(stage: Stage) -> None:
 
 def test_the_remaining_time_appears_when_it_is_known_and_is_right(stage: Stage) -> None:
     page = stage.page
-    page.clock.install(time=1_000_000)
+    stop_clock(page)
     stage.open()
-    page.clock.pause_at(1_001_000)
     detail = page.locator(".detail")
-    stage.status(started_at=LATER)  # measured from here, at two seconds of audio a second
+    stage.status(position=5.0)
+    expect(detail).to_have_text("0:05 of 10:00")
+    stage.status(started_at=LATER, position=0.0)  # measured from here, at two seconds of audio a second
+    expect(detail).to_have_text("0:00 of 10:00")
     place = 0.0
     for seconds, said in (
         (1, "0:02 of 10:00"),
@@ -182,7 +191,9 @@ def test_a_new_partial_elsewhere_stands_at_its_own_time(stage: Stage) -> None:
 
 
 def test_copy_all_puts_the_transcript_on_the_clipboard(stage: Stage) -> None:
-    page = stage.open().page
+    page = stage.page
+    stop_clock(page)
+    stage.open()
     stage.final(4.0, "He said <b>“so”</b>.")
     stage.final(0.0, "Before that.")
     stage.partial(8.0, "not yet")
@@ -193,6 +204,7 @@ def test_copy_all_puts_the_transcript_on_the_clipboard(stage: Stage) -> None:
     assert page.evaluate("navigator.clipboard.readText()") == "Before that.\nHe said <b>“so”</b>."
     stage.final(8.0, "Now.")
     stage.status(status="completed", finished_at=LATER)
+    page.clock.run_for(COPIED_MS)
     expect(page.get_by_role("button", name="Copy", exact=True)).to_be_visible()
     page.get_by_role("button", name="Copy all").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
