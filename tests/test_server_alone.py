@@ -34,7 +34,10 @@ async def test_what_is_sent_on_a_socket_that_is_closing_is_dropped(server: Serve
     await server.handle_reply(closing, {"type": "websocket.send", "text": "late"})
 
 
-async def test_a_server_that_ends_waits_for_all_applications_also_where_a_request_has_none(server: Server) -> None:
+async def test_a_server_that_ends_waits_for_all_applications_also_where_a_request_has_none(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transcribe_site.server.END_SECONDS", 60.0)
     ended = 0
 
     async def application() -> None:
