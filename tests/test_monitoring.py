@@ -1,9 +1,13 @@
 """/readyz and /metrics: what a load balancer and Prometheus are told, and what nobody else is."""
 
+import queue
+import re
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +25,7 @@ from tests import recordings as made
 from tests.s3 import Bucket, Gate
 from tests.site import Site, free_port, wait_until
 from tests.streaming.factories import make_job, make_upload
-from tests.visitor import Visitor, rows
+from tests.visitor import Visitor, events, rows
 from transcribe_site import monitoring
 from uploads import contents
 
@@ -29,12 +33,12 @@ TOKEN = "a long random text"
 
 
 def readiness(site: Site) -> tuple[int, str]:
-    answer = httpx.get(f"{site.url}/readyz", headers={"Host": "of.a.load.balancer"}, timeout=10)
+    answer = httpx.get(f"{site.url}/readyz", headers={"Host": "of.a.load.balancer"}, timeout=60)
     return answer.status_code, answer.text
 
 
 def becomes(site: Site, wanted: tuple[int, str]) -> None:
-    wait_until(lambda: readiness(site) == wanted, 20, f"{wanted}")
+    wait_until(lambda: readiness(site) == wanted, what=f"{wanted}")
 
 
 def test_each_part_that_goes_away_is_named_until_it_comes_back(
@@ -47,11 +51,11 @@ def test_each_part_that_goes_away_is_named_until_it_comes_back(
         **bucket.environment,
     )
     site.start()
-    assert readiness(site) == (200, "ok\n")
+    becomes(site, (200, "ok\n"))
     for part, gate in (("channel layer", redis), ("storage", bucket.gate)):
         gate.shut()
         becomes(site, (503, f"{part}: does not answer\n"))
-        assert httpx.get(f"{site.url}/healthz").text == "ok\n"
+        assert httpx.get(f"{site.url}/healthz", timeout=60).text == "ok\n"
         gate.open()
         becomes(site, (200, "ok\n"))
     database, aside = site.folder / "db.sqlite3", site.folder / "aside.sqlite3"
@@ -63,38 +67,47 @@ def test_each_part_that_goes_away_is_named_until_it_comes_back(
     aside.rename(database)
     bucket.gate.open()
     becomes(site, (200, "ok\n"))
-    lines = [line for line in site.log().splitlines() if "The storage" in line]
-    assert len([line for line in lines if "answers again" in line]) == 2, "each change once, however often it is asked"
+    changes = re.findall(r"The storage (does not answer|answers again)", site.log())
+    assert changes.count("answers again") >= 2
+    assert all(one != next_one for one, next_one in pairwise(changes)), "each change once, however often it is asked"
     assert bucket.environment["AWS_SECRET_ACCESS_KEY"] not in site.log()
     redis.shut()
 
 
 def test_a_disk_that_takes_nothing_is_a_storage_that_does_not_answer(site: Site) -> None:
-    assert readiness(site) == (200, "ok\n")
+    becomes(site, (200, "ok\n"))
     (site.folder / "incoming").rename(site.folder / "elsewhere")
     becomes(site, (503, "storage: does not answer\n"))
 
 
-def test_a_part_that_hangs_is_given_up_on_and_asked_once() -> None:
-    asked, answer = [], threading.Event()
+def test_a_part_that_hangs_is_given_up_on_and_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monitoring, "KEEP_SECONDS", 600.0)
+    asked: queue.Queue[int] = queue.Queue()
+    answer = threading.Event()
 
     def hang() -> None:
-        asked.append(1)
+        asked.put(1)
         answer.wait()
 
     part = monitoring.Part("clock", hang)
-    began = time.monotonic()
     assert [part.is_ok(part.begin(), time.monotonic() + 0.05) for _ in range(3)] == [False, False, False]
-    assert time.monotonic() - began < monitoring.PART_SECONDS
-    assert len(asked) == 1
+    asked.get(timeout=60)
     answer.set()
-    assert part.is_ok(part.begin(), time.monotonic() + 5)
-    assert len(asked) == 1, "nor later, by all who asked in vain"
+    assert part.is_ok(part.begin(), time.monotonic() + 60)
+    assert asked.empty(), "nor later, by all who asked in vain"
 
 
 def test_a_part_that_takes_all_the_time_leaves_the_others_their_good_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Quick(monitoring.Part):
+        """Has answered when the asking has begun."""
+
+        def begin(self) -> "Future[None]":
+            answer = super().begin()
+            answer.result()
+            return answer
+
     hanging = threading.Event()
-    parts = [monitoring.Part("database", hanging.wait), monitoring.Part("storage", lambda: None)]  # type: ignore[arg-type]
+    parts = [monitoring.Part("database", hanging.wait), Quick("storage", lambda: None)]  # type: ignore[arg-type]
     monkeypatch.setattr(monitoring, "PARTS", parts)
     monkeypatch.setattr(monitoring, "PART_SECONDS", 0.2)
     monkeypatch.setattr(monitoring, "KEEP_SECONDS", 0.1)
@@ -110,13 +123,14 @@ def test_a_disk_that_is_full_is_noticed(settings: Settings, tmp_path: Path, monk
         contents.check()
 
 
-def test_an_answer_is_kept_for_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_is_kept_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     part = monitoring.Part("clock", lambda: asked.append(1))
-    assert [part.is_ok(part.begin(), time.monotonic() + 5) for _ in range(5)] == [True] * 5
+    monkeypatch.setattr(monitoring, "KEEP_SECONDS", 600.0)
+    assert [part.is_ok(part.begin(), time.monotonic() + 60) for _ in range(5)] == [True] * 5
     assert len(asked) == 1
     monkeypatch.setattr(monitoring, "KEEP_SECONDS", 0.0)
-    assert part.is_ok(part.begin(), time.monotonic() + 5)
+    assert part.is_ok(part.begin(), time.monotonic() + 60)
     assert len(asked) == 2
 
 
@@ -185,24 +199,29 @@ def test_web_and_worker_tell_what_they_did(new_site: Callable[..., Site], redis_
     web.start()
     port = free_port()
     worker = new_site(REDIS_URL=redis_url, TRANSCRIBE_DATA_DIR=str(web.folder), TRANSCRIBE_METRICS_PORT=str(port))
-    worker.start_worker()
 
     def of_worker() -> dict[str, float]:
-        return values(httpx.get(f"http://127.0.0.1:{port}/metrics").text)
+        try:
+            return values(httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=60).text)
+        except httpx.ConnectError:
+            return {}  # it is starting
 
     def of_web() -> dict[str, float]:
-        return values(httpx.get(f"{web.url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).text)
+        return values(httpx.get(f"{web.url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60).text)
 
     with Visitor(web) as visitor:
         job = visitor.start(visitor.upload(made.speech("beckett")))
-        with visitor.watch(job):
-            wait_until(lambda: of_web()["transcribe_viewers"] == 1, 20, "a viewer")
-            done = 'transcribe_attempts_ended_total{engine="local",outcome="completed"}'
-            wait_until(lambda: of_worker().get(done) == 1, 90, "the end of the job")
-        wait_until(lambda: of_web()["transcribe_viewers"] == 0, 20, "no viewer")
+        with visitor.watch(job) as viewer:
+            assert next(watching := events(viewer))["job"]["status"] == "queued"
+            assert of_web()["transcribe_viewers"] == 1
+            worker.start_worker()
+            assert any(event.get("job", {}).get("status") == "completed" for event in watching)
+        done = 'transcribe_attempts_ended_total{engine="local",outcome="completed"}'
+        wait_until(lambda: of_worker().get(done) == 1, what="the end of the attempt")
+        wait_until(lambda: of_web()["transcribe_viewers"] == 0, what="no viewer")
     there, here = of_worker(), of_web()
     assert there['transcribe_queue_wait_seconds_count{engine="local"}'] == 1
-    assert there['transcribe_queue_wait_seconds_sum{engine="local"}'] < 60
+    assert there['transcribe_queue_wait_seconds_sum{engine="local"}'] < 180
     assert there["transcribe_events_published_total"] >= 3
     assert here["transcribe_events_sent_total"] >= 3
     assert here['transcribe_jobs{status="running"}'] == 0
