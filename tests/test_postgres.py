@@ -1,6 +1,5 @@
 """A served site whose PostgreSQL restarts, is locked, or takes no writes: pages come back, no job loses a word."""
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,19 +12,23 @@ from uuid import uuid4
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
 
 from tests.postgres import Postgres
 from tests.site import Site, wait_until
 from tests.streaming.conftest import numbers, words
 from tests.visitor import Visitor, events
 
-SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.served", "TRANSCRIBE_MAX_JOBS": "3"}
+SETTINGS = {
+    "DJANGO_SETTINGS_MODULE": "tests.served",
+    "TRANSCRIBE_MAX_JOBS": "3",
+    "TRANSCRIBE_LEASE_SECONDS": "40",  # longer than anything here takes the database from the jobs
+}
+PATIENT = "?options=-c%20lock_timeout%3D60s"  # of an address: who waits for a lock gets it
 PACE = 10.0  # seconds of audio a second
 REQUESTS_AT_ONCE = 8
 LONG_OUTAGE_SECONDS = 7.0  # longer than anybody waits for a connection
 OUTAGE_SECONDS = 3.0
-BEATS_SECONDS = 6.0  # in which each running job gives a sign of life
+BEATS_SECONDS = 11.0  # in which each running job gives a sign of life
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +48,9 @@ def database(postgres: Postgres, prepared_database: str) -> str:
 
 
 @pytest.fixture
-def site(new_site: Callable[..., Site], postgres: Postgres, database: str) -> Site:
-    site = new_site(DATABASE_URL=postgres.url(database), **SETTINGS)
+def site(new_site: Callable[..., Site], postgres: Postgres, database: str, request: pytest.FixtureRequest) -> Site:
+    """Its parameter, if it has one, is put behind the address of the database."""
+    site = new_site(DATABASE_URL=postgres.url(database) + getattr(request, "param", ""), **SETTINGS)
     site.start()
     return site
 
@@ -115,16 +119,6 @@ class Watcher(threading.Thread):
         return " ".join(self.finals[seq] for seq in sorted(self.finals)).split()
 
 
-def start(visitor: Visitor, upload: str, pace: float = PACE) -> str:
-    """Start a job that takes its time, and return its id."""
-    url = f"{visitor.site.url.replace('http', 'ws', 1)}/ws/stream/"
-    cookie = {"Cookie": f"sessionid={visitor.http.cookies['sessionid']}"}
-    with connect(url, additional_headers=cookie, origin=visitor.site.url) as socket:  # type: ignore[arg-type]
-        socket.send(json.dumps({"type": "start", "upload": upload, "options": {"pace": pace}}))
-        job: str = next(events(socket))["job"]["id"]
-    return job
-
-
 @contextmanager
 def locked(postgres: Postgres, database: str, statement: str) -> Iterator[None]:
     """Hold the locks that a statement takes, as somebody else."""
@@ -140,6 +134,7 @@ def statuses(visitor: Visitor) -> list[int]:
         return [answer.result().status_code for answer in answers]
 
 
+@pytest.mark.parametrize("site", [PATIENT], indirect=True)
 def test_after_a_restart_of_an_idle_database_every_page_works_at_once(
     visitor: Visitor, postgres: Postgres, database: str
 ) -> None:
@@ -151,12 +146,12 @@ def test_after_a_restart_of_an_idle_database_every_page_works_at_once(
         # Requests that wait for a table fill the pool.
         with locked(postgres, database, "lock table uploads_upload in access exclusive mode"):
             waiting = asking.submit(statuses, visitor)
-            wait_until(lambda: used() > REQUESTS_AT_ONCE, 2.5, "the filling of the pool")
+            wait_until(lambda: used() > REQUESTS_AT_ONCE, what="the filling of the pool")
         assert waiting.result() == [200] * REQUESTS_AT_ONCE
     postgres.restart()
     began = time.monotonic()
     assert visitor.http.get("/").status_code == 200  # by itself: all that lies in the pool is dead
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 10.0
     assert statuses(visitor) == [200] * REQUESTS_AT_ONCE
 
 
@@ -164,7 +159,7 @@ def test_jobs_wait_out_a_restart_of_the_database_and_viewers_catch_up(
     visitor: Visitor, postgres: Postgres, rows: Rows, tmp_path: Path
 ) -> None:
     upload = visitor.upload(numbers(tmp_path / "numbers.wav", 120))
-    made = [start(visitor, upload) for _ in range(2)]
+    made = [visitor.start_scripted(upload, PACE) for _ in range(2)]
     watchers = [Watcher(visitor, job) for job in made]
     wait_until(lambda: all(rows.finals(job) >= 3 for job in made), what="the third final")
     postgres.stop()
@@ -180,15 +175,13 @@ def test_a_job_whose_row_somebody_holds_goes_on_after_and_another_meanwhile(
     visitor: Visitor, postgres: Postgres, database: str, rows: Rows, tmp_path: Path
 ) -> None:
     upload = visitor.upload(numbers(tmp_path / "numbers.wav", 60))
-    held = [start(visitor, upload) for _ in range(2)]
+    held = [visitor.start_scripted(upload, PACE) for _ in range(2)]
     wait_until(lambda: all(rows.finals(job) >= 1 for job in held), what="the first final")
     with locked(postgres, database, "select 1 from streaming_job for update"):
-        began = time.monotonic()
         before = [rows.finals(job) for job in held]
         time.sleep(BEATS_SECONDS)  # until all that the held jobs do waits
-        other = start(visitor, upload, pace=PACE * 2)
+        other = visitor.start_scripted(upload, PACE * 2)
         wait_until(lambda: rows.has_ended(other), 60, "the end of the other job")
-        time.sleep(max(0.0, began + 11 - time.monotonic()))
         assert [rows.finals(job) for job in held] == before
     wait_until(lambda: all(map(rows.has_ended, held)), 60, "the end of the jobs")
     assert [rows.outcome(job) for job in [*held, other]] == [("completed", 1, words(60))] * 3
@@ -197,7 +190,7 @@ def test_a_job_whose_row_somebody_holds_goes_on_after_and_another_meanwhile(
 def test_a_job_waits_while_the_database_takes_no_writes(
     visitor: Visitor, postgres: Postgres, rows: Rows, tmp_path: Path
 ) -> None:
-    job = start(visitor, visitor.upload(numbers(tmp_path / "numbers.wav", 60)))
+    job = visitor.start_scripted(visitor.upload(numbers(tmp_path / "numbers.wav", 60)), PACE)
     wait_until(lambda: rows.finals(job) >= 2, what="the second final")
     postgres.execute("alter system set default_transaction_read_only = on")
     try:
@@ -214,11 +207,13 @@ def test_a_job_waits_while_the_database_takes_no_writes(
     assert rows.outcome(job) == ("completed", 1, words(60))
 
 
+@pytest.mark.parametrize("site", [PATIENT], indirect=True)
 def test_requests_that_are_given_up_cost_no_connection(visitor: Visitor, postgres: Postgres, database: str) -> None:
+    soon = httpx.Timeout(60, read=0.5)
     for _ in range(3):
         with locked(postgres, database, "lock table uploads_upload in access exclusive mode"):
             with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
-                asked = [pool.submit(visitor.http.get, "/", timeout=0.5) for _ in range(REQUESTS_AT_ONCE)]
+                asked = [pool.submit(visitor.http.get, "/", timeout=soon) for _ in range(REQUESTS_AT_ONCE)]
             assert all(isinstance(request.exception(), httpx.ReadTimeout) for request in asked)
     assert statuses(visitor) == [200] * REQUESTS_AT_ONCE
 
@@ -244,7 +239,7 @@ def test_who_froze_in_the_middle_of_a_claim_holds_up_nobody_elses_jobs(
         with locked(postgres, database, lock):
             first, second = visitor.start(upload), visitor.start(upload)
             postgres.execute(f"update streaming_job set owner_id = {charlie} where id = '{second}'", database)
-            wait_until(lambda: rows.has_ended(second), 30, "the end of the other's job")
+            wait_until(lambda: rows.has_ended(second), what="the end of the other's job")
             assert not rows.has_ended(first)
-        wait_until(lambda: rows.has_ended(first), 30, "the end of the job")
+        wait_until(lambda: rows.has_ended(first), what="the end of the job")
     assert [rows.outcome(job) for job in (first, second)] == [("completed", 1, words(8))] * 2
