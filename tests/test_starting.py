@@ -13,7 +13,7 @@ from tests.site import Site, free_port
 def refused(site: Site, command: str = "serve") -> str:
     """Return what it says in the last line, having ended with an error and without a traceback."""
     with pytest.raises(subprocess.CalledProcessError) as ended:
-        site.manage(command, timeout=60)
+        site.manage(command, timeout=150)
     assert "Traceback" not in ended.value.stderr
     return str(ended.value.stderr.splitlines()[-1])
 

@@ -17,7 +17,7 @@ class Visitor:
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self.http = httpx.Client(base_url=site.url, timeout=60)
+        self.http = httpx.Client(base_url=site.url, timeout=120)
         self.http.get("/accounts/login/")
         form = {"username": "admin", "password": "wonderland", "csrfmiddlewaretoken": self.http.cookies["csrftoken"]}
         assert self.http.post("/accounts/login/", data=form).status_code == 302
