@@ -1,7 +1,9 @@
 """The settings: what stops the start, and that README, `.env.example` and code speak of the same."""
 
+import fcntl
 import re
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -102,7 +104,18 @@ def test_a_data_folder_that_cannot_be_one_stops_the_start(tmp_path: Path) -> Non
             usable(folder)
 
 
-def test_an_empty_secret_key_file_is_not_a_key(tmp_path: Path) -> None:
+def test_an_empty_secret_key_file_gets_a_key(tmp_path: Path) -> None:
+    """What a full disk left."""
     (tmp_path / "secret_key").touch()
-    with pytest.raises(ImproperlyConfigured, match="is empty"):
-        kept_secret_key(tmp_path / "secret_key")
+    assert len(kept_secret_key(tmp_path / "secret_key")) >= 50
+
+
+def test_who_starts_while_another_makes_the_secret_key_reads_that_one(tmp_path: Path) -> None:
+    with ThreadPoolExecutor() as threads:
+        with open(tmp_path / "secret_key", "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            reading = threads.submit(kept_secret_key, tmp_path / "secret_key")
+            with pytest.raises(TimeoutError):
+                reading.result(timeout=0.2)
+            file.write("another's")
+        assert reading.result() == "another's"

@@ -1,5 +1,6 @@
 """Django's settings, from the environment alone (`environment.py` says which variables there are)."""
 
+import fcntl
 import os
 import secrets
 from pathlib import Path
@@ -54,16 +55,14 @@ def usable(folder: Path) -> Path:
 def kept_secret_key(path: Path) -> str:
     """Return the key in the file at `path`, made at the first start and readable by its owner only."""
     try:
-        # O_EXCL: of two processes that start at once, one makes the key and the other reads it.
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(50))
-    except FileExistsError:
-        pass  # made at an earlier start
+        with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # of two processes that start at once, one makes the key
+            key = file.read()
+            if not key:
+                key = secrets.token_urlsafe(50)
+                file.write(key)
     except OSError as error:
         raise ImproperlyConfigured(f"{path} can't be written: {error.strerror}.") from error
-    key = path.read_text()
-    if not key:
-        raise ImproperlyConfigured(f"{path} is empty. Delete it, and a new key is made at the next start.")
     return key
 
 
