@@ -32,8 +32,9 @@ async def proxy(service: Service, settings: Any) -> AsyncIterator[Proxy]:
 @pytest.fixture
 def hear_through(service: Service, proxy: Proxy, listen: Hear, monkeypatch: pytest.MonkeyPatch) -> HearThrough:
     """Hears so many numbers; when five seconds of sound were heard something happens to the network."""
-    # What gives a silent service up in the end, and a silent connection: neither may be what notices.
+    # What gives a silent service up in the end, and a silent connection: none of it may be what notices.
     monkeypatch.setattr(aws_session, "STUCK_SECONDS", 10_000.0)
+    monkeypatch.setattr(aws_session, "DRAIN_SECONDS", 10_000.0)
     monkeypatch.setattr(aws_connection, "SIGN_OF_LIFE_SECONDS", 10_000.0)
 
     async def hear(count: int, happen: Happen) -> list[Result]:
