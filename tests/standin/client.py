@@ -125,7 +125,7 @@ class RawClient(asyncio.Protocol):
     def close(self) -> None:
         self._transport.abort()
 
-    async def until(self, is_so: Any, seconds: float = 5.0) -> None:
+    async def until(self, is_so: Any, seconds: float = 60.0) -> None:
         async with asyncio.timeout(seconds):
             while not is_so():
                 self.has_changed.clear()

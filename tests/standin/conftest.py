@@ -73,4 +73,4 @@ async def sdk() -> AsyncIterator[MakeSdk]:
     for client in clients:
         for connection in client._session_manager._connections.values():
             with contextlib.suppress(AwsCrtError):  # how it was closed, where that was the service's doing
-                await asyncio.wait_for(asyncio.wrap_future(connection.close()), 5)
+                await asyncio.wait_for(asyncio.wrap_future(connection.close()), 60)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import socket
 import struct
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ CONNECTION_WINDOW = 2**31 - 1
 # What is sent before a connection is cut arrives, if the cut comes this much later.
 CUT_DELAY_SECONDS = 0.02
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_numbers = itertools.count(1)
 
 
 class RequestStream(Protocol):
@@ -44,6 +46,7 @@ class Connection(asyncio.Protocol):
     """Serves one client. `open_stream` makes the stream of each request."""
 
     def __init__(self, open_stream: OpenStream, forget: Callable[["Connection"], None]) -> None:
+        self.number = next(_numbers)  # of all that this process has served
         self._open_stream = open_stream
         self._forget = forget
         self._transport: asyncio.Transport | None = None

@@ -9,7 +9,7 @@ LEAST_BILLED_SECONDS = 15
 
 @dataclass
 class Record:
-    """What the service saw of one request. Times are the event loop's.
+    """What the service saw of one request, and the number of its connection. Times are the event loop's.
 
     `end` is `open`, `end_stream` (asked for by the client, and finished), `left` (the client went away first),
     `limit` (four hours), `exception` (a rule was broken in mid-stream), `fault` or `refused`.
@@ -17,6 +17,7 @@ class Record:
 
     headers: dict[str, str]
     started_at: float
+    connection: int
     options: Request | None = None
     session_id: str = ""
     ended_at: float | None = None

@@ -78,13 +78,13 @@ class Service:
         self.faults: list[Fault | None] = []
         self.requests: list[Record] = []
         self.most_streams = 0
+        self.on_segment = on_segment
         self.url = self.ca_file = ""
         self._words_per_final = words_per_final
         self._recogniser = recogniser
         self._seed = seed
         self._verify = verify
         self._port = port
-        self._on_segment = on_segment
         self._open: set[Stream] = set()
         self._sessions: set[str] = set()
         self._connections: set[Connection] = set()
@@ -187,7 +187,7 @@ class Service:
         fault = self.faults.pop(0) if self.faults else None
         fields = dict(headers)
         fields.setdefault("host", fields.get(":authority", ""))
-        record = Record(fields, self._clock.loop_time())
+        record = Record(fields, self._clock.loop_time(), connection.number)
         self.requests.append(record)
         try:
             chain = self._admit(fields, record, fault)
@@ -201,8 +201,8 @@ class Service:
         assert record.options is not None
 
         def deliver(segment: Segment) -> None:
-            if self._on_segment is not None:
-                self._on_segment(segment)
+            if self.on_segment is not None:
+                self.on_segment(segment)
             stream.deliver(segment)
 
         stream.begin(self._response(fields, record), self._recognition(record.options, deliver, record))

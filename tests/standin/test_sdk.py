@@ -11,7 +11,7 @@ from amazon_transcribe.model import Result, StartStreamTranscriptionEventStream
 from tests.standin import Fault, Key, Service
 from tests.standin.conftest import MakeSdk, speech
 
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 60
 
 
 async def start(client: TranscribeStreamingClient, **options: Any) -> StartStreamTranscriptionEventStream:
@@ -101,7 +101,7 @@ async def test_refuses_keys(
 
 
 async def test_refuses_more_streams_than_the_quota(sdk: MakeSdk) -> None:
-    async with Service(quota=1) as service:
+    async with Service(rate=2.0, quota=1) as service:  # slow, so that the first is not timed out
         stream = await start(sdk(service))
         with pytest.raises(exceptions.LimitExceededException):
             await start(sdk(service))

@@ -31,7 +31,7 @@ from uploads import recordings
 from uploads.models import Upload
 
 SETTINGS = Path(__file__).parents[2] / "transcribe_site" / "settings.py"
-PATIENCE_SECONDS = 20.0  # for what ought to happen at once, on a machine that is busy
+PATIENCE_SECONDS = 60.0  # for what ought to happen at once, on a machine that is busy
 
 
 def words(count: int, first: int = 0) -> list[str]:
@@ -251,7 +251,7 @@ async def some_job(owner: User, texts: list[str], **fields: Any) -> Job:
 
 
 async def closed_with(viewer: Viewer) -> int:
-    while (message := await viewer.communicator.receive_output(timeout=5))["type"] != "websocket.close":
+    while (message := await viewer.communicator.receive_output(timeout=PATIENCE_SECONDS))["type"] != "websocket.close":
         pass
     code: int = message["code"]
     return code

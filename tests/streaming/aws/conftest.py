@@ -1,8 +1,10 @@
 """The stand-in for Amazon's service, with the site pointed at it, and what is heard through it."""
 
+import asyncio
 import re
 import wave
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,31 @@ from streaming.engines.base import Request
 from streaming.engines.scripted import say
 from streaming.hearing import hear
 from streaming.transcripts import Result
-from tests.standin import Service
-from tests.streaming.conftest import numbers
+from tests.standin import Record, Service
+from tests.streaming.conftest import PATIENCE_SECONDS, numbers
+from uploads import decoding
 
 RATE = 20.0  # how many times faster than the wall's the service's clock runs
 WORD_SECONDS = 0.5
+SOUNDING = 0.64  # of a recording of numbers; the rest is the silence between them
 
 Point = Callable[[Service], None]
 Hear = Callable[..., Awaitable[list[Result]]]
+
+
+@pytest.fixture(autouse=True)
+def decoded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No sound is there before all of it is: the clock is so fast that a decoder which has to wait for its turn would
+    leave words with a hole of silence in them.
+    """
+    decode = decoding.decode
+
+    async def decode_all(*arguments: Any, **options: Any) -> AsyncGenerator[int, None]:
+        async with aclosing(decode(*arguments, **options)) as decoded:
+            counts = [samples async for samples in decoded]
+        yield counts[-1]
+
+    monkeypatch.setattr(decoding, "decode", decode_all)
 
 
 @pytest.fixture
@@ -63,6 +82,13 @@ def listen(tmp_path: Path) -> Hear:
     return listen
 
 
+async def until_closed(service: Service) -> None:
+    """Wait until no stream is open, if only because the service has given it up: its record says whose doing it was."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while service.streams:
+            await asyncio.sleep(0.01)
+
+
 def finals(results: Iterable[Result]) -> list[Result]:
     return [result for result in results if not result.is_partial]
 
@@ -76,6 +102,11 @@ def spoken(results: Iterable[Result], slot: str = "0") -> list[tuple[int, float]
 def said(count: int, first: int = 0) -> list[tuple[int, float]]:
     """Return what `spoken` ought to be: each number once, at its place."""
     return [(number, number * WORD_SECONDS) for number in range(first, first + count)]
+
+
+def sent_seconds(record: Record) -> float:
+    """Return how much of a recording of numbers was sent, without the silence that a pause of this machine cost."""
+    return round((record.audio_seconds - record.silent_seconds) / SOUNDING, 2)
 
 
 def two_channels(path: Path, count: int) -> Path:

