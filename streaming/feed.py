@@ -150,6 +150,9 @@ class Feed:
         if kind == "error":
             self.end()
             return True
+        is_of_running = kind == "partial" or (kind == "status" and json.loads(text)["job"]["status"] == Status.RUNNING)
+        if is_of_running and message["attempt"] == self._attempt and self._job["status"] != Status.RUNNING:
+            return True  # the end was told past what the worker had still to send: no attempt runs again
         if seq > self.seq + (kind == "final") or (kind != "status" and message["attempt"] > self._attempt):
             return False
         self._set_attempt(message["attempt"])
