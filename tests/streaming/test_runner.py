@@ -209,8 +209,10 @@ def test_a_worker_that_was_killed_is_noticed_and_a_living_one_is_not(tmp_path: P
     with workers.Worker() as living:
         child = os.fork()
         if child == 0:
-            workers.Worker().__enter__()
-            os.kill(os.getpid(), signal.SIGKILL)
+            try:
+                workers.Worker().__enter__()
+            finally:  # or it would go on with the tests
+                os.kill(os.getpid(), signal.SIGKILL)
         os.waitpid(child, 0)
         dead = workers.dead_workers()
         assert len(dead) == 1
