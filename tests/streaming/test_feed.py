@@ -148,19 +148,6 @@ async def test_a_partial_that_was_overtaken_by_its_final_is_dropped(alice: User)
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_what_was_overtaken_by_the_end_of_the_job_is_dropped(alice: User) -> None:
-    """Who ends a job tells so at once, while the worker may still have to send what came before."""
-    job = await running_job(alice, ["one"])
-    feed, cursor = await feed_of(job)
-    late = [broadcast.envelope(job.pk, 1, 1, events.status(job)), partial(job, 1, 1, "late")]
-    await in_thread(jobs.finish)(job.pk, 1, Status.FAILED, "It broke.")
-    job = await Job.objects.aget(pk=job.pk)
-    assert feed.apply(broadcast.envelope(job.pk, 1, 1, events.status(job)))
-    assert all(feed.apply(message) for message in late)
-    assert [json.loads(text) for text in await unsent(feed, cursor)] == [events.status(job)]
-
-
-@pytest.mark.django_db(transaction=True)
 async def test_a_viewer_who_is_further_behind_than_memory_gets_the_rest_from_the_database(alice: User) -> None:
     job = await running_job(alice, [])
     feed, cursor = await feed_of(job)
