@@ -196,16 +196,18 @@ async def test_a_redis_that_says_nothing_holds_nobody_up(
         let_hear(8)
         await viewer.until(lambda viewer: viewer.seq == 2)
         server.sleep() if is_asleep else proxy.hold()
-        async with asyncio.timeout(PATIENCE_SECONDS):  # it says nothing for longer
-            cancelled = await start(upload)
-            await in_thread(jobs.cancel)(cancelled)
-            async with watching(alice, cancelled) as late:
-                await late.until_status("cancelled")
-        let_hear(COUNT)
-        await until_status(job, Status.COMPLETED)
-        await viewer.until_status("completed")
-        assert viewer.words == words(COUNT)
-        server.wake() if is_asleep else proxy.release()
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):  # it says nothing for longer
+                cancelled = await start(upload)
+                await in_thread(jobs.cancel)(cancelled)
+                async with watching(alice, cancelled) as late:
+                    await late.until_status("cancelled")
+            let_hear(COUNT)
+            await until_status(job, Status.COMPLETED)
+            await viewer.until_status("completed")
+            assert viewer.words == words(COUNT)
+        finally:  # or what comes after a failure would wait too
+            server.wake() if is_asleep else proxy.release()
         after = await start(upload)
         async with watching(alice, after) as viewer:
             await partial(viewer, let_hear)
