@@ -150,6 +150,9 @@ class Feed:
         if kind == "error":
             self.end()
             return True
+        is_of_running = kind == "partial" or (kind == "status" and json.loads(text)["job"]["status"] == Status.RUNNING)
+        if is_of_running and message["attempt"] == self._attempt and self._job["status"] != Status.RUNNING:
+            return True  # the end was told past what the worker had still to send: no attempt runs again
         if seq > self.seq + (kind == "final") or (kind != "status" and message["attempt"] > self._attempt):
             return False
         self._set_attempt(message["attempt"])
@@ -178,8 +181,9 @@ class Feed:
                 for final in finals:
                     self._partials.pop(final.slot, None)
                     self._append(final.seq, final.text)
-            # A state that came as a message in the meantime is newer than the row.
-            if self._status is before and job.attempt >= self._attempt:
+            # A state that came as a message in the meantime is newer than the row; not one that it was overtaken by.
+            is_newest = self._status is before or (self._job["status"] == Status.RUNNING != job.status)
+            if job.attempt > self._attempt or (job.attempt == self._attempt and is_newest):
                 self._set_attempt(job.attempt)
                 self._set_status(events.status(job))
             self.loaded.set()  # from here on messages are taken

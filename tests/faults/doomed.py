@@ -1,4 +1,4 @@
-"""`python -m tests.faults.doomed STEP`: a worker that is killed, as by the system, when it comes to a step of a job."""
+"""`python -m tests.faults.doomed STEP`: a worker that is killed or frozen, as by the system, at a step of a job."""
 
 import asyncio
 import functools
@@ -12,8 +12,8 @@ import django
 from django.core.management import call_command
 
 
-def killed(owner: Any, name: str, *, at: int = 1, is_after: bool = True) -> None:
-    """Let the process die at that call of a function: before it, or when it has returned something."""
+def killed(owner: Any, name: str, *, at: int = 1, is_after: bool = True, by: signal.Signals = signal.SIGKILL) -> None:
+    """Let the process get a signal at that call of a function: before it, or when it has returned something."""
     function: Callable[..., Any] = getattr(owner, name)
     calls = 0
 
@@ -21,7 +21,7 @@ def killed(owner: Any, name: str, *, at: int = 1, is_after: bool = True) -> None
         nonlocal calls
         calls += has_come
         if calls == at:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), by)
 
     @functools.wraps(function)
     def doomed(*args: Any, **kwargs: Any) -> Any:
@@ -41,7 +41,7 @@ def killed(owner: Any, name: str, *, at: int = 1, is_after: bool = True) -> None
 
 
 def prepare(step: str) -> None:
-    from streaming import jobs, queue
+    from streaming import events, jobs, queue
     from streaming.audio import Spool
     from streaming.engines.aws_transport import Stream
     from streaming.models import Segment
@@ -57,6 +57,8 @@ def prepare(step: str) -> None:
             killed(Segment, "save_base", at=2, is_after=False)
         case "stored":
             killed(jobs, "store_final", at=2)
+        case "hearing":
+            killed(events, "partial", at=25, by=signal.SIGSTOP)
         case "ending":
             killed(jobs, "finish", is_after=False)
         case _:

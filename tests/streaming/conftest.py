@@ -20,12 +20,14 @@ from django.db import connection
 from django.test import Client
 from pytest_django import Settings
 
+from streaming import workers
 from streaming.database import in_thread
 from streaming.models import Job
 from streaming.runner import Runner
 from tests.recordings import numbers
 from tests.site import Site
 from tests.streaming.factories import make_job, make_segments, make_upload
+from tests.streaming.held import LetHear, hold
 from transcribe_site.asgi import application
 from uploads import recordings
 from uploads.models import Upload
@@ -67,6 +69,12 @@ def spoken(upload_of: Callable[..., Upload], alice: User, tmp_path: Path) -> Cal
 def fresh_channel_layer() -> None:
     """The in-memory layer keeps groups and queues of event loops that are over."""
     channel_layers.backends.clear()
+
+
+@pytest.fixture
+def let_hear(monkeypatch: pytest.MonkeyPatch) -> LetHear:
+    """Holds the scripted engine in this process; see `held.py`."""
+    return hold(monkeypatch)
 
 
 Running = Callable[..., AbstractAsyncContextManager[Runner]]
@@ -231,6 +239,7 @@ def other(transactional_db: None) -> Iterator[Callable[..., Site]]:
             worker.process.send_signal(signal.SIGCONT)
             worker.kill()
         (worker.folder / "log").unlink(missing_ok=True)
+    workers.forget(workers.dead_workers())  # or the next test finds them
 
 
 async def dies_at(step: str, worker: Site) -> None:
@@ -239,6 +248,19 @@ async def dies_at(step: str, worker: Site) -> None:
     code = await asyncio.to_thread(worker.process.wait, PATIENCE_SECONDS)
     assert code == -signal.SIGKILL, worker.log()[-2000:]
     worker._close()
+
+
+async def freezes_at(step: str, worker: Site) -> None:
+    """Start a worker that stops, as by SIGSTOP, at a step of `doomed.py`, and wait until it has."""
+    worker.process = worker._spawn("-m", "tests.faults.doomed", step)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not is_stopped(worker.process.pid):
+            assert worker.process.poll() is None, worker.log()[-2000:]
+            await asyncio.sleep(0.02)
+
+
+def is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 async def some_job(owner: User, texts: list[str], **fields: Any) -> Job:

@@ -4,6 +4,7 @@ import asyncio
 import io
 import zipfile
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -165,13 +166,14 @@ def test_an_export_takes_as_many_queries_for_thirty_jobs_as_for_one(
 
 
 def test_a_large_export_goes_to_disk_and_leaves_nothing_there(
-    alice: User, bob: User, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
+    alice: User, bob: User, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(archive, "MEMORY_BYTES", 100)
+    monkeypatch.setattr(settings, "FILE_UPLOAD_TEMP_DIR", tmp_path)
     job = make_job(make_upload(alice, name="talk.wav"))
     make_segments(job, ["Good morning."] * 500)
     assert folders(act(client_of(bob), JOBS, "export", job)) == ["talk/talk"]
-    assert [*settings.FILE_UPLOAD_TEMP_DIR.iterdir()] == []
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_nothing_selected_is_no_error(bob: User, client_of: ClientOf) -> None:

@@ -1,6 +1,5 @@
 """The sockets: who may watch, what they see, and what they get for what they send."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +12,9 @@ from django.contrib.auth.models import User
 from streaming import jobs
 from streaming.database import in_thread
 from streaming.models import Job, Status
-from tests.streaming.conftest import Running, Watching, closed_with, some_job, transcript_of, words
+from tests.streaming.conftest import Running, Watching, closed_with, some_job, words
 from tests.streaming.factories import make_upload
-from tests.streaming.test_runner import SLOW, Spoken, start
+from tests.streaming.test_runner import Spoken
 from uploads.models import Upload
 
 
@@ -45,38 +44,6 @@ async def test_an_after_that_makes_no_sense_asks_for_everything(watching: Watchi
     job = await some_job(alice, ["one", "two"])
     async with watching(alice, path=f"/ws/jobs/{job.pk}/?after={after}") as viewer:
         assert [segment["seq"] for segment in (await viewer.next())["segments"]] == [1, 2]
-
-
-async def test_two_viewers_of_a_running_job_see_the_same_as_the_database(
-    running: Running, watching: Watching, spoken: Spoken, alice: User, bob: User
-) -> None:
-    job = await start(await in_thread(spoken)(40), **SLOW)
-    async with watching(alice, job) as early, running():
-        await early.until(lambda viewer: viewer.partials)
-        await early.until(lambda viewer: viewer.seq >= 3)
-        async with watching(bob, job) as late:
-            await asyncio.gather(early.until_status("completed"), late.until_status("completed"))
-            stored = await in_thread(transcript_of)(job)
-            assert early.words == late.words == stored == words(40)
-            assert early.finals == late.finals
-            assert early.partials == late.partials == {}
-    assert any(event["type"] == "partial" for event in late.events), "who joins late sees partials too"
-
-
-async def test_who_joins_late_sees_the_partial_that_stands(
-    running: Running, watching: Watching, spoken: Spoken, alice: User
-) -> None:
-    """The recording says two words and is then silent for long: no partial comes again by itself."""
-    upload = await in_thread(spoken)(2, silent_seconds=20)
-    job = await start(upload, pace=4, words_per_final=100)
-    async with running(), watching(alice, job) as early:
-        await early.until(lambda viewer: [partial["text"] for partial in viewer.partials.values()] == ["w0 w1"])
-        # The feed of this process ends with its last viewer, and with it all that it knew.
-        await early.communicator.disconnect()
-        async with watching(alice, job) as late:
-            async with asyncio.timeout(2.0):
-                await late.until(lambda viewer: viewer.partials)
-            assert late.partials == early.partials
 
 
 async def test_nobody_sees_what_is_not_theirs(watching: Watching, alice: User, charlie: User) -> None:
@@ -145,23 +112,6 @@ async def test_bad_messages_get_an_error_and_the_socket_stays_open(
         assert (await viewer.next())["code"] == "bad_message"
         await viewer.send(type="sync", after=0)
         assert (await viewer.next())["type"] == "snapshot"
-
-
-async def test_cancel_and_retry_over_the_socket(
-    running: Running, watching: Watching, spoken: Spoken, alice: User
-) -> None:
-    job = await start(await in_thread(spoken)(30), **SLOW)
-    async with running(), watching(alice, job) as viewer:
-        await viewer.until(lambda viewer: viewer.seq >= 1)
-        await viewer.send(type="cancel")
-        async with asyncio.timeout(1.0):
-            await viewer.until_status("cancelled")
-        await viewer.send(type="cancel")
-        await viewer.until(lambda viewer: viewer.errors)
-        assert viewer.errors[-1]["code"] == "conflict"
-        await viewer.send(type="retry")
-        await viewer.until_status("completed")
-        assert viewer.words == words(30)
 
 
 async def test_staff_who_may_only_look_cannot_cancel(watching: Watching, alice: User, bob: User) -> None:

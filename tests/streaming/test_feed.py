@@ -276,7 +276,7 @@ class Play:
 
 
 @given(played=steps)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_whatever_happens_the_page_ends_as_a_new_one_would_begin(
     transactional_db: None, alice: User, played: list[tuple[str, bool]]
 ) -> None:

@@ -5,6 +5,7 @@ import io
 import json
 import logging
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -34,11 +35,13 @@ def log() -> Iterator[io.StringIO]:
     loggers = [logging.getLogger(name) for name in ("streaming", "uploads")]
     for logger in loggers:
         logger.addHandler(handler)
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
         logger.setLevel(logging.DEBUG)
     yield out
-    for logger in loggers:
+    for logger, level in zip(loggers, levels, strict=True):
         logger.removeHandler(handler)
-        logger.setLevel(logging.NOTSET)
+        logger.setLevel(level)
 
 
 def lines(log: io.StringIO) -> list[dict[str, Any]]:
@@ -68,6 +71,9 @@ async def test_every_line_about_a_job_has_its_id_and_attempt(
     job, _ = await sync_to_async(jobs.start)(await sync_to_async(spoken)(4))
     async with running():
         await ended(job, Status.FAILED)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while "The attempt ends" not in log.getvalue():  # which is said after the job has failed
+                await asyncio.sleep(0.05)
         await sync_to_async(jobs.retry)(job)
         await ended(job, Status.COMPLETED)
     found = [(line["message"], line["job"], line["attempt"]) for line in lines(log) if "job" in line]
@@ -134,7 +140,7 @@ def test_a_line_about_no_job_names_none() -> None:
 
 def test_what_is_said_again_and_again_is_logged_once_in_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(logs.time, "monotonic", lambda: now)
+    monkeypatch.setattr(logs, "time", SimpleNamespace(monotonic=lambda: now))
     seldom = logs.SeldomFilter(["about.something.away"])
 
     def passes(name: str, line: str) -> bool:

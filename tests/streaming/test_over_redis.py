@@ -1,10 +1,8 @@
 """Two viewers of a running job whose events pass through Redis."""
 
 import asyncio
-from typing import Any
 
 import pytest
-from channels.layers import channel_layers
 from django.contrib.auth.models import User
 
 from streaming.database import in_thread
@@ -16,15 +14,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 async def test_the_same_over_redis(
-    running: Running, watching: Watching, spoken: Spoken, alice: User, redis_url: str, settings: Any
+    running: Running, watching: Watching, spoken: Spoken, alice: User, over_redis: str
 ) -> None:
-    settings.CHANNEL_LAYERS = {
-        "default": {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": [{"address": redis_url, "socket_timeout": None}]},
-        }
-    }
-    channel_layers.backends.clear()
     job = await start(await in_thread(spoken)(40), **SLOW)
     async with running(), watching(alice, job) as early:
         await early.until(lambda viewer: viewer.seq >= 3)
@@ -33,4 +24,3 @@ async def test_the_same_over_redis(
             assert early.words == late.words == words(40)
             assert early.finals == late.finals
     await until_status(job, Status.COMPLETED)
-    await channel_layers["default"].flush()

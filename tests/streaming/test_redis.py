@@ -1,9 +1,8 @@
 """Redis and the way to it fail while a job is watched: the job goes on, and the viewers lose nothing."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 import pytest
 import redis
@@ -16,10 +15,11 @@ from streaming.database import in_thread
 from streaming.models import Status
 from tests.faults.proxy import Proxy
 from tests.servers import Redis
-from tests.streaming.conftest import Running, Viewer, Watching, layer_on, words
-from tests.streaming.test_runner import Spoken, heard, start, until_status
+from tests.streaming.conftest import PATIENCE_SECONDS, Running, Viewer, Watching, layer_on, words
+from tests.streaming.held import ALL, LetHear
+from tests.streaming.test_runner import Spoken, heard, start, until, until_status
 
-PACED = {"pace": 10}  # two seconds of speech, and so a final, in a fifth
+COUNT = 160  # words of a recording: many enough for a subscription to come back while they are heard
 HOUR_SECONDS = 3600.0
 
 
@@ -55,38 +55,52 @@ async def through(settings: Settings) -> AsyncIterator[Through]:
     channel_layers.backends.clear()
 
 
-async def partial(viewer: Viewer) -> None:
-    """Wait for one that is sent from now on; the database has none."""
+async def partial(viewer: Viewer, let_hear: LetHear) -> None:
+    """Have one sent until one arrives: the database has none, and what is sent while nobody listens is lost."""
     before = len(viewer.events)
-    await viewer.until(lambda viewer: any(event["type"] == "partial" for event in viewer.events[before:]))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not any(event["type"] == "partial" for event in viewer.events[before:]):
+            let_hear(1)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await viewer.next()
 
 
-def restart(server: Redis) -> None:
-    server.kill()
-    time.sleep(0.5)
-    server.start()
+Fault = Callable[[Redis], AbstractAsyncContextManager[None]]
 
 
-def kill_subscribers(server: Redis) -> None:
+@asynccontextmanager
+async def restart(server: Redis) -> AsyncIterator[None]:
+    await asyncio.to_thread(server.kill)
+    yield
+    await asyncio.to_thread(server.start)
+
+
+@asynccontextmanager
+async def kill_subscribers(server: Redis) -> AsyncIterator[None]:
     """And let none come back for a while, or hardly anything would be lost."""
     with server.client() as administrator:
         administrator.config_set("maxclients", 1)
         assert administrator.execute_command("CLIENT", "KILL", "TYPE", "pubsub") > 0
-        time.sleep(0.7)
+        yield
         administrator.config_set("maxclients", 100)
 
 
-def forget(server: Redis) -> None:
+@asynccontextmanager
+async def forget(server: Redis) -> AsyncIterator[None]:
     with server.client() as administrator:
         administrator.flushall()
+    yield
 
 
-def fill(server: Redis) -> None:
+@asynccontextmanager
+async def fill(server: Redis) -> AsyncIterator[None]:
     with server.client() as administrator:
         administrator.config_set("maxmemory-policy", "noeviction")
         administrator.config_set("maxmemory", "1")
         with pytest.raises(redis.exceptions.OutOfMemoryError):
             administrator.set("name", "value")
+    yield
 
 
 @pytest.mark.parametrize("fault", [restart, kill_subscribers, forget, fill])
@@ -97,23 +111,28 @@ async def test_whatever_redis_does_the_job_goes_on_and_its_viewers_get_all_of_it
     alice: User,
     server: Redis,
     through: Through,
+    let_hear: LetHear,
     monkeypatch: pytest.MonkeyPatch,
-    fault: Callable[[Redis], None],
+    fault: Fault,
 ) -> None:
     """The next message tells what is missing: nobody looks into the database here."""
     monkeypatch.setattr(feeds, "LOOK_SECONDS", HOUR_SECONDS)
     through(server.port)
-    job = await start(await in_thread(spoken)(80), **PACED)
+    job = await start(await in_thread(spoken)(COUNT))
     async with running(), watching(alice, job) as viewer:
+        let_hear(8)
         await viewer.until(lambda viewer: viewer.seq == 2)
-        await asyncio.to_thread(fault, server)
-        await partial(viewer)
+        async with fault(server):
+            let_hear(8)
+            await until(job, lambda now: now.segment_count == 4)
+        await partial(viewer, let_hear)
         async with watching(alice, job) as late:
-            await partial(late)
+            await partial(late, let_hear)
+            let_hear(ALL)
             await late.until_status("completed")
         await viewer.until_status("completed")
-        assert viewer.words == late.words == words(80)
-    assert (await heard(job), (await until_status(job, Status.COMPLETED)).attempt) == (words(80), 1)
+        assert viewer.words == late.words == words(COUNT)
+    assert (await heard(job), (await until_status(job, Status.COMPLETED)).attempt) == (words(COUNT), 1)
 
 
 def cut(proxy: Proxy) -> None:
@@ -121,7 +140,7 @@ def cut(proxy: Proxy) -> None:
 
 
 def slow(proxy: Proxy) -> None:
-    proxy.bytes_a_second = 4_000  # a fourth of what is sent
+    proxy.bytes_a_second = 4_000  # a small part of what is sent
 
 
 def crumble(proxy: Proxy) -> None:
@@ -136,20 +155,23 @@ async def test_whatever_the_way_to_redis_does_the_job_goes_on_and_its_viewers_ge
     alice: User,
     proxy: Proxy,
     through: Through,
+    let_hear: LetHear,
     monkeypatch: pytest.MonkeyPatch,
     fault: Callable[[Proxy], None],
 ) -> None:
-    monkeypatch.setattr(outbox, "CAPACITY", 10)  # messages, so that a second is too many
+    monkeypatch.setattr(outbox, "CAPACITY", 10)  # messages, so that the rest of the recording is too many
     through(proxy.port)
-    job = await start(await in_thread(spoken)(60), **PACED)
+    job = await start(await in_thread(spoken)(COUNT))
     async with running(), watching(alice, job) as viewer:
+        let_hear(8)
         await viewer.until(lambda viewer: viewer.seq == 2)
         await asyncio.to_thread(fault, proxy)
-        await partial(viewer)
+        await partial(viewer, let_hear)
+        let_hear(ALL)
         await viewer.until_status("completed")
-        await viewer.until(lambda viewer: viewer.seq == 15)
-        assert viewer.words == words(60)
-    assert (await heard(job), (await until_status(job, Status.COMPLETED)).attempt) == (words(60), 1)
+        await viewer.until(lambda viewer: viewer.seq == COUNT / 4)
+        assert viewer.words == words(COUNT)
+    assert (await heard(job), (await until_status(job, Status.COMPLETED)).attempt) == (words(COUNT), 1)
 
 
 @pytest.mark.parametrize("is_asleep", [True, False], ids=["asleep", "half_open"])
@@ -161,26 +183,31 @@ async def test_a_redis_that_says_nothing_holds_nobody_up(
     server: Redis,
     proxy: Proxy,
     through: Through,
+    let_hear: LetHear,
     monkeypatch: pytest.MonkeyPatch,
     is_asleep: bool,
 ) -> None:
     monkeypatch.setattr(broadcast, "SEND_TIMEOUT_SECONDS", 0.3)
     monkeypatch.setattr(feeds, "LAYER_TIMEOUT_SECONDS", 0.3)
     through(proxy.port)
-    upload = await in_thread(spoken)(60)
-    job = await start(upload, **PACED)
+    upload = await in_thread(spoken)(COUNT)
+    job = await start(upload)
     async with running(), watching(alice, job) as viewer:
+        let_hear(8)
         await viewer.until(lambda viewer: viewer.seq == 2)
         server.sleep() if is_asleep else proxy.hold()
-        async with asyncio.timeout(5.0):
-            cancelled = await start(upload, **PACED)
-            await in_thread(jobs.cancel)(cancelled)
-            async with watching(alice, cancelled) as late:
-                await late.until_status("cancelled")
-        await until_status(job, Status.COMPLETED)
-        await viewer.until_status("completed")
-        assert viewer.words == words(60)
-        server.wake() if is_asleep else proxy.release()
-        after = await start(upload, **PACED)
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):  # it says nothing for longer
+                cancelled = await start(upload)
+                await in_thread(jobs.cancel)(cancelled)
+                async with watching(alice, cancelled) as late:
+                    await late.until_status("cancelled")
+            let_hear(COUNT)
+            await until_status(job, Status.COMPLETED)
+            await viewer.until_status("completed")
+            assert viewer.words == words(COUNT)
+        finally:  # or what comes after a failure would wait too
+            server.wake() if is_asleep else proxy.release()
+        after = await start(upload)
         async with watching(alice, after) as viewer:
-            await partial(viewer)
+            await partial(viewer, let_hear)

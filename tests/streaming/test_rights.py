@@ -11,7 +11,7 @@ from django.test import Client
 
 from streaming import feeds
 from streaming.database import in_thread
-from tests.streaming.conftest import Watching, closed_with, cookie_of, some_job
+from tests.streaming.conftest import PATIENCE_SECONDS, Watching, closed_with, cookie_of, some_job
 
 NEW_PASSWORD = {"old_password": "builder", "new_password1": "jabberwock-7", "new_password2": "jabberwock-7"}
 
@@ -60,7 +60,7 @@ async def test_sockets_learn_at_once_of_a_sign_out_and_of_a_new_password(
             assert await closed_with(at_home) == await closed_with(at_work) == 4401
         else:
             closed = [asyncio.create_task(closed_with(viewer)) for viewer in (at_home, at_work)]
-            done, stay = await asyncio.wait(closed, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+            done, stay = await asyncio.wait(closed, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             assert [task.result() for task in done] == [4401]
             for task in stay:
                 task.cancel()

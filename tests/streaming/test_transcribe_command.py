@@ -21,6 +21,8 @@ from tests.site import ROOT, wait_until
 from tests.streaming.test_local import BECKETT, LARGEST_ERROR, word_error_rate
 from uploads import kinds
 
+pytestmark = pytest.mark.timeout(600)
+
 END_SECONDS = 120.0  # for a command to end, on a machine that is busy with other tests
 
 

@@ -22,6 +22,13 @@ from transcribe_site.asgi import application
 WAITING = {"texts": ["one"], "status": Status.QUEUED}
 
 
+@pytest.fixture(autouse=True)
+def nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step asks for itself: nothing here is told, and nobody sent away, by a look that a slow test would meet."""
+    for name in ("LOOK_SECONDS", "AUTHORISE_SECONDS"):
+        monkeypatch.setattr(feeds, name, 600.0)
+
+
 # Actions
 
 
