@@ -150,7 +150,8 @@ class Feed:
         if kind == "error":
             self.end()
             return True
-        is_of_running = kind == "partial" or (kind == "status" and json.loads(text)["job"]["status"] == Status.RUNNING)
+        status = json.loads(text) if kind == "status" else None
+        is_of_running = kind == "partial" or (status is not None and status["job"]["status"] == Status.RUNNING)
         if is_of_running and message["attempt"] == self._attempt and self._job["status"] != Status.RUNNING:
             return True  # the end was told past what the worker had still to send: no attempt runs again
         if seq > self.seq + (kind == "final") or (kind != "status" and message["attempt"] > self._attempt):
@@ -161,8 +162,8 @@ class Feed:
             self._append(seq, text)
         elif kind == "partial" and seq == self.seq:  # an older one was overtaken by a final
             self._partials[message["slot"]] = Newest(self._next_version(text), text)
-        elif kind == "status":
-            self._set_status(json.loads(text))
+        elif status is not None:
+            self._set_status(status)
         return True
 
     async def catch_up(self) -> None:
