@@ -200,12 +200,14 @@ def test_what_is_no_utf_8_ends_its_socket_at_most(web: Site, visitor: Visitor, t
 # SIGTERM
 
 
-async def closed_with(visitor: Visitor, job: str, are_open: asyncio.Semaphore) -> int:
+async def closed_with(visitor: Visitor, job: str, door: asyncio.Semaphore, are_open: asyncio.Semaphore) -> int:
     """Watch until the server closes. Returns the code."""
     cookie = {"Cookie": f"sessionid={visitor.http.cookies['sessionid']}"}
     url = f"ws{visitor.site.url[4:]}/ws/jobs/{job}/"
     options = {"open_timeout": 60, "ping_interval": None}
-    async with connect(url, additional_headers=cookie, origin=visitor.site.url, **options) as socket:  # type: ignore[arg-type]
+    async with door:  # who waits five seconds for his handshake is dropped
+        socket = await connect(url, additional_headers=cookie, origin=visitor.site.url, **options)  # type: ignore[arg-type]
+    async with socket:
         await socket.recv()
         are_open.release()
         with pytest.raises(ConnectionClosed) as closed:
@@ -222,9 +224,9 @@ async def test_who_watches_under_load_is_told_that_the_server_restarts(
     halves = [connected(web) for _ in range(5)]
     for half in halves:
         half.sendall(b"POST /uploads/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nhalf of it")
-    are_open = asyncio.Semaphore(0)
+    door, are_open = asyncio.Semaphore(5), asyncio.Semaphore(0)
     async with asyncio.TaskGroup() as group:
-        viewers = [group.create_task(closed_with(visitor, job, are_open)) for _ in range(100)]
+        viewers = [group.create_task(closed_with(visitor, job, door, are_open)) for _ in range(100)]
         for _ in viewers:
             await are_open.acquire()
         began = asyncio.get_running_loop().time()
