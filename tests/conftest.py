@@ -16,9 +16,15 @@ from tests.s3 import KEYS, Bucket, S3Server
 from tests.servers import Redis
 from tests.site import Site
 
-# However long the machine pauses, in the middle of an example too.
-hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
-hypothesis.settings.load_profile("busy")
+# The same examples in every run, and none too slow for a busy machine.
+hypothesis.settings.register_profile(
+    "tests",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("tests")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

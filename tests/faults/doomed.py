@@ -1,4 +1,7 @@
-"""`python -m tests.faults.doomed STEP`: a worker that is killed or frozen, as by the system, at a step of a job."""
+"""`python -m tests.faults.doomed STEP`: a worker that is killed or frozen, as by the system, at a step of a job.
+
+At the step `receiving` it is a web process, in the middle of an upload.
+"""
 
 import asyncio
 import functools
@@ -45,6 +48,7 @@ def prepare(step: str) -> None:
     from streaming.audio import Spool
     from streaming.engines.aws_transport import Stream
     from streaming.models import Segment
+    from uploads.handlers import DiskUploadHandler
 
     match step:
         case "claimed":
@@ -61,6 +65,8 @@ def prepare(step: str) -> None:
             killed(events, "partial", at=25, by=signal.SIGSTOP)
         case "ending":
             killed(jobs, "finish", is_after=False)
+        case "receiving":
+            killed(DiskUploadHandler, "receive_data_chunk", at=5, is_after=False)
         case _:
             raise ValueError(step)
 
@@ -68,4 +74,4 @@ def prepare(step: str) -> None:
 if __name__ == "__main__":
     django.setup()
     prepare(sys.argv[1])
-    call_command("run_jobs")
+    call_command("serve" if sys.argv[1] == "receiving" else "run_jobs")

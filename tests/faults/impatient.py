@@ -10,8 +10,8 @@ def main() -> None:
     from transcribe_site import server
     from transcribe_site.management.commands import serve
 
-    server.IDLE_SECONDS, server.HEAD_SECONDS = 3.0, 0.5
-    serve.PING_SECONDS, serve.PONG_SECONDS = 0.5, 1.5
+    server.IDLE_SECONDS, server.HEAD_SECONDS = 4.0, 0.5
+    serve.PING_SECONDS, serve.PONG_SECONDS = 0.5, 5.0  # a client on a busy machine answers in time
     call_command("serve")
 
 

@@ -12,7 +12,7 @@ from tests.visitor import Visitor
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455, section 1.3
 
 
-def connected(site: Site, timeout: float = 20.0, receive_bytes: int | None = None) -> socket.socket:
+def connected(site: Site, timeout: float = 60.0, receive_bytes: int | None = None) -> socket.socket:
     """Return a connection to the site; `receive_bytes` of a small one are all that the system buffers here."""
     host, port = site.url.removeprefix("http://").split(":")
     made = socket.socket()
@@ -45,8 +45,8 @@ def opened(visitor: Visitor, path: str, receive_bytes: int | None = None, **chan
     made = connected(visitor.site, receive_bytes=receive_bytes)
     made.sendall(handshake(visitor, path, **changes))
     head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        head += made.recv(1)
+    while not head.endswith(b"\r\n\r\n") and (byte := made.recv(1)):
+        head += byte
     assert head.startswith(b"HTTP/1.1 101 "), head
     return made
 
@@ -56,7 +56,7 @@ def frame(content: bytes, opcode: Opcode = Opcode.TEXT, *, fin: bool = True) -> 
 
 
 def message(connection: socket.socket) -> tuple[int, bytes]:
-    """Read one frame. Returns its opcode and its content."""
+    """Read one frame that is no ping. Returns its opcode and its content."""
 
     def read(count: int) -> bytes:
         content = b""
@@ -67,10 +67,13 @@ def message(connection: socket.socket) -> tuple[int, bytes]:
             content += piece
         return content
 
-    first, length = read(2)
-    if length >= 126:
-        (length,) = struct.unpack(">H" if length == 126 else ">Q", read(2 if length == 126 else 8))
-    return first & 0x0F, read(length)
+    while True:
+        first, length = read(2)
+        if length >= 126:
+            (length,) = struct.unpack(">H" if length == 126 else ">Q", read(2 if length == 126 else 8))
+        opcode, content = first & 0x0F, read(length)
+        if opcode != Opcode.PING:
+            return opcode, content
 
 
 def close_code(connection: socket.socket) -> int:

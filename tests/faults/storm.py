@@ -123,7 +123,7 @@ def states(viewers: list[Viewer]) -> str:
 
 def stored(made: Cluster, session: str, ids: list[str]) -> dict[str, dict]:  # type: ignore[type-arg]
     """Return what the site has of each job."""
-    with httpx.Client(base_url=made.webs[0].url, cookies={"sessionid": session}, timeout=30) as http:
+    with httpx.Client(base_url=made.webs[0].url, cookies={"sessionid": session}, timeout=60) as http:
         answers = {pk: http.get(f"/jobs/{pk}/transcript.json") for pk in ids}
     bad = [answer for answer in answers.values() if answer.status_code != 200]
     assert not bad, f"{bad[0]}\n{made.webs[0].log()[-3000:]}"

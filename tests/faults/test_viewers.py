@@ -16,7 +16,7 @@ from tests.faults.conftest import connections, finished_job, is_unharmed, memory
 from tests.faults.raw import close_code, connected, cut, frame, handshake, is_dropped, message, opened
 from tests.site import Site, wait_until
 from tests.test_server import peak_mib
-from tests.visitor import Visitor, events
+from tests.visitor import Visitor, events, rows
 
 MIB = 1024**2
 SYNC = b'{"type": "sync", "after": 0}'
@@ -25,24 +25,23 @@ SYNC = b'{"type": "sync", "after": 0}'
 # The network between viewer and server
 
 
+def wait_for_finals(site: Site, count: int) -> None:
+    wait_until(lambda: rows(site, "select count(*) from streaming_segment")[0][0] >= count, 60, "more that is said")
+
+
 def test_a_viewer_who_is_cut_off_comes_back_to_what_he_missed(web: Site, visitor: Visitor, tmp_path: Path) -> None:
-    job = running_job(visitor, tmp_path, words=60, pace=12)
+    job = running_job(visitor, tmp_path, words=600, pace=8)
     finals: list[int] = []
-    cuts, is_over = 0, False
-    while not is_over:
+    for missed in range(1, 4):
+        wait_for_finals(web, len(finals) + missed)
         connection = opened(visitor, f"/ws/jobs/{job}/?after={finals[-1] if finals else 0}")
-        for _ in range(5):
-            event = json.loads(message(connection)[1])
-            is_over = event.get("job", {}).get("status") == "completed"
-            if event["type"] == "snapshot":
-                finals += [segment["seq"] for segment in event["segments"]]
-            elif event["type"] == "final":
-                finals.append(event["seq"])
-            if is_over:
-                break
+        snapshot = json.loads(message(connection)[1])
+        finals += [segment["seq"] for segment in snapshot["segments"]]
+        while (event := json.loads(message(connection)[1]))["type"] != "final":
+            pass
+        finals.append(event["seq"])
         cut(connection)
-        cuts += 1
-    assert (finals, cuts > 2) == ([*range(1, 16)], True)
+    assert finals == [*range(1, len(finals) + 1)]
     wait_until(lambda: watching(visitor) == 0, what="forgetting who was cut off")
     assert is_unharmed(web)
 
@@ -58,7 +57,7 @@ def test_a_viewer_who_is_gone_without_a_word_is_forgotten_and_one_who_is_silent_
             wait_until(lambda: watching(visitor) == 1, what="noticing that nobody answers pings")
             assert is_dropped(gone)
             silent.send(SYNC.decode())
-            assert next(events(silent, timeout=10))["type"] == "snapshot"
+            assert next(events(silent))["type"] == "snapshot"
 
 
 def test_a_viewer_byte_by_byte_sees_all_of_it(visitor: Visitor, tmp_path: Path) -> None:
@@ -89,8 +88,8 @@ def test_a_viewer_who_reads_a_byte_a_second_costs_no_memory_and_slows_nobody(
                 if number % 50 == 0:  # about a second
                     slow.recv(1)
             reader.send(SYNC.decode())
-            assert next(events(reader, timeout=5))["type"] == "snapshot"
-        assert memory_mib(web) - before < 5
+            assert next(events(reader))["type"] == "snapshot"
+        assert memory_mib(web) - before < 10
 
 
 # Viewers who mean no good
@@ -115,13 +114,13 @@ def test_half_a_handshake_or_request_is_not_waited_for(impatient: Site) -> None:
     with Visitor(impatient) as visitor:
         socket = handshake(visitor, "/ws/stream/")
         form = b"POST /uploads/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n" + bytes(1000)
-        halves = [connected(impatient) for _ in range(50)]
-        for number, half in enumerate(halves):
+        halves = []
+        for number in range(50):
             whole = form if number % 2 else socket
-            half.sendall(whole[: number * len(whole) // 50])
+            halves.append(connected(impatient))
+            halves[-1].sendall(whole[: number * len(whole) // 50])
         assert visitor.http.get("/healthz").text == "ok\n"
         for half in halves:
-            half.settimeout(10)
             assert half.recv(1000) == b"", "closed, and not answered"
             half.close()
     assert is_unharmed(impatient)
@@ -145,7 +144,7 @@ def test_a_head_that_comes_a_byte_at_a_time_has_its_time_and_a_body_as_long_as_i
 
     with connected(impatient) as head:
         head.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
-        assert not send_slowly(head, 10)
+        assert not send_slowly(head, 60)
     with connected(impatient) as body:
         body.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b"ok\n" in body.makefile("rb")
@@ -161,11 +160,12 @@ def test_a_message_of_a_mebibyte_ends_its_socket(visitor: Visitor, tmp_path: Pat
         assert next(events(other))["type"] == "snapshot"
         for number in range(parts):
             opcode = Opcode.CONT if number else Opcode.TEXT
-            bad.sendall(frame(b"[" * (MIB // parts), opcode, fin=number == parts - 1))
+            with suppress(ConnectionError):  # it is cut a second after the close frame
+                bad.sendall(frame(b"[" * (MIB // parts), opcode, fin=number == parts - 1))
         assert close_code(bad) == 1009
         assert is_dropped(bad)
         other.send(SYNC.decode())
-        assert next(events(other, timeout=10))["type"] == "snapshot"
+        assert next(events(other))["type"] == "snapshot"
 
 
 def test_what_is_no_websocket_any_more_ends_it_and_nothing_after_is_kept(visitor: Visitor, tmp_path: Path) -> None:
@@ -200,11 +200,14 @@ def test_what_is_no_utf_8_ends_its_socket_at_most(web: Site, visitor: Visitor, t
 # SIGTERM
 
 
-async def closed_with(visitor: Visitor, job: str, are_open: asyncio.Semaphore) -> int:
+async def closed_with(visitor: Visitor, job: str, door: asyncio.Semaphore, are_open: asyncio.Semaphore) -> int:
     """Watch until the server closes. Returns the code."""
     cookie = {"Cookie": f"sessionid={visitor.http.cookies['sessionid']}"}
     url = f"ws{visitor.site.url[4:]}/ws/jobs/{job}/"
-    async with connect(url, additional_headers=cookie, origin=visitor.site.url) as socket:  # type: ignore[arg-type]
+    options = {"open_timeout": 60, "ping_interval": None}
+    async with door:  # who waits five seconds for his handshake is dropped
+        socket = await connect(url, additional_headers=cookie, origin=visitor.site.url, **options)  # type: ignore[arg-type]
+    async with socket:
         await socket.recv()
         are_open.release()
         with pytest.raises(ConnectionClosed) as closed:
@@ -221,9 +224,9 @@ async def test_who_watches_under_load_is_told_that_the_server_restarts(
     halves = [connected(web) for _ in range(5)]
     for half in halves:
         half.sendall(b"POST /uploads/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nhalf of it")
-    are_open = asyncio.Semaphore(0)
+    door, are_open = asyncio.Semaphore(5), asyncio.Semaphore(0)
     async with asyncio.TaskGroup() as group:
-        viewers = [group.create_task(closed_with(visitor, job, are_open)) for _ in range(100)]
+        viewers = [group.create_task(closed_with(visitor, job, door, are_open)) for _ in range(100)]
         for _ in viewers:
             await are_open.acquire()
         began = asyncio.get_running_loop().time()

@@ -75,7 +75,8 @@ def nothing_left() -> Iterator[None]:
     children, descriptors = set(decoders()), _descriptors()
     yield
     assert set(decoders()) <= children
-    assert _descriptors() == descriptors
+    # What was open before may be closed meanwhile: a thread of an earlier test lets go of its connection.
+    assert dict(_descriptors().items() - descriptors.items()) == {}
 
 
 def _descriptors() -> dict[str, str]:
