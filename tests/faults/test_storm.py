@@ -1,7 +1,11 @@
 """A short round of faults; `make faults` has the long ones."""
 
+import pytest
+
 from tests.faults.storm import SHORT, SHORT_ONE, storm
 from tests.postgres import Postgres
+
+pytestmark = pytest.mark.timeout(600)  # a round says itself which jobs did not end
 
 
 async def test_every_word_is_there_once_whatever_is_killed_on_postgresql(postgres: Postgres) -> None:

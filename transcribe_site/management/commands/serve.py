@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 FORM_BYTES = 1024 * 1024  # what a request may have beside the file
 MESSAGE_BYTES = 256 * 1024  # a longer WebSocket message ends its socket; from 64 KB on it gets an error
+HANDSHAKE_SECONDS = 10  # as long as a page waits; many who come at once to a busy machine need it
 PING_SECONDS, PONG_SECONDS = 20.0, 30.0  # a viewer who does not answer is gone, though nobody said so
 SWEEP_SECONDS = 3600.0  # between two looks for what was left
 LEFT_SECONDS = 2 * 3600.0  # no file that somebody works with is written to so rarely
@@ -58,6 +59,7 @@ class Command(BaseCommand):
             application,
             endpoints=[f"tcp:port={settings.PORT}:interface={settings.HOST.replace(':', chr(92) + ':')}"],
             max_body_bytes=settings.MAX_REQUEST_BYTES + FORM_BYTES,
+            websocket_handshake_timeout=HANDSHAKE_SECONDS,
             websocket_max_message_size=MESSAGE_BYTES,
             websocket_max_frame_size=MESSAGE_BYTES,
             websocket_timeout=-1,  # pings find out who is gone; who is there may watch as long as he likes
