@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -30,6 +32,14 @@ from uploads.models import Upload
 
 Spoken = Callable[..., Upload]
 
+DYING = """
+import os, signal
+import django
+django.setup()
+from streaming import workers
+workers.Worker().__enter__()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 SLOW = {"pace": 10}  # audio seconds a second: a job of ten seconds takes one
 
 
@@ -207,13 +217,11 @@ async def test_no_spool_is_left_behind(running: Running, spoken: Spoken) -> None
 def test_a_worker_that_was_killed_is_noticed_and_a_living_one_is_not(tmp_path: Path, settings: Settings) -> None:
     settings.DATA_DIR = tmp_path  # where no other test has left anybody
     with workers.Worker() as living:
-        child = os.fork()
-        if child == 0:
-            try:
-                workers.Worker().__enter__()
-            finally:  # or it would go on with the tests
-                os.kill(os.getpid(), signal.SIGKILL)
-        os.waitpid(child, 0)
+        environ = os.environ | {
+            "DJANGO_SETTINGS_MODULE": "transcribe_site.settings",
+            "TRANSCRIBE_DATA_DIR": str(tmp_path),
+        }
+        assert subprocess.run([sys.executable, "-c", DYING], env=environ).returncode == -signal.SIGKILL
         dead = workers.dead_workers()
         assert len(dead) == 1
         assert living.name not in dead
