@@ -44,17 +44,18 @@ class ViewerConsumer(AsyncWebsocketConsumer):
     channel_layer_alias = "no layer"
 
     async def __call__(self, *connection: Any) -> None:
-        self._counted_for: int | None = None
-        try:
-            await super().__call__(*connection)
-        finally:  # however it ends: `disconnect` is not called for who is cancelled, or fails, while he connects
-            if self._counted_for is not None:
-                crowd.leave(self._counted_for)
-
-    async def connect(self) -> None:
         self._cursor: Cursor | None = None
         self._watching: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._counted_for: int | None = None
+        try:
+            await super().__call__(*connection)
+        finally:  # however it ends: `disconnect` is not called for who is cancelled, or fails, before he has left
+            if self._counted_for is not None:
+                crowd.leave(self._counted_for)
+            await self.unwatch()
+
+    async def connect(self) -> None:
         self.job_id: UUID | None = self.scope["url_route"]["kwargs"].get("job_id")
         self.session_key: str | None = self.scope["cookies"].get(settings.SESSION_COOKIE_NAME)
         # A close code reaches the browser only on a socket that was accepted.
@@ -92,9 +93,6 @@ class ViewerConsumer(AsyncWebsocketConsumer):
     async def open(self) -> None:
         """Begin, for somebody who is signed in and may."""
 
-    async def disconnect(self, code: int) -> None:
-        await self.unwatch()
-
     async def user(self) -> User | None:
         """Return who is at the other end as the database knows them now, not as they were when they connected."""
         return await in_thread(current_user)(self.session_key)
@@ -127,7 +125,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
                     texts = feed.pending(cursor)
                     await self._send_all(feed, cursor, await feed.read_on(cursor) if texts is None else texts)
         except OSError:
-            pass  # the viewer has left (some servers say so to who sends); `disconnect` is about to be called
+            pass  # the viewer has left (some servers say so to who sends); the end of the socket is about to come
         except Exception:
             # The database is away, or a fault of ours. The browser comes again by itself, to this process or another.
             metrics.FAILURES.labels("viewer").inc()

@@ -138,8 +138,8 @@ PROOFS: list[Proof] = [
         "viewers that connect and leave very many times: their sockets",
         f"{VIEWERS}test_a_thousand_viewers_who_come_and_are_cut_off_leave_nothing_behind",
         "streaming/consumers.py",
-        "async def disconnect(self, code: int) -> None:\n        await self.unwatch()",
-        "async def disconnect(self, code: int) -> None:\n        pass",
+        "crowd.leave(self._counted_for)\n            await self.unwatch()",
+        "crowd.leave(self._counted_for)",
     ),
     Proof(
         "viewers that connect and leave very many times: their cursors and feeds",

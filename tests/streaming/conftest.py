@@ -192,7 +192,8 @@ def watching(transactional_db: None) -> Watching:
         try:
             yield Viewer(communicator)
         finally:
-            await communicator.disconnect(timeout=PATIENCE_SECONDS)
+            if not communicator.future.cancelled():  # by the test, as a server may
+                await communicator.disconnect(timeout=PATIENCE_SECONDS)
 
     return watching
 

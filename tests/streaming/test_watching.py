@@ -1,11 +1,13 @@
 """The sockets of a job that runs: who watches sees what the engine hears, and may stop it."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from django.contrib.auth.models import User
 
 from streaming import feeds
+from streaming.consumers import ViewerConsumer
 from streaming.database import in_thread
 from tests.streaming.conftest import PATIENCE_SECONDS, Running, Watching, transcript_of, words
 from tests.streaming.held import ALL, LetHear
@@ -68,3 +70,26 @@ async def test_cancel_and_retry_over_the_socket(
         let_hear(ALL)
         await viewer.until_status("completed")
         assert viewer.words == words(30)
+
+
+async def test_a_socket_that_is_ended_while_it_answers_watches_no_longer(
+    watching: Watching, spoken: Spoken, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a server does with who has left, and whose message waits for a database that says nothing."""
+    job = await start(await in_thread(spoken)(3))
+    asked = asyncio.Event()
+
+    async def user(self: ViewerConsumer) -> User | None:
+        asked.set()
+        await asyncio.Event().wait()
+        return None
+
+    monkeypatch.setattr(ViewerConsumer, "user", user)
+    async with watching(alice, job) as viewer:
+        await viewer.until(lambda viewer: viewer.events)
+        await viewer.send(type="sync")
+        await asked.wait()
+        viewer.communicator.future.cancel()
+        with suppress(asyncio.CancelledError):
+            await viewer.communicator.wait(timeout=PATIENCE_SECONDS)
+        assert feeds.feeds()._feeds == {}
