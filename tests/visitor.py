@@ -80,3 +80,13 @@ def rows(site: Site, query: str) -> list[tuple[Any, ...]]:
         return database.execute(query).fetchall()
     finally:
         database.close()
+
+
+def change(site: Site, statement: str) -> None:
+    """Write to the database of a site on SQLite."""
+    database = sqlite3.connect(site.folder / "db.sqlite3", timeout=60)
+    try:
+        with database:
+            database.execute(statement)
+    finally:
+        database.close()

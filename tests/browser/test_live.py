@@ -1,7 +1,6 @@
 """A job that is watched: past the death of its server, cancelled and gone on with, read, heard, deleted."""
 
 import re
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from tests.site import Site, wait_until
 from tests.streaming.conftest import words
 from tests.streaming.test_local import LARGEST_ERROR, TWO_CITIES, word_error_rate
 from tests.test_site import segments, status
-from tests.visitor import Visitor
+from tests.visitor import Visitor, change
 
 NewPage = Callable[..., Page]
 FINAL = ".segment:not(.partial)"
@@ -49,14 +48,6 @@ def slow_job(visitor: Visitor, tmp_path: Path) -> str:
     return visitor.start_scripted(visitor.upload(recordings.numbers(tmp_path / "numbers.wav", 60)), pace=1.0)
 
 
-def hurry(site: Site) -> None:
-    """Let the next attempt take no time."""
-    database = sqlite3.connect(site.folder / "db.sqlite3", timeout=20)
-    with database:
-        database.execute("update streaming_job set options = '{}'")
-    database.close()
-
-
 @pytest.mark.parametrize("site", [{"DJANGO_SETTINGS_MODULE": "tests.served"}], indirect=True)
 def test_cancelling_and_going_on_from_the_page(new_page: NewPage, site: Site, slow_job: str) -> None:
     page, other = new_page(), new_page()
@@ -68,7 +59,7 @@ def test_cancelling_and_going_on_from_the_page(new_page: NewPage, site: Site, sl
         expect(window.locator(".state[data-status=cancelled]")).to_be_visible()
     assert status(site) == "cancelled"
     expect(page.locator(".segment.partial")).to_have_count(0)
-    hurry(site)
+    change(site, "update streaming_job set options = '{}'")  # the next attempt takes no time
     page.get_by_role("button", name=re.compile("Try again")).click()
     for window in (page, other):
         expect(window.get_by_text("Completed")).to_be_visible(timeout=JOB_TIMEOUT)

@@ -25,7 +25,7 @@ from tests.faults.conftest import finished_job
 from tests.faults.raw import frame, message, opened
 from tests.site import Site, wait_until
 from tests.test_server import peak_mib
-from tests.visitor import Visitor
+from tests.visitor import Visitor, change
 from tests.visitor import events as messages
 
 PARTIAL_CHARACTERS = 16_000
@@ -42,6 +42,7 @@ def test_who_never_reads_is_cut_after_a_mebibyte_and_the_others_get_what_is_newe
     site.start()
     with Visitor(site) as visitor:
         job = visitor.start(visitor.upload(recordings.speech("beckett")))
+        change(site, "update streaming_job set status = 'running'")  # as if a worker had it
         if server == "uvicorn":
             site.stop()
             site.start_uvicorn()
