@@ -1,6 +1,7 @@
 """What the tests of jobs and viewers share: recordings that say numbers, a runner, and viewers."""
 
 import asyncio
+import json
 import os
 import runpy
 import signal
@@ -274,8 +275,9 @@ async def some_job(owner: User, texts: list[str], **fields: Any) -> Job:
 
 
 async def closed_with(viewer: Viewer) -> int:
+    """Return the code that ends the socket; what comes before it is among the viewer's events."""
     while (message := await viewer.communicator.receive_output(timeout=PATIENCE_SECONDS))["type"] != "websocket.close":
-        pass
+        viewer.events.append(json.loads(message["text"]))
     code: int = message["code"]
     return code
 

@@ -79,8 +79,9 @@ async def test_whose_right_is_taken_away_gets_no_more(
 
 
 async def test_an_answer_that_was_kept_for_those_who_join_together_ends_with_the_session(
-    watching: Watching, alice: User, bob: User
+    watching: Watching, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(feeds, "AUTHORISE_SECONDS", 600.0)
     job = await some_job(alice, ["one"])
     cookie = (await in_thread(cookie_of)(alice)).decode()
 
@@ -97,3 +98,4 @@ async def test_an_answer_that_was_kept_for_those_who_join_together_ends_with_the
         assert await closed_with(first) == 4401
         async with watching(None, job, cookie=cookie) as again:
             assert await closed_with(again) == 4401
+            assert again.events == []
