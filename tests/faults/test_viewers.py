@@ -205,7 +205,7 @@ async def closed_with(visitor: Visitor, job: str, door: asyncio.Semaphore, are_o
     cookie = {"Cookie": f"sessionid={visitor.http.cookies['sessionid']}"}
     url = f"ws{visitor.site.url[4:]}/ws/jobs/{job}/"
     options = {"open_timeout": 60, "ping_interval": None}
-    async with door:  # who waits five seconds for his handshake is dropped
+    async with door:  # a handshake has ten seconds
         socket = await connect(url, additional_headers=cookie, origin=visitor.site.url, **options)  # type: ignore[arg-type]
     async with socket:
         await socket.recv()
