@@ -11,11 +11,12 @@ from django.core.management import get_commands
 
 from transcribe_site import environment, settings
 from transcribe_site.management.commands.serve import FORM_BYTES
+from transcribe_site.variables import VARIABLES
 
 ROOT = Path(__file__).parent.parent
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 OURS = ("migrate", "web", "worker")
-KNOWN = {variable.name for variable in environment.VARIABLES}
+KNOWN = {variable.name for variable in VARIABLES}
 CREDENTIALS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}  # read by AWS's own chain
 
 

@@ -1,4 +1,4 @@
-"""Django's settings, from the environment alone (`environment.py` says which variables there are)."""
+"""Django's settings, from the environment alone (`variables.py` says lists the variables)."""
 
 import fcntl
 import os
