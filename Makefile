@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$python; break; fi; done)
 
-.PHONY: run demo-aws test faults mutations check format bench clean
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command "make lock"
+
+.PHONY: run demo-aws test faults mutations check format lock bench clean
 
 run: $(VENV)/installed  ## Serve the site on http://127.0.0.1:8000 (HOST, PORT)
 	@$(BIN)/python manage.py migrate --verbosity 0
@@ -38,6 +41,10 @@ check: $(VENV)/installed-dev  ## Lint, format and types
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+lock: $(VENV)/installed-dev  ## Pin all packages, with hashes, after a change to requirements*.in
+	$(LOCK) requirements.in --output-file requirements.txt
+	$(LOCK) requirements-dev.in --output-file requirements-dev.txt
 
 bench: $(VENV)/installed-dev  ## Run the benchmarks; ratios, printed as a table
 	$(BIN)/python -m benchmarks
