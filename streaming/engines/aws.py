@@ -22,7 +22,7 @@ class AwsEngine(Engine):
     label = "Amazon Transcribe"
     languages: ClassVar[Mapping[str, str]] = aws_options.LANGUAGES
     options: ClassVar[tuple[Option, ...]] = aws_options.OPTIONS
-    test_note = "A test opens a stream, which Amazon bills as 15 seconds."
+    test_note = "A test sends three seconds of speech. Amazon bills 15 seconds for it."
 
     @classmethod
     def default_language(cls, options: Mapping[str, Any]) -> str:

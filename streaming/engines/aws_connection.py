@@ -1,18 +1,17 @@
 """An HTTP/2 connection to Amazon Transcribe with one request on it, on the event loop.
 
-It stands where the SDK's own connection would: its client sends the request with it, writes the sound into it and
-reads the answer from it. Bytes are written when there are some, an end that nobody announced is an error, what the
-service has not taken yet can be waited for, and a connection that has gone silent is asked whether it lives.
+It replaces the SDK's own connection: `aws_transport.py` sends a request with it, writes audio into it and reads the
+answer from it. It writes when there is something to write, reports an end that nobody announced as an error, lets the
+caller wait until the service has accepted more, and sends a PING on a connection that has gone silent. Frames that RFC
+9113 allows never end it: informational responses, trailers, a graceful GOAWAY, unknown frames and settings.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple
 
-from amazon_transcribe.response import Response
 from h2.config import H2Configuration
 from h2.errors import ErrorCodes
 from h2.events import (
@@ -28,23 +27,32 @@ from h2.events import (
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 
-from streaming.engines.aws_http2 import CutOff, Wire
+from streaming.engines.aws_http2 import CutOff, Wire, name_of
 
 SIGN_OF_LIFE_SECONDS = 10.0  # without a byte from the service it is asked; after as long again it is given up
-CLOSE_SECONDS = 2.0  # for the farewell of TLS
 LAST_WORD_SECONDS = 5.0  # for what the service says right behind its answer
 LAST_QUESTION = b"is it so"
 WRITE_BUFFER_BYTES = 16 * 1024  # above it, who waits for room is told when there is some
 STREAM_ID = 1  # of a client's first and here only stream
 
 
+class Head(NamedTuple):
+    """How an answer begins."""
+
+    status: int
+    headers: Mapping[str, str]  # with lower-case names
+
+
 class Connection(asyncio.Protocol):
-    """An HTTP/2 connection with one request on it: the SDK's request body and the SDK's response in one."""
+    """An HTTP/2 connection with one request on it, which is also the request body that the SDK writes into."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         # The SDK's headers are in order, and this is the only stream: h2 need not check ours.
-        config = H2Configuration(header_encoding="utf-8", validate_outbound_headers=False)
+        # Of the service's, none decides about the connection: Latin-1 decodes all bytes that a header may have.
+        config = H2Configuration(
+            header_encoding="latin-1", validate_outbound_headers=False, validate_inbound_headers=False
+        )
         self._h2 = Wire(config)
         self._h2.local_settings = Settings(client=True, initial_values={SettingCodes.ENABLE_PUSH: 0})
         self._transport: asyncio.Transport | None = None
@@ -52,12 +60,13 @@ class Connection(asyncio.Protocol):
         self._is_sending_soon = False
         self._is_ending = False
         self._has_room = asyncio.Event()
-        self._headers: asyncio.Future[Response] = self._loop.create_future()
+        self._head: asyncio.Future[Head] = self._loop.create_future()
         self._received: deque[bytes] = deque()
         self._news = asyncio.Event()
         self._is_complete = False
         self._is_stopped = False  # the service said so, after its answer
         self._has_last_word = False
+        self._goaway = ""  # why the service will end the connection, once it has announced that
         self.has_sent_end = False
         self._error: Exception | None = None
         self._heard_at = self._loop.time()
@@ -79,13 +88,14 @@ class Connection(asyncio.Protocol):
         try:
             for event in self._h2.receive_data(data):
                 self._take(event)
-        except ProtocolError as error:
+        except (ProtocolError, ValueError, LookupError) as error:  # the latter two: a status that is none
             self.fail(CutOff(f"it does not speak HTTP/2 ({error})"))
             return
         self._send_unsent()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.fail(CutOff(f"the connection was cut ({error})" if error else "the connection was closed"))
+        reason = error or self._goaway
+        self.fail(CutOff(f"the connection was cut ({reason})" if reason else "the connection was closed"))
 
     def resume_writing(self) -> None:
         self._has_room.set()
@@ -95,9 +105,10 @@ class Connection(asyncio.Protocol):
             case _ if event_of_another_stream(event):
                 pass  # pushed, and nobody asked for it
             case ResponseReceived():
-                if not self._headers.done():
-                    headers: dict[str, str] = dict(event.headers)  # type: ignore[arg-type]  # as they are decoded
-                    self._headers.set_result(Response(int(headers.pop(":status")), headers))
+                if not self._head.done():
+                    # As they are decoded, whatever case a front end writes them in.
+                    headers = {str(name).lower(): str(value) for name, value in event.headers}
+                    self._head.set_result(Head(int(headers.pop(":status")), headers))
             case DataReceived():
                 self._received.append(event.data)
                 self._h2.acknowledge_received_data(event.flow_controlled_length, STREAM_ID)
@@ -112,10 +123,15 @@ class Connection(asyncio.Protocol):
                 self._has_last_word = True
                 self._news.set()
             case StreamReset():
-                self.fail(CutOff(f"the service broke off ({_name(event.error_code)})"))
+                self.fail(CutOff(f"the service broke off ({name_of(event.error_code)})"))
             case ConnectionTerminated():
-                # It might still serve what it has begun, but h2 takes nothing more on such a connection.
-                self.fail(CutOff(f"the service ended the connection ({_name(event.error_code)})"))
+                self._goaway = f"the service ended it: {name_of(event.error_code)}"
+                # A front end that restarts announces its end and still finishes what it has begun. It need not answer
+                # a PING any more.
+                self._has_last_word = self._is_complete
+                if (event.last_stream_id or 0) < STREAM_ID:
+                    self.fail(CutOff(f"the service ended the connection ({name_of(event.error_code)})"))
+                self._news.set()
             case WindowUpdated() | SettingsAcknowledged():
                 pass  # there may be room; `data_received` looks
 
@@ -143,9 +159,9 @@ class Connection(asyncio.Protocol):
             self._watch.cancel()
         if self._error is None and not self._is_complete:
             self._error = error
-            if not self._headers.done():
-                self._headers.set_exception(error)
-                self._headers.exception()  # nobody need ask for it
+            if not self._head.done():
+                self._head.set_exception(error)
+                self._head.exception()  # nobody need ask for it
         self._news.set()
         self._has_room.set()
         if self._transport is not None:
@@ -167,28 +183,17 @@ class Connection(asyncio.Protocol):
         finally:
             self._transport.close()
 
-    # The SDK's side: the session manager, the request body and the response that its client asks for.
+    # The side of `aws_transport.py` and of the SDK's audio stream.
 
-    async def make_request(self, url: str, *, method: str, headers: list[tuple[str, str]], body: Any) -> "Connection":
-        """Send the head of the request; `body` is the SDK's own, and stays empty."""
-        parts = urlsplit(url)
+    async def request(self, path: str, method: str, headers: Sequence[tuple[str, str]]) -> Head:
+        """Send the head of a request, whose body is written later, and return the head of the answer."""
+        if self._goaway:
+            raise CutOff(f"the connection takes no request: {self._goaway}")
         named = {name.lower(): value for name, value in headers}
-        head = [
-            (":method", method),
-            (":scheme", "https"),
-            (":authority", named.pop("host")),
-            (":path", parts.path or "/"),
-            *named.items(),
-        ]
-        self._h2.send_headers(STREAM_ID, head)
+        pseudo = [(":method", method), (":scheme", "https"), (":authority", named.pop("host")), (":path", path)]
+        self._h2.send_headers(STREAM_ID, [*pseudo, *named.items()])
         self._flush()
-        return self
-
-    async def resolve_response(self) -> Response:
-        return await self._headers
-
-    async def consume_body(self) -> bytes:
-        return b"".join([chunk async for chunk in self.chunks()])
+        return await self._head
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Yield the answer until the service ends it. Raises `CutOff` where it ends otherwise."""
@@ -207,7 +212,7 @@ class Connection(asyncio.Protocol):
 
         It says so right behind the answer or not at all (RFC 9113, 8.1), and answers a PING after it.
         """
-        if not self._is_complete or self._transport is None or self._transport.is_closing():
+        if not self._is_complete or self._goaway or self._transport is None or self._transport.is_closing():
             return self._is_stopped
         self._h2.ping(LAST_QUESTION)
         self._flush()
@@ -284,7 +289,3 @@ class Connection(asyncio.Protocol):
 
 def event_of_another_stream(event: Any) -> bool:
     return (getattr(event, "stream_id", None) or STREAM_ID) != STREAM_ID
-
-
-def _name(code: Any) -> str:
-    return code.name if isinstance(code, ErrorCodes) else str(code)

@@ -1,14 +1,15 @@
-"""What can go wrong with Amazon Transcribe, each as a sentence that says what to do, and whether it may pass."""
+"""Each failure of Amazon Transcribe as a sentence that says what to do, and whether another stream may do better."""
 
 import ssl
+from http import HTTPStatus
 
 from streaming.engines.aws_account import Account
-from streaming.engines.aws_transport import Unreadable, sdk
+from streaming.engines.aws_messages import ServiceError, Unreadable
 from streaming.engines.base import EngineBusy, EngineError
 
 WAITING = "Waiting for a free Amazon Transcribe stream."
 
-# By the code of the answer: what it means for the key. None of these passes by itself.
+# By the code of the answer: what it means for the key. None of these is transient.
 KEY_FAILURES = {
     "ExpiredTokenException": "it has expired. Renew the credentials, then try again.",
     "UnrecognizedClientException": "it does not know the key. Check AWS_ACCESS_KEY_ID (and AWS_SESSION_TOKEN).",
@@ -22,11 +23,22 @@ KEY_FAILURES = {
     "SubscriptionRequiredException": "the account has not signed up for the service.",
 }
 
-# Parts of the codes that come as 400 and pass all the same.
+# Parts of the codes that come as 400 and are about the moment all the same.
 PASSING_CODES = ("Throttl", "TooManyRequests", "RequestTimeout", "SlowDown")
+PASSING_STATUSES = (408, 421, 425, 429)  # 421: another connection may reach a server that knows the name
 
-# Refusals of the sound rather than of the request: another stream may do better.
-PASSING_REFUSALS = ("no new audio was received", "Signature expired")
+# Refusals of the audio rather than of the request: another stream may do better.
+PASSING_REFUSALS = ("no new audio was received", "signature expired", "stream is too big")
+
+REFUSALS = ("BadRequestException", "ValidationException")
+FAILURES = (
+    "ConflictException",
+    "InternalFailureException",
+    "InternalServerException",
+    "LimitExceededException",
+    "SerializationException",
+    "ServiceUnavailableException",
+)
 
 
 def failure(error: BaseException, account: Account, *, is_open: bool) -> EngineError:
@@ -35,19 +47,8 @@ def failure(error: BaseException, account: Account, *, is_open: bool) -> EngineE
     match error:
         case EngineError():
             return error
-        case sdk.LimitExceededException() if not is_open:
-            return EngineBusy(WAITING)
-        case sdk.BadRequestException():
-            is_permanent = not any(words in _message(error) for words in PASSING_REFUSALS)
-            return EngineError(f"{place} refused the request: {_message(error)}", permanent=is_permanent)
-        case sdk.UnknownServiceException() if str(error.error_code) in KEY_FAILURES:
-            meaning = KEY_FAILURES[str(error.error_code)]
-            return EngineError(f"Amazon refused the key {account.key}: {meaning}", permanent=True)
-        case sdk.UnknownServiceException():
-            text = f"{place} answered {error.status_code} {error.error_code}: {_message(error)}"
-            return EngineError(text, permanent=400 <= error.status_code < 500 and not is_passing(error))
-        case sdk.ServiceException():
-            return EngineError(f"{place} failed: {_message(error)}", permanent=False)
+        case ServiceError():
+            return _reported(error, account, place, is_open=is_open)
         case ssl.SSLCertVerificationError():
             text = (
                 f"The certificate of {account.endpoint} is not trusted ({error.verify_message}). Check "
@@ -59,14 +60,43 @@ def failure(error: BaseException, account: Account, *, is_open: bool) -> EngineE
         case OSError():
             return EngineError(f"The connection to {place} failed: {error}.", permanent=False)
         case Unreadable():
-            return EngineError(f"{place} sent what can't be read: {error}.", permanent=False)
+            return EngineError(f"{place} sent an answer that can't be read: {error}.", permanent=False)
     raise error
 
 
-def is_passing(error: sdk.UnknownServiceException) -> bool:
-    """Whether a refusal that looks permanent by its number is about the moment."""
-    return error.status_code in (408, 429) or any(part in str(error.error_code) for part in PASSING_CODES)
+def _reported(error: ServiceError, account: Account, place: str, *, is_open: bool) -> EngineError:
+    """Return what a refusal or a failure means that the service reports itself."""
+    code, status = error.code, error.status
+    is_passing = (
+        any(words in error.message.lower() for words in PASSING_REFUSALS)
+        or any(part in code for part in PASSING_CODES)
+        or status in PASSING_STATUSES
+    )
+    if code == "LimitExceededException" and not is_open:
+        return EngineBusy(WAITING)
+    if code in REFUSALS:
+        return EngineError(f"{place} refused the request: {error.message or code}", permanent=not is_passing)
+    if code in KEY_FAILURES:
+        return EngineError(f"Amazon refused the key {account.key}: {KEY_FAILURES[code]}", permanent=True)
+    if code in FAILURES:
+        return EngineError(f"{place} failed: {error.message or code}", permanent=False)
+    if not status:
+        return EngineError(f"{place} failed: {' '.join(filter(None, (code, error.message)))}", permanent=False)
+    answer = f"{status} {code or _phrase(status)}"
+    if 300 <= status < 400:
+        advice = "Check AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING and HTTPS_PROXY."
+        return EngineError(f"{place} answered {answer}, which points to another address. {advice}", permanent=True)
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        advice = "A proxy asks for a user name and a password. Write them into HTTPS_PROXY."
+        return EngineError(f"{place} answered {answer}. {advice}", permanent=True)
+    if status < 300:
+        return EngineError(f"{place} answered {answer}, without a transcript.", permanent=False)
+    text = f"{place} answered {answer}{f': {error.message}' if error.message else '.'}"
+    return EngineError(text, permanent=400 <= status < 500 and not is_passing)
 
 
-def _message(error: Exception) -> str:
-    return str(getattr(error, "message", "") or error or type(error).__name__)
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "(an unknown status)"

@@ -1,13 +1,9 @@
-"""What a connection to Amazon Transcribe is made of: whom TLS trusts, HTTP/2 with one mend, and how it ends badly."""
-
-import ssl
-from functools import lru_cache
+"""HTTP/2 for `aws_connection.py`: the h2 library, with two frames of RFC 9113 that it handles too strictly."""
 
 from h2.connection import H2Connection
-from h2.events import Event, StreamReset
-from hyperframe.frame import Frame, RstStreamFrame
-
-from streaming.engines.base import EngineError
+from h2.errors import ErrorCodes
+from h2.events import ConnectionTerminated, Event, StreamReset
+from hyperframe.frame import Frame, GoAwayFrame, RstStreamFrame
 
 
 class CutOff(ConnectionError):
@@ -15,19 +11,24 @@ class CutOff(ConnectionError):
 
 
 class Wire(H2Connection):
-    """Tells of a reset also where the stream had ended on both sides before: to h2 that is no news."""
+    """Reports two frames as events and leaves the connection usable; `aws_connection.py` decides what follows."""
 
     def _receive_rst_stream_frame(self, frame: RstStreamFrame) -> tuple[list[Frame], list[Event]]:
+        """Report a reset also where both sides had ended the stream before: h2 ignores it there."""
         frames, events = super()._receive_rst_stream_frame(frame)
         return frames, events or [StreamReset(stream_id=frame.stream_id, error_code=frame.error_code)]
 
+    def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
+        """Report a GOAWAY. h2 would refuse every later frame, yet streams up to the last one go on (section 6.8)."""
+        event = ConnectionTerminated()
+        event.error_code = frame.error_code
+        event.last_stream_id = frame.last_stream_id
+        return [], [event]
 
-@lru_cache(maxsize=4)
-def tls_context(ca_file: str) -> ssl.SSLContext:
-    """Return what trusts the system's authorities, or those in `ca_file`. Raises `EngineError` if it can't."""
+
+def name_of(code: int | None) -> str:
+    """Return an error code of HTTP/2 by its name, or by its number where it has none."""
     try:
-        context = ssl.create_default_context(cafile=ca_file or None)
-    except OSError as error:
-        raise EngineError(f"AWS_CA_BUNDLE={ca_file!r} can't be read: {error.strerror}.", permanent=True) from error
-    context.set_alpn_protocols(["h2"])
-    return context
+        return ErrorCodes(code or 0).name
+    except ValueError:
+        return str(code)

@@ -1,24 +1,26 @@
-"""From what Amazon Transcribe says to our results: times of the recording, slots, speakers, marks.
+"""Turns results of Amazon Transcribe into ours: times of the recording, slots, speakers, marks.
 
-One `Interpreter` for each stream. It knows where the stream lies in the recording, and which of what the stream says
-is known from a stream before.
+`aws_session.py` makes one `Interpreter` for each stream. It knows where the stream lies in the recording, and which
+words are final from an earlier stream. It raises nothing: it ignores what is harmless, derives what is missing, and
+keeps every word.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
-from typing import TypeGuard
 
-from streaming.engines.aws_transport import Entity, HeardResult, Item, Unreadable
+from streaming.engines.aws_messages import Alternative, Entity, HeardResult, Oddities
+from streaming.engines.aws_words import Piece, is_time, pieces_of, text_of
 from streaming.engines.base import Request
-from streaming.transcripts import Result, Word, spread_words, storable
+from streaming.transcripts import Result, Word, storable
 
 MONO = "0"  # the slot of a stream that does not tell channels apart
 SHORTEST_TURN = 3  # words; speakers that change for less are a slip of the service
-# A channel that says nothing may lag by so much behind one that does: results pause, at times, for that long.
+# A channel without words may lag by so much behind one that has some: results pause, at times, for that long.
 LAG_SECONDS = 15.0
+# Results are about audio that was sent. A time so much later is wrong, and counts as missing.
+LATE_SECONDS = 300.0
 LANGUAGE_CHARACTERS = 32
 
 
@@ -44,52 +46,71 @@ class Timeline:
         return round(self.start_time + stream_time - before, 3)
 
 
-@dataclass
-class Piece:
-    """A word of a result (the SDK's `Item`) with the punctuation after it, and where both stand in the text."""
-
-    item: Item
-    text: str
-    begin: int
-    end: int
-    start_time: float  # seconds of the stream
-    end_time: float
-
-
 class Interpreter:
     """Turns one stream's results into ours, in the order in which they come."""
 
     def __init__(self, request: Request, timeline: Timeline) -> None:
         self._timeline = timeline
-        self._known_until = request.ended  # by the streams before; a slot may hear it again
+        self._language_code = request.language_code
+        self._known_until = request.ended  # by the streams before; this one may return those words again
         self._ended = dict(request.ended)
         self._channels = ("ch_0", "ch_1") if request.options.get("enable_channel_identification") else (MONO,)
         self._speakers: dict[str, str] = {}  # the service's label in this stream → ours
         self._speakers_before = len(request.speakers)
         self._open: dict[tuple[str, str], Result] = {}  # (slot, id of the result) → its newest partial
+        self._final: set[tuple[str, str]] = set()  # the same keys, of results that have their final
+        self._has_text = self._has_unreadable = False
+        self._oddities = Oddities()
 
     @property
     def has_open(self) -> bool:
         """Whether the service still owes a final."""
         return bool(self._open)
 
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether results came, and none with a text."""
+        return self._has_unreadable and not self._has_text
+
     def take(self, heard: HeardResult) -> Iterator[Result]:
         """Yield what a result of the service (the SDK's `Result`) is for us: nothing, one, or one for each turn."""
-        slot = heard.channel_id or MONO
-        if slot not in self._channels:
-            raise Unreadable(f"a channel that is not there: {slot[:20]}")
-        before = self._open.pop((slot, heard.result_id or ""), None)
-        results = [*self._read(heard, slot)]
+        slot = self._slot(heard.channel_id or "")
+        key = (slot, heard.result_id or "")
+        if heard.is_partial and key in self._final:
+            self._oddities.note("a partial result after its final")
+            return
+        before = self._open.pop(key, None)
+        if heard.alternatives is None and before is not None:
+            self._oddities.note("a result without a transcript")
+            if heard.is_partial:
+                self._open[key] = before
+                return
+            # Its words are those of the last partial, which nobody confirmed.
+            results = [replace(before, is_partial=False, is_provisional=True, stable=0)]
+        else:
+            results = [*self._read(heard, slot, is_repeated=key in self._final)]
         if heard.is_partial:
             for partial in results:
-                self._open[slot, heard.result_id or ""] = partial
+                self._open[key] = partial
                 yield partial
         else:
+            if heard.result_id:
+                self._final.add(key)
             for final in results:
                 self._forget(slot, final.end_time)
                 yield self._settled(final)
         if before is not None and not results:
-            yield replace(before, text="", words=(), stable=0)  # nothing is left of it: the filter took it all
+            yield replace(before, text="", words=(), stable=0)  # nothing is left of it: the filter removed all words
+
+    def _slot(self, channel: str) -> str:
+        """Return the slot of a result. Words of a channel that nobody asked for are kept beside the others."""
+        if channel in self._channels:
+            return channel
+        if channel:
+            self._oddities.note("a channel for mono audio" if self._channels == (MONO,) else "an unknown channel")
+        elif self._channels != (MONO,):
+            self._oddities.note("a result without its channel")
+        return MONO
 
     def _forget(self, slot: str, end_time: float) -> None:
         """Let go of partials that a final has overtaken under another id."""
@@ -115,52 +136,66 @@ class Interpreter:
         ]
         return replace(final, resume_time=max(0.0, min([end, *begun, *lagging])))
 
-    def _read(self, heard: HeardResult, slot: str) -> Iterator[Result]:
+    def _read(self, heard: HeardResult, slot: str, *, is_repeated: bool) -> Iterator[Result]:
         """Yield what is new in one result, a final split where the speaker changes."""
-        if not heard.alternatives:
+        best = _best(heard.alternatives or [])
+        self._has_unreadable |= heard.alternatives is None
+        if best is None:
             return
-        if not _is_time(heard.start_time) or not _is_time(heard.end_time):
-            raise Unreadable("a result without its times")
-        best = heard.alternatives[0]
-        text, time = storable(best.transcript or ""), self._timeline.recording_time
-        known_until = self._known_until.get(slot, 0.0)
-        whole = Result(
-            text=text.strip(),
-            start_time=time(heard.start_time),
-            end_time=time(heard.end_time),
-            is_partial=bool(heard.is_partial),
-            slot=slot,
-            channel=heard.channel_id or "",
-            language_code=storable(heard.language_code or "")[:LANGUAGE_CHARACTERS],
-        )
-        pieces = _pieces(text, best.items or [], heard.start_time)
+        self._has_text = True
+        language_code = storable(heard.language_code or "")[:LANGUAGE_CHARACTERS]
+        items = best.items or []
+        text = storable(best.transcript or "") or text_of(items, language_code or self._language_code)
+        start_time, end_time = self._span(heard, slot)
+        latest = self._timeline.sent_seconds + LATE_SECONDS
+        pieces = pieces_of(text, items, start_time, end_time, latest)
+        time = self._timeline.recording_time
+        known_until = max(self._known_until.get(slot, 0.0), self._ended.get(slot, 0.0) if is_repeated else 0.0)
         new = [piece for piece in pieces if (time(piece.start_time) + time(piece.end_time)) / 2 >= known_until]
-        if not pieces and whole.text and (whole.start_time + whole.end_time) / 2 >= known_until:
-            yield replace(whole, words=spread_words(whole.text, whole.start_time, whole.end_time))
         if not new:
             return
+        whole = Result(
+            text="",
+            start_time=time(start_time),
+            end_time=time(end_time),
+            is_partial=bool(heard.is_partial),
+            slot=slot,
+            channel="" if slot == MONO else slot,
+            language_code=language_code,
+        )
         turns = [("", new)] if heard.is_partial else _turns(new)
         for label, turn in turns:
             words = tuple(self._word(piece, best.entities or []) for piece in turn)
+            part = text[turn[0].begin : turn[-1].until]
             yield replace(
                 whole,
-                text=text[turn[0].begin : turn[-1].end].strip(),
+                text=part.strip(),
                 start_time=whole.start_time if turn[0] is pieces[0] else words[0].start_time,
                 end_time=whole.end_time if turn[-1] is pieces[-1] else words[-1].end_time,
                 words=words,
                 speaker=self._speaker(label),
-                stable=_stable(turn) if heard.is_partial else 0,
+                stable=_stable(turn, turn[0].begin + len(part) - len(part.lstrip())) if heard.is_partial else 0,
             )
 
+    def _span(self, heard: HeardResult, slot: str) -> tuple[float, float]:
+        """Return the times of a result in the stream; without them, from the last final to the newest audio."""
+        latest = self._timeline.sent_seconds + LATE_SECONDS
+        items = [item for one in heard.alternatives or [] for item in one.items or []]
+        begins = [heard.start_time, *(item.start_time for item in items)]
+        ends = [heard.end_time, *(item.end_time for item in reversed(items))]
+        start_time = next((time for time in begins if is_time(time, latest)), None)
+        if start_time is None:
+            start_time = max(0.0, self._ended.get(slot, 0.0) - self._timeline.start_time)
+        end_time = next((time for time in ends if is_time(time, latest)), self._timeline.sent_seconds)
+        return start_time, max(start_time, end_time)
+
     def _word(self, piece: Piece, entities: Sequence[Entity]) -> Word:
-        middle = (piece.start_time + piece.end_time) / 2
-        kinds = (e.entity_type or "PII" for e in entities if (e.start_time or 0) <= middle <= (e.end_time or 0))
         return Word(
             text=piece.text,
             start_time=self._timeline.recording_time(piece.start_time),
             end_time=self._timeline.recording_time(piece.end_time),
-            confidence=piece.item.confidence if _is_time(piece.item.confidence) else None,
-            pii=next(kinds, None),
+            confidence=piece.item.confidence,
+            pii=next((entity.entity_type for entity in entities if _is_within(piece, entity)), None),
             vocabulary_filter_match=piece.item.vocabulary_filter_match or None,
         )
 
@@ -172,43 +207,34 @@ class Interpreter:
         return self._speakers.setdefault(label, f"Speaker {number}")
 
 
-def _pieces(text: str, items: Sequence[Item], start_time: float) -> list[Piece]:
-    """Return the words of a result, each with where it stands in `text` (languages differ in what is between them)."""
-    pieces: list[Piece] = []
-    at, time = 0, start_time
-    for item in items:
-        content = storable(item.content or "")
-        found = text.find(content, at)
-        begin = at if found < 0 else found
-        at = begin + len(content) if found >= 0 else at
-        if item.item_type != "punctuation":
-            # One without times is where the word before it ended.
-            begins = item.start_time if _is_time(item.start_time) else time
-            time = item.end_time if _is_time(item.end_time) else begins
-            pieces.append(Piece(item, content, begin, at, begins, time))
-        elif pieces:
-            pieces[-1].end, pieces[-1].text = at, pieces[-1].text + content
-    return pieces
+def _best(alternatives: Sequence[Alternative]) -> Alternative | None:
+    """Return the first alternative with words; the service lists the likeliest first."""
+    return next((one for one in alternatives if (one.transcript or "").strip() or one.items), None)
 
 
-def _is_time(value: float | None) -> TypeGuard[float]:
-    """Whether this is a number that can be reckoned with: JSON as it is read here knows NaN and Infinity."""
-    return isinstance(value, int | float) and math.isfinite(value)
+def _is_within(piece: Piece, entity: Entity) -> bool:
+    """Whether a word belongs to an entity: by the time, or by the text where the service sent no time."""
+    if entity.start_time is None or entity.end_time is None:
+        return piece.item.content in (entity.content or "").split()
+    return entity.start_time <= (piece.start_time + piece.end_time) / 2 <= entity.end_time
 
 
-def _stable(pieces: Sequence[Piece]) -> int:
-    """Return how many characters from the first of these words on will not change."""
-    stable = 0
+def _stable(pieces: Sequence[Piece], begin: int) -> int:
+    """Return how many characters from `begin` on will not change."""
+    stable = begin
     for piece in pieces:
         if not piece.item.stable:
             break
-        stable = piece.end - pieces[0].begin
-    return stable
+        stable = piece.end
+    return stable - begin
 
 
 def _turns(pieces: Sequence[Piece]) -> list[tuple[str, list[Piece]]]:
     """Split words where the speaker changes; a turn that is too short to be one joins that before it."""
-    turns = _joined((piece.item.speaker or "", [piece]) for piece in pieces)
+    labels = [piece.item.speaker or "" for piece in pieces]
+    # A word without a speaker belongs to that of the word before it; before the first, to the first that is named.
+    label = next(filter(None, labels), "")
+    turns = _joined([(label := own or label, [piece]) for own, piece in zip(labels, pieces, strict=True)])
     while len(turns) > 1:
         shortest = min(range(len(turns)), key=lambda place: len(turns[place][1]))
         if len(turns[shortest][1]) >= SHORTEST_TURN:

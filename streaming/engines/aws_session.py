@@ -3,6 +3,7 @@
 import asyncio
 import time
 import uuid
+import wave
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
@@ -13,15 +14,20 @@ from streaming.audio import CHUNK_SECONDS, SAMPLE_BYTES, Spool
 from streaming.engines import aws_account, aws_options
 from streaming.engines.aws_account import Account
 from streaming.engines.aws_failures import failure
+from streaming.engines.aws_http2 import CutOff
+from streaming.engines.aws_messages import Unreadable
 from streaming.engines.aws_results import Interpreter, Timeline
-from streaming.engines.aws_transport import CutOff, Stream, open_stream
+from streaming.engines.aws_transport import Stream, open_stream
 from streaming.engines.base import EngineError, Request
+from streaming.engines.options import shown
+from streaming.samples import sample_path
 from streaming.transcripts import Result
 from uploads.decoding import DecodingError
 
 # Seconds of the wall.
 START_SECONDS = 15.0
 DRAIN_SECONDS = 30.0  # from the end of the sound to the end of the answer
+TEST_SECONDS = 3.0  # of speech for a test of the connection; Amazon bills 15 for it
 # Seconds of sound, so that they hold at any pace.
 BURST_CHUNKS = 4  # are sent at once, the last of them 0.3 s early: fewer and larger writes
 UNSENT_SECONDS = 1.0  # the most that waits for the service to take it
@@ -126,7 +132,9 @@ class Session:
                 for result in self._interpreter.take(heard):
                     self._tell(result)
         if not stream.has_sent_end:
-            raise CutOff("the service ended the stream before the sound had ended")
+            raise CutOff("the service ended the stream before the audio had ended")
+        if self._interpreter.is_unreadable:
+            raise Unreadable("results without a text")
 
     async def _watch(self, stream: Stream) -> None:
         """Send silence while there is no sound to send; give up a service that has stopped hearing."""
@@ -172,13 +180,36 @@ async def opened(parameters: Mapping[str, Any], sample_rate: int) -> AsyncIterat
 
 
 async def test_connection() -> str:
-    """Open a stream, send a tenth of a second of silence, and return a sentence. Raises `EngineError`."""
-    began_at, sample_rate = time.monotonic(), 16_000
+    """Send some seconds of speech, interpret the answer as a job does, and return a sentence. Raises `EngineError`."""
+    began_at = time.monotonic()
+    audio, sample_rate = await asyncio.to_thread(_test_audio)
+    timeline = Timeline(0.0)
+    interpreter = Interpreter(Request("en-US"), timeline)
+    chunk_bytes = round(sample_rate * CHUNK_SECONDS) * SAMPLE_BYTES
+    words: list[str] = []
     async with opened(aws_options.parameters("en-US", {}), sample_rate) as (stream, account):
-        await stream.send(bytes(round(sample_rate * CHUNK_SECONDS) * SAMPLE_BYTES), 0, START_SECONDS)
+        for begin in range(0, len(audio), chunk_bytes):
+            chunk = audio[begin : begin + chunk_bytes]
+            await stream.send(chunk, chunk_bytes, START_SECONDS)
+            timeline.add(len(chunk) / SAMPLE_BYTES / sample_rate)
+            await asyncio.sleep(CHUNK_SECONDS / settings.TRANSCRIBE_AWS_PACE)  # the service wants it in real time
         await stream.end()
         async with asyncio.timeout(START_SECONDS):
-            async for _ in stream.results():
-                pass  # nothing was said
+            async for results in stream.results():
+                for result in (ours for heard in results for ours in interpreter.take(heard)):
+                    words += [] if result.is_partial else [word.text for word in result.words]
+        if interpreter.is_unreadable:
+            raise Unreadable("results without a text")
     took = time.monotonic() - began_at
-    return f"Amazon Transcribe in {account.region} took the key {account.key} and answered in {took:.1f} s."
+    recognised = f" It recognised “{shown(' '.join(words))}”." if words else ""
+    place = f"Amazon Transcribe in {account.region}"
+    return f"{place} took the key {account.key} and answered in {took:.1f} s.{recognised}"
+
+
+def _test_audio() -> tuple[bytes, int]:
+    """Return the beginning of the sample, or silence where the site has none, with its rate in Hz."""
+    path = sample_path()
+    if path is None:
+        return bytes(round(16_000 * TEST_SECONDS) * SAMPLE_BYTES), 16_000
+    with wave.open(str(path)) as recording:
+        return recording.readframes(round(recording.getframerate() * TEST_SECONDS)), recording.getframerate()

@@ -1,10 +1,14 @@
 """What the service says, as results of ours: the cases that sound would be long in making."""
 
+import json
+from collections.abc import Iterable
 from typing import Any
 
+import pytest
 from amazon_transcribe.model import Alternative, Entity, Item
 from amazon_transcribe.model import Result as Heard
 
+from streaming.engines.aws_messages import Oddities, results_of
 from streaming.engines.aws_results import Interpreter, Timeline
 from streaming.engines.base import Request
 from streaming.transcripts import Result
@@ -26,7 +30,149 @@ def heard(text: str, start_time: float, *, is_partial: bool = False, result_id: 
 
 def hearing(request: Request | None = None) -> Interpreter:
     request = request or Request("en-US")
-    return Interpreter(request, Timeline(request.start_time))
+    timeline = Timeline(request.start_time)
+    timeline.add(100.0)
+    return Interpreter(request, timeline)
+
+
+def read(**result: Any) -> Heard:
+    """Return a result as the service's JSON has it, changed by `result`; None leaves a field out."""
+    items: list[dict[str, Any]] = [
+        {"Content": word, "StartTime": start, "EndTime": start + 0.5, "Type": "pronunciation", "Confidence": 0.9}
+        for word, start in (("We", 1.0), ("went", 1.5))
+    ]
+    items.append({"Content": ".", "StartTime": 2.0, "EndTime": 2.0, "Type": "punctuation"})
+    plain: dict[str, Any] = {"ResultId": "r", "StartTime": 1.0, "EndTime": 2.0, "IsPartial": False}
+    plain["Alternatives"] = [{"Transcript": "We went.", "Items": items}]
+    fields = {name: value for name, value in (plain | result).items() if value is not None}
+    payload = json.dumps({"Transcript": {"Results": [fields]}}).encode()
+    (found,) = results_of({":message-type": "event", ":event-type": "TranscriptEvent"}, payload, Oddities())
+    return found
+
+
+def timed(results: Iterable[Result]) -> list[tuple[str, float, float, list[tuple[str, float, float]]]]:
+    return [
+        (result.text, result.start_time, result.end_time, [(w.text, w.start_time, w.end_time) for w in result.words])
+        for result in results
+    ]
+
+
+AS_EVER = [("We went.", 1.0, 2.0, [("We", 1.0, 1.5), ("went.", 1.5, 2.0)])]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"ChannelId": "ch_0"},
+        {"ChannelId": "ch_7"},
+        {"ChannelId": 0},
+        {"ChannelId": {"a": 1}},
+        {"ResultId": None},
+        {"ResultId": 17},
+        {"IsPartial": None},
+        {"IsPartial": "false"},
+        {"LanguageCode": 5, "LanguageIdentification": "x", "Surprise": [{}]},
+        {"StartTime": None},
+        {"EndTime": None},
+        {"StartTime": None, "EndTime": None},
+        {"StartTime": "1.0", "EndTime": "2.0"},
+        {"StartTime": float("nan"), "EndTime": float("inf")},
+        {"StartTime": True, "EndTime": 10**400},
+        {"EndTime": 1e9},
+    ],
+    ids=str,
+)
+def test_a_field_of_a_result_that_is_unexpected_or_missing_costs_no_word(fields: dict[str, Any]) -> None:
+    assert timed(hearing().take(read(**fields))) == AS_EVER
+
+
+ITEMS: list[dict[str, Any]] = [
+    {"Content": "We", "StartTime": 1.0, "EndTime": 1.5},
+    {"Content": "went", "StartTime": 1.5, "EndTime": 2.0, "Type": "pronunciation"},
+    {"Content": "."},
+]
+
+
+@pytest.mark.parametrize(
+    "alternatives",
+    [
+        [{"Transcript": "We went.", "Items": ITEMS}],
+        [{"Transcript": None, "Items": ITEMS}],
+        [{"Items": ITEMS}],
+        [{"Transcript": "", "Items": []}, {"Transcript": "We went.", "Items": ITEMS}],
+        [None, 7, {}, {"Transcript": "We went.", "Items": ITEMS}],
+        [{"Transcript": "We went.", "Items": [*ITEMS, None, 3, {}, {"Type": "pronunciation"}]}],
+        [{"Transcript": "We went.", "Items": [ITEMS[0] | {"Confidence": "?", "Speaker": [], "Stable": 9}, *ITEMS[1:]]}],
+        [{"Transcript": "We went.", "Items": [ITEMS[0], {"Content": "vent", "StartTime": 1.5, "EndTime": 2.0}]}],
+        [{"Transcript": "We went.", "Items": ITEMS, "Entities": [None, {}, {"StartTime": "x"}, {"Type": 4}]}],
+        [{"Transcript": "We went.", "Items": ITEMS, "Entities": 8}],
+    ],
+    ids=str,
+)
+def test_a_field_of_a_transcript_that_is_unexpected_or_missing_costs_no_word(alternatives: list[Any]) -> None:
+    assert timed(hearing().take(read(Alternatives=alternatives))) == AS_EVER
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        None,
+        "?",
+        [],
+        [{"Content": "We", "StartTime": 1.0, "Type": "pronunciation"}],
+        [{"Content": "We"}, {"Content": "went"}, {"Content": "."}],
+        [{"Content": "here", "StartTime": 2.5, "EndTime": 3.0}],
+    ],
+    ids=str,
+)
+def test_words_that_no_item_describes_keep_their_text_and_get_a_time(items: Any) -> None:
+    alternative = {"Transcript": "We went here.", "Items": items}
+    (final,) = hearing().take(read(Alternatives=[alternative], EndTime=3.0))
+    assert (final.text, final.start_time, final.end_time) == ("We went here.", 1.0, 3.0)
+    assert [word.text for word in final.words] == ["We", "went", "here."]
+    times = [time for word in final.words for time in (word.start_time, word.end_time)]
+    assert times == sorted(times)
+    assert 1.0 <= times[0] < times[-1] <= 3.0
+
+
+def test_a_final_that_comes_twice_is_one_line() -> None:
+    ear = hearing()
+    assert timed([*ear.take(read()), *ear.take(read()), *ear.take(read(IsPartial=True))]) == AS_EVER
+    assert not ear.has_open
+
+
+def test_a_final_without_a_transcript_keeps_the_words_of_its_last_partial() -> None:
+    ear = hearing()
+    partial = [*ear.take(read(IsPartial=True))]
+    kept = [*ear.take(read(Alternatives=None))]
+    assert timed(partial) == timed(kept) == AS_EVER
+    assert [result.is_provisional for result in kept] == [True]
+    assert not ear.is_unreadable
+
+
+def test_only_results_without_any_text_are_unreadable() -> None:
+    ear = hearing()
+    assert [*ear.take(read(Alternatives=[{"Text": "We went."}]))] == []
+    assert ear.is_unreadable
+    assert [*ear.take(read(Alternatives=[]))] == [], "a vocabulary filter removed all words"
+
+
+def test_with_two_channels_a_result_without_its_channel_keeps_its_words() -> None:
+    ear = hearing(Request("en-US", {"enable_channel_identification": True}))
+    results = [*ear.take(read(ChannelId="ch_1")), *ear.take(read(ChannelId="ch_2")), *ear.take(read(ResultId="s"))]
+    assert timed(results) == AS_EVER * 3
+    assert [result.slot for result in results] == ["ch_1", "0", "0"]
+
+
+def test_unexpected_content_is_logged_once_a_stream_and_without_words(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    ear = hearing()
+    for number in range(5):
+        [*ear.take(read(ChannelId="ch_0", ResultId=str(number)))]
+    assert [record.getMessage() for record in caplog.records] == [
+        "Amazon Transcribe sent a channel for mono audio. The engine ignores this for the rest of the stream."
+    ]
 
 
 def turns(results: list[Result]) -> list[tuple[str, str]]:
