@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.standin.recognition import Segment
+from tests.standin.results import Habits
 from tests.standin.service import Service
 
 
@@ -44,6 +45,10 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0: any that is free")
     parser.add_argument("--no-verify", action="store_true", help="look at no signature")
     parser.add_argument("--words-per-final", type=int, default=4, help="of numbers")
+    parser.add_argument("--goaway-at", type=float, help="send graceful GOAWAYs after these seconds of audio, or at inf")
+    parser.add_argument("--name-channel", action="store_true", help="give results of mono streams a ChannelId")
+    parser.add_argument("--punctuate-partials", action="store_true", help="end partials in a full stop too")
+    parser.add_argument("--end-padding", type=float, default=0.0, help="seconds from the last word to a result's end")
     parser.add_argument("--events", type=Path, help="a file for the moment and the last number of each event")
     options = parser.parse_args()
     recogniser = None
@@ -66,6 +71,8 @@ def main() -> None:
                 verify=not options.no_verify,
                 on_segment=note_into(options.events) if options.events else None,
                 port=options.port,
+                habits=Habits(options.name_channel, options.punctuate_partials, options.end_padding),
+                goaway_at=options.goaway_at,
             )
         )
     )

@@ -15,8 +15,9 @@ from amazon_transcribe.request import Request
 from amazon_transcribe.signer import SigV4RequestSigner
 from h2 import events as h2_events
 from h2.config import H2Configuration
-from h2.connection import H2Connection
+from h2.errors import ErrorCodes
 
+from tests.standin.http2 import Http2, graceful_goaway
 from tests.standin.messages import Decoder, Message
 from tests.standin.requests import PREFIX
 
@@ -45,6 +46,8 @@ class RawClient(asyncio.Protocol):
         self.body = b""
         self.end = ""
         self.pings = 0
+        self.is_lost = False
+        self.goaways: list[int] = []  # the last stream ids of graceful ones
         self.has_changed = asyncio.Event()
         self.signer = EventSigner("transcribe", "eu-west-1")
         self.stream_id = 1
@@ -54,7 +57,7 @@ class RawClient(asyncio.Protocol):
         self._messages: list[Message] = []
         self._unsent = bytearray()
         self._is_ending = False
-        self._h2 = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
+        self._h2 = Http2(H2Configuration(client_side=True, header_encoding="utf-8"))
 
     @classmethod
     async def connect(cls, environ: dict[str, str]) -> "RawClient":
@@ -118,6 +121,11 @@ class RawClient(asyncio.Protocol):
         self._h2.ping(b"standin!")
         self._flush()
 
+    def go_away(self) -> None:
+        """Send a graceful GOAWAY, as AWS's SDK for JavaScript does once the answer has begun."""
+        self._flush()
+        self._transport.write(graceful_goaway(0))
+
     def leave(self) -> None:
         self._h2.reset_stream(self.stream_id)
         self._flush()
@@ -172,7 +180,10 @@ class RawClient(asyncio.Protocol):
             elif isinstance(event, h2_events.StreamReset):
                 self._end(f"reset {int(event.error_code or 0)}")
             elif isinstance(event, h2_events.ConnectionTerminated):
-                self._end("goaway")
+                if event.error_code == ErrorCodes.NO_ERROR:
+                    self.goaways.append(event.last_stream_id or 0)
+                else:
+                    self._end("goaway")
             elif isinstance(event, h2_events.PingAckReceived):
                 self.pings += 1
             elif isinstance(event, h2_events.WindowUpdated) and not self.end:
@@ -182,6 +193,7 @@ class RawClient(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._end("lost")
+        self.is_lost = True
         self.has_changed.set()
 
     def _end(self, how: str) -> None:

@@ -10,11 +10,12 @@ from typing import Any, Protocol
 
 from h2 import events as h2_events
 from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 from hyperframe.frame import RstStreamFrame
+
+from tests.standin.http2 import EVERY_STREAM, Http2, graceful_goaway
 
 # A connection's own window is kept open: back-pressure is each stream's, so that one never starves another.
 CONNECTION_WINDOW = 2**31 - 1
@@ -38,6 +39,9 @@ class RequestStream(Protocol):
 
     def client_left(self) -> None: ...
 
+    def client_goes_away(self) -> None:
+        """The client sent a graceful GOAWAY: it opens no more streams, and this one continues."""
+
 
 OpenStream = Callable[["Connection", int, list[tuple[str, str]]], RequestStream]
 
@@ -55,7 +59,8 @@ class Connection(asyncio.Protocol):
         self._is_hung = False
         self._is_reading = False
         self._window_left = CONNECTION_WINDOW
-        self._h2 = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
+        self._last_stream_id: int | None = None  # of a GOAWAY: later streams are refused
+        self._h2 = Http2(H2Configuration(client_side=False, header_encoding="utf-8"))
 
     @property
     def is_open(self) -> bool:
@@ -85,6 +90,7 @@ class Connection(asyncio.Protocol):
         finally:
             self._is_reading = False
         self._flush()
+        self._close_when_drained()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
@@ -102,6 +108,9 @@ class Connection(asyncio.Protocol):
                 if padding := (event.flow_controlled_length or 0) - len(event.data or b""):
                     self.give_window(event.stream_id, padding)
         elif isinstance(event, h2_events.RequestReceived):
+            if self._last_stream_id is not None and event.stream_id > self._last_stream_id:
+                self.reset(event.stream_id, ErrorCodes.REFUSED_STREAM)
+                return
             headers = [(str(name), str(value)) for name, value in event.headers or ()]
             self._streams[event.stream_id] = self._open_stream(self, event.stream_id, headers)
         elif isinstance(event, h2_events.StreamEnded):
@@ -111,6 +120,9 @@ class Connection(asyncio.Protocol):
             self._unsent.pop(event.stream_id, None)
             if stream := self._streams.pop(event.stream_id, None):
                 stream.client_left()
+        elif isinstance(event, h2_events.ConnectionTerminated):
+            for stream in self._streams.values():
+                stream.client_goes_away()
         elif isinstance(event, h2_events.WindowUpdated | h2_events.RemoteSettingsChanged):
             for stream_id in list(self._unsent):
                 self._send_what_fits(stream_id)
@@ -141,6 +153,7 @@ class Connection(asyncio.Protocol):
         self._unsent[stream_id] = (before + data, is_end)
         self._send_what_fits(stream_id)
         self._flush()
+        self._close_when_drained()
 
     def _send_what_fits(self, stream_id: int) -> None:
         data, is_end = self._unsent.pop(stream_id)
@@ -175,9 +188,26 @@ class Connection(asyncio.Protocol):
             self._transport.write(RstStreamFrame(stream_id, error_code=ErrorCodes.NO_ERROR).serialize())
 
     def go_away(self) -> None:
-        """Say that no request of this connection is served any more, and close it."""
+        """Send a GOAWAY with an error, which ends every stream, and close the connection."""
         self._h2.close_connection(ErrorCodes.INTERNAL_ERROR, last_stream_id=0)
         self.close()
+
+    def drain(self, last_stream_id: int) -> None:
+        """Send a graceful GOAWAY: streams up to `last_stream_id` continue to their ends, later ones are refused.
+
+        With EVERY_STREAM it only announces that another GOAWAY follows.
+        """
+        self._write()
+        if last_stream_id != EVERY_STREAM:
+            self._last_stream_id = last_stream_id
+        if self._transport is not None:
+            self._transport.write(graceful_goaway(last_stream_id))
+        self._close_when_drained()
+
+    def _close_when_drained(self) -> None:
+        """Close after a graceful GOAWAY when the last stream has ended, as front ends do."""
+        if self._last_stream_id is not None and not (self._unsent or self._h2.open_inbound_streams):
+            self.close()
 
     def hang(self) -> None:
         """Neither read nor send anything any more."""

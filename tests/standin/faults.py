@@ -8,11 +8,13 @@ from tests.standin.results import NOTHING
 
 _KINDS = (
     "refuse exception cut cut_in_frame cut_at_byte close half_close reset goaway bad_checksum hang hang_start "
-    "hang_connect pause never_ends drop_last no_window payload unread"
+    "hang_connect pause never_ends drop_last no_window payload unread drain drain_twice"
 )
 KINDS = frozenset(_KINDS.split())
 # Those of them that end a stream without a word of the service's own.
 BREAKING = frozenset({"cut", "cut_in_frame", "close", "half_close", "reset", "goaway", "bad_checksum"})
+# Those that no client should notice: HTTP/2 allows them.
+DRAINING = frozenset({"drain", "drain_twice"})
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Fault:
     - `unread`: nothing more is heard, and after the client's end the response ends cleanly and the client is told to
       stop sending, as if its end had not been read yet; at a moment that never comes, everything was heard before
     - `reset`, `goaway`: HTTP/2's ways to say no more of a stream, or of a connection
+    - `drain`: a graceful GOAWAY: the stream continues to its end, and then the connection is closed. `drain_twice`:
+      announced by a GOAWAY with the highest stream id. At a moment that never comes: before the last final
     - `bad_checksum`: an event whose checksum is wrong
     - `hang_connect`: no TLS handshake; `hang_start`: no response headers; `hang`: from then on nothing is sent or
       read, while the connection stays open

@@ -3,10 +3,12 @@
 import asyncio
 
 from tests.standin import messages
-from tests.standin.faults import BREAKING, break_off
+from tests.standin.faults import BREAKING, DRAINING, break_off
+from tests.standin.http2 import EVERY_STREAM
 from tests.standin.requests import ServiceError
 
 IDLE_SECONDS = 15.0
+SECOND_GOAWAY_SECONDS = 0.05  # of the wall's: a round trip, as RFC 9113 advises
 
 
 class Misfortunes:
@@ -29,6 +31,8 @@ class Misfortunes:
         elif fault.name in BREAKING:
             self._close("fault")
             break_off(fault, self._connection, self._stream_id)
+        elif fault.name in DRAINING:
+            self._drain()
         elif fault.name == "exception":
             self._fail(ServiceError(fault.exception, fault.message), "fault")
         elif fault.name == "hang":
@@ -49,6 +53,17 @@ class Misfortunes:
             self._held = []
             self._at("pause", self._clock.now() + fault.seconds, self._end_pause)
             self._fault = None
+
+    def _drain(self) -> None:
+        """Send the GOAWAYs of a front end that is about to restart. The stream continues to its end."""
+        assert self._fault is not None
+        is_announced, self._fault = self._fault.name == "drain_twice", None
+        if is_announced:
+            self._connection.drain(EVERY_STREAM)
+            loop = asyncio.get_running_loop()
+            loop.call_later(SECOND_GOAWAY_SECONDS, self._connection.drain, self._stream_id)
+        else:
+            self._connection.drain(self._stream_id)
 
     def _end_early(self) -> None:
         if self._is_over:

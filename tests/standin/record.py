@@ -28,6 +28,7 @@ class Record:
     fragments: int = 0
     end: str = "open"
     exception: str = ""
+    has_client_goaway: bool = False  # a graceful one, before the stream's end
     audio_bytes: int = 0
 
     @property

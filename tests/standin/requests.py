@@ -7,6 +7,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tests.standin.model import (
+    CONTENT_TYPES,
+    FILTER_METHODS,
+    LANGUAGES,
+    MEDIA_ENCODINGS,
+    NOT_IDENTIFIED,
+    PII_TYPES,
+    STABILITIES,
+    TRANSCRIPT_FORMATS,
+)
+
 PREFIX = "x-amzn-transcribe-"
 STATUSES = {
     "BadRequestException": 400,
@@ -20,12 +31,6 @@ STATUSES = {
     "UnknownOperationException": 404,
 }
 FORBIDDEN = 403  # all that has to do with keys
-_LANGUAGES = (
-    "af-ZA ar-AE ar-SA ca-ES cs-CZ da-DK de-CH de-DE el-GR en-AB en-AU en-GB en-IE en-IN en-NZ en-US en-WL en-ZA es-ES "
-    "es-US eu-ES fa-IR fi-FI fr-CA fr-FR gl-ES he-IL hi-IN hr-HR id-ID it-IT ja-JP ko-KR lv-LV ms-MY nl-NL no-NO pl-PL "
-    "pt-BR pt-PT ro-RO ru-RU sk-SK so-SO sr-RS sv-SE th-TH tl-PH uk-UA vi-VN zh-CN zh-HK zh-TW zu-ZA"
-)
-LANGUAGES = frozenset(_LANGUAGES.split())
 SAMPLE_BYTES = 2
 _SESSION_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -66,6 +71,8 @@ class Request:
     content_identification_type: str = ""
     content_redaction_type: str = ""
     pii_entity_types: tuple[str, ...] = ()
+    session_resume_window: int | None = None
+    transcript_format: str = ""
 
     @property
     def channels(self) -> int:
@@ -94,6 +101,25 @@ def _need(is_so: object, message: str) -> None:
         raise _refuse(message)
 
 
+def _need_one_of(allowed: frozenset[str], name: str, value: str) -> None:
+    """Refuse a value outside an enumeration, in the words of AWS's validation."""
+    if value and value not in allowed:
+        raise _invalid(name, value, f"Member must satisfy enum value set: [{', '.join(sorted(allowed))}]")
+
+
+def _need_within(least: int, most: int, name: str, value: int | None) -> None:
+    if value is not None and value < least:
+        raise _invalid(name, value, f"Member must have value greater than or equal to {least}")
+    if value is not None and value > most:
+        raise _invalid(name, value, f"Member must have value less than or equal to {most}")
+
+
+def _invalid(name: str, value: object, constraint: str) -> ServiceError:
+    return _refuse(
+        f"1 validation error detected: Value '{value}' at '{name}' failed to satisfy constraint: {constraint}"
+    )
+
+
 def _boolean(name: str, text: str) -> bool:
     _need(text in ("true", "True", "false", "False"), f"{name} must be true or false.")
     return text.lower() == "true"
@@ -114,7 +140,7 @@ def parse(headers: Mapping[str, str]) -> Request:
             continue
         if field.type in (bool, "bool"):
             values[name] = _boolean(header, text)
-        elif name in ("sample_rate", "number_of_channels"):
+        elif name in ("sample_rate", "number_of_channels", "session_resume_window"):
             values[name] = _whole(header, text)
         elif isinstance(field.default, tuple):
             values[name] = tuple(part.strip() for part in text.split(",") if part.strip())
@@ -130,23 +156,28 @@ def parse(headers: Mapping[str, str]) -> Request:
 
 
 def _check_sound(request: Request) -> None:
+    _need_one_of(MEDIA_ENCODINGS, "mediaEncoding", request.media_encoding)
     _need(request.media_encoding == "pcm", f"The media encoding '{request.media_encoding}' is not supported here.")
-    _need(8_000 <= request.sample_rate <= 48_000, "The sample rate must be between 8000 and 48000 Hz.")
+    _need_within(8_000, 48_000, "mediaSampleRateHertz", request.sample_rate)
+    _need_within(2, 2, "numberOfChannels", request.number_of_channels)
     if request.number_of_channels is not None:
         _need(request.enable_channel_identification, "NumberOfChannels needs EnableChannelIdentification.")
-        _need(request.number_of_channels == 2, "NumberOfChannels must be 2.")
     elif request.enable_channel_identification:
         raise _refuse("EnableChannelIdentification needs NumberOfChannels.")
     if request.session_id:
         _need(_SESSION_ID.fullmatch(request.session_id), "The session ID must be a UUID.")
+    _need_within(1, 300, "sessionResumeWindow", request.session_resume_window)
 
 
 def _check_language(request: Request) -> None:
     ways = bool(request.language_code) + request.identify_language + request.identify_multiple_languages
     _need(ways == 1, "Give exactly one of LanguageCode, IdentifyLanguage and IdentifyMultipleLanguages.")
-    named = {request.language_code, request.preferred_language, *request.language_options} - {""}
-    unknown = named - LANGUAGES
-    _need(not unknown, f"The language code '{', '.join(sorted(unknown))}' is not supported.")
+    for name, code in (
+        ("languageCode", request.language_code),
+        ("preferredLanguage", request.preferred_language),
+        *(("languageOptions", code) for code in request.language_options),
+    ):
+        _need_one_of(LANGUAGES, name, code)
     if not request.is_identified:
         _need(not request.language_options, "LanguageOptions need IdentifyLanguage or IdentifyMultipleLanguages.")
         _need(not request.preferred_language, "PreferredLanguage needs IdentifyLanguage or IdentifyMultipleLanguages.")
@@ -157,6 +188,10 @@ def _check_language(request: Request) -> None:
         )
         return
     _need(len(set(request.language_options)) >= 2, "Language identification needs at least two language options.")
+    refused = NOT_IDENTIFIED.intersection(request.language_options)
+    _need(not refused, f"Language identification doesn't support {', '.join(sorted(refused))}.")
+    languages = [code.partition("-")[0] for code in request.language_options]
+    _need(len(set(languages)) == len(languages), "LanguageOptions must hold only one dialect of each language.")
     _need(
         not request.preferred_language or request.preferred_language in request.language_options,
         "The preferred language must be one of the language options.",
@@ -179,17 +214,15 @@ def _check_options(request: Request) -> None:
             request.enable_partial_results_stabilization,
             "PartialResultsStability needs EnablePartialResultsStabilization.",
         )
-        _need(
-            request.partial_results_stability in ("low", "medium", "high"),
-            "PartialResultsStability must be low, medium or high.",
-        )
-    _need(
-        request.vocabulary_filter_method in ("", "remove", "mask", "tag"),
-        "VocabularyFilterMethod must be remove, mask or tag.",
-    )
+    _need_one_of(STABILITIES, "partialResultsStability", request.partial_results_stability)
+    _need_one_of(FILTER_METHODS, "vocabularyFilterMethod", request.vocabulary_filter_method)
+    _need_one_of(TRANSCRIPT_FORMATS, "transcriptFormat", request.transcript_format)
+    _need_one_of(CONTENT_TYPES, "contentIdentificationType", request.content_identification_type)
+    _need_one_of(CONTENT_TYPES, "contentRedactionType", request.content_redaction_type)
+    for kind in request.pii_entity_types:
+        _need_one_of(PII_TYPES, "piiEntityTypes", kind)
     kinds = (request.content_identification_type, request.content_redaction_type)
     _need(not all(kinds), "ContentIdentificationType and ContentRedactionType can't be used together.")
-    _need(set(kinds) <= {"", "PII"}, "The only content type is PII.")
     _need(any(kinds) or not request.pii_entity_types, "PiiEntityTypes need a content type.")
     for what, names in (
         ("vocabulary", (request.vocabulary_name, *request.vocabulary_names)),

@@ -1,6 +1,7 @@
 """Writes segments as the service writes its results: the JSON of a TranscriptEvent, with what the request asked for."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from tests.standin.recognition import Segment, Spoken
@@ -20,11 +21,24 @@ def is_name(word: Spoken) -> bool:
     return word.number is not None and word.number % 7 == 0
 
 
+@dataclass(frozen=True)
+class Habits:
+    """Forms of results that published samples of the service show in some streams and not in others."""
+
+    names_channel: bool = False  # results of a mono stream have a ChannelId
+    punctuates_partials: bool = False  # partials end in a full stop too
+    end_padding: float = 0.0  # seconds from the last word's end to the result's
+
+
+USUAL = Habits()
+
+
 class Writer:
     """Writes the results of one stream. It numbers the stream's speakers in the order in which they speak."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, habits: Habits = USUAL) -> None:
         self._request = request
+        self._habits = habits
         self._speakers: dict[int, str] = {}
         has_filter = bool(request.vocabulary_filter_name or request.vocabulary_filter_names)
         self._filter_method = (request.vocabulary_filter_method or "mask") if has_filter else ""
@@ -42,7 +56,8 @@ class Writer:
         # Confidence, speakers and personal data are the final's.
         items = [self._item(word, is_partial=segment.is_partial) for word in words]
         contents = " ".join(item["Content"] for item in items)
-        if not segment.is_partial and words[-1].number is not None:
+        is_punctuated = not segment.is_partial or self._habits.punctuates_partials
+        if is_punctuated and words[-1].number is not None:
             end = words[-1].end
             items.append(
                 {
@@ -65,15 +80,20 @@ class Writer:
         result: dict[str, Any] = {
             "ResultId": segment.segment_id,
             "StartTime": segment.words[0].start,
-            "EndTime": segment.words[-1].end,
+            "EndTime": round(segment.words[-1].end + self._habits.end_padding, 3),
             "IsPartial": segment.is_partial,
             "Alternatives": [alternative],
         }
-        if request.enable_channel_identification:
+        if request.enable_channel_identification or self._habits.names_channel:
             result["ChannelId"] = f"ch_{segment.channel}"
         if request.is_identified:
             result["LanguageCode"] = segment.language or request.language_options[0]
-            result["LanguageIdentification"] = [{"LanguageCode": result["LanguageCode"], "Score": 0.9}]
+            # Every option has a score; the scores add up to one.
+            rest = round(0.1 / (len(request.language_options) - 1), 4)
+            result["LanguageIdentification"] = [
+                {"LanguageCode": code, "Score": 0.9 if code == result["LanguageCode"] else rest}
+                for code in sorted(request.language_options, key=lambda code: code != result["LanguageCode"])
+            ]
         return json.dumps({"Transcript": {"Results": [result]}}, separators=(",", ":")).encode()
 
     def _item(self, word: Spoken, *, is_partial: bool) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import ssl
 import tempfile
 import uuid
 from collections.abc import Callable, Coroutine
+from email.utils import formatdate
 from pathlib import Path
 from types import TracebackType
 
@@ -22,6 +23,7 @@ from tests.standin.faults import Fault
 from tests.standin.recognition import Deliver, NumberRecognition, Recognition, Segment
 from tests.standin.record import Record
 from tests.standin.requests import PREFIX, Request, ServiceError, parse
+from tests.standin.results import USUAL, Habits
 from tests.standin.signatures import Chain, Key, verify
 from tests.standin.stream import Stream
 
@@ -51,6 +53,9 @@ class Refused:
     def client_left(self) -> None:
         pass
 
+    def client_goes_away(self) -> None:
+        pass
+
 
 class Service:
     """An async context manager that serves on this machine while it is open.
@@ -58,7 +63,11 @@ class Service:
     `rate` is how many times faster than the wall's its clock runs; `quota` how many streams may be open at once.
     Numbers are recognised, or what `recogniser` makes of the sound; `words_per_final` cuts them, and a `seed` cuts
     each stream differently. Without `verify` no signature is looked at. `on_segment` is called with every segment as
-    it is sent.
+    it is sent. `habits` vary the results.
+
+    With `goaway_at` every connection receives a graceful GOAWAY after so many seconds of audio, or, with infinity,
+    before the last final. `error_type` is the form of `x-amzn-errortype`, as in `{name}:` or
+    `com.amazon.coral.service#{name}:http://internal.amazon.com/coral/`; where it is empty, the body has the name.
     """
 
     def __init__(
@@ -71,6 +80,9 @@ class Service:
         verify: bool = True,
         port: int = 0,
         on_segment: Deliver | None = None,
+        habits: Habits = USUAL,
+        goaway_at: float | None = None,
+        error_type: str = "{name}:",
     ) -> None:
         self.rate = rate
         self.quota = quota
@@ -80,6 +92,9 @@ class Service:
         self.most_streams = 0
         self.on_segment = on_segment
         self.url = self.ca_file = ""
+        self._habits = habits
+        self._goaway_at = goaway_at
+        self._error_type = error_type
         self._words_per_final = words_per_final
         self._recogniser = recogniser
         self._seed = seed
@@ -185,6 +200,8 @@ class Service:
     def _open_stream(self, connection: Connection, stream_id: int, headers: list[tuple[str, str]]) -> RequestStream:
         """Accept or refuse a request, and answer."""
         fault = self.faults.pop(0) if self.faults else None
+        if fault is None and self._goaway_at is not None:
+            fault = Fault("drain", at=self._goaway_at)
         fields = dict(headers)
         fields.setdefault("host", fields.get(":authority", ""))
         record = Record(fields, self._clock.loop_time(), connection.number)
@@ -195,7 +212,7 @@ class Service:
             record.end, record.exception, record.ended_at = "refused", error.name, record.started_at
             self._refuse(connection, stream_id, error)
             return Refused()
-        stream = Stream(connection, stream_id, record, chain, self._clock, fault, self._open.discard)
+        stream = Stream(connection, stream_id, record, chain, self._clock, fault, self._habits, self._open.discard)
         self._open.add(stream)
         self.most_streams = max(self.most_streams, len(self._open))
         assert record.options is not None
@@ -220,7 +237,7 @@ class Service:
         options = parse(fields)
         record.session_id = options.session_id or str(uuid.uuid4())
         if record.session_id in self._sessions:
-            raise ServiceError("ConflictException", "A session with this ID exists: use a new one.")
+            raise ServiceError("ConflictException", "Another stream is in progress with the same session ID")
         if len(self._open) >= self.quota:
             raise ServiceError(
                 "LimitExceededException", "You have reached your limit of concurrent streams. Try again later."
@@ -241,22 +258,25 @@ class Service:
         return [
             (":status", "200"),
             ("content-type", "application/vnd.amazon.eventstream"),
+            ("date", formatdate(usegmt=True)),
             ("x-amzn-request-id", str(uuid.uuid4())),
             (f"{PREFIX}session-id", record.session_id),
             *(pair for pair in echoed if pair[0] != f"{PREFIX}session-id"),
         ]
 
-    @staticmethod
-    def _refuse(connection: Connection, stream_id: int, error: ServiceError) -> None:
-        body = json.dumps({"Message": error.message}).encode()
+    def _refuse(self, connection: Connection, stream_id: int, error: ServiceError) -> None:
+        names = self._error_type.format(name=error.name)
+        body = json.dumps({"Message": error.message} | ({} if names else {"__type": error.name})).encode()
         connection.respond(
             stream_id,
             [
                 (":status", str(error.status)),
                 ("content-type", "application/json"),
                 ("content-length", str(len(body))),
+                # AWS's clients correct a wrong clock of their machine by it.
+                ("date", formatdate(usegmt=True)),
                 ("x-amzn-request-id", str(uuid.uuid4())),
-                ("x-amzn-errortype", f"{error.name}:"),
+                *([("x-amzn-errortype", names)] if names else []),
             ],
         )
         connection.send(stream_id, body, is_end=True)

@@ -26,7 +26,7 @@ MISMATCH = (
 )
 _AUTHORIZATION = re.compile(
     rf"{ALGORITHM} Credential=([^/,\s]+)/(\d{{8}})/([^/]+)/([^/]+)/aws4_request, ?"
-    r"SignedHeaders=([a-z0-9;-]+), ?Signature=([0-9a-f]{64})"
+    r"SignedHeaders=([a-z0-9:;-]+), ?Signature=([0-9a-f]{64})"
 )
 
 
@@ -129,8 +129,12 @@ def verify(
         raise _invalid("Credential should be scoped to a valid region.")
     date = headers.get("x-amz-date", "")
     names = signed_names.split(";")
-    if not re.fullmatch(r"\d{8}T\d{6}Z", date) or not {"host", "x-amz-date"} <= set(names) <= set(headers):
-        raise _invalid("'Host' and 'x-amz-date' must be among the signed headers, and each signed header be sent.")
+    # On HTTP/2 a client may sign the authority under its own name, as AWS's SDK for JavaScript does.
+    names_host = "host" in names or ":authority" in names
+    if not re.fullmatch(r"\d{8}T\d{6}Z", date) or not names_host or not {"x-amz-date"} <= set(names) <= set(headers):
+        raise _invalid(
+            "'Host' or ':authority', and 'x-amz-date' must be among the signed headers, and each signed header be sent."
+        )
     if date[:8] != day:
         raise _invalid("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP.")
     seconds = _seconds(date)

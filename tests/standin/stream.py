@@ -11,23 +11,23 @@ from collections.abc import Callable
 import numpy as np
 
 from tests.standin import messages
+from tests.standin.chunks import LARGEST_MESSAGE_BYTES, TOO_BIG, audio_of
 from tests.standin.clock import Clock
 from tests.standin.connection import Connection
-from tests.standin.faults import Fault
+from tests.standin.faults import DRAINING, Fault
 from tests.standin.misfortunes import IDLE_SECONDS, Misfortunes
 from tests.standin.recognition import Recognition, Segment
 from tests.standin.record import Record
 from tests.standin.requests import SAMPLE_BYTES, ServiceError
-from tests.standin.results import NOTHING, Writer
+from tests.standin.results import NOTHING, Habits, Writer
 from tests.standin.signatures import Chain, check_age
 
-LARGEST_CHUNK_BYTES = 32 * 1024
-LARGEST_MESSAGE_BYTES = LARGEST_CHUNK_BYTES + 1024  # with headers and signature
 SECOND_LOOK_SECONDS = 0.5  # of the wall's
 LONGEST_SECONDS = 4 * 3600.0
 LEAD_SECONDS = 5.0  # of audio that the client may be ahead of the service
 HTTP2_WINDOW = 65_535  # that each stream begins with
 QUIET_EVENT_SECONDS = 5.0  # of audio without a word, after which an event without results is sent
+NO_EMPTY_FRAME = "A complete signal was sent without the preceding empty frame."
 IDLE = "Your request timed out because no new audio was received for 15 seconds."
 
 
@@ -42,6 +42,7 @@ class Stream(Misfortunes):
         chain: Chain | None,
         clock: Clock,
         fault: Fault | None,
+        habits: Habits,
         on_close: Callable[["Stream"], None],
     ) -> None:
         assert record.options is not None
@@ -59,7 +60,7 @@ class Stream(Misfortunes):
         self._is_unread = False  # the same, and the client is told so
         self._is_deciding = False  # whether to end early: meanwhile nothing is heard
         self._decoder = messages.Decoder(LARGEST_MESSAGE_BYTES)
-        self._writer = Writer(self._request)
+        self._writer = Writer(self._request, habits)
         self._recognition: Recognition | None = None
         self._waiting: deque[tuple[float, bytes, int]] = deque()
         self._processed = 0  # bytes of audio
@@ -102,7 +103,7 @@ class Stream(Misfortunes):
                 if self._is_over or self._is_deaf:  # a fault came with this chunk
                     return
         except messages.TooLargeError:
-            self._fail(ServiceError("BadRequestException", "A chunk of audio must not be larger than 32 KiB."))
+            self._fail(ServiceError("BadRequestException", TOO_BIG))
         except messages.DamagedError:
             self._fail(ServiceError("SerializationException", "The event stream could not be decoded."))
         except ServiceError as error:
@@ -119,13 +120,14 @@ class Stream(Misfortunes):
         if self._is_audio_ended:
             self._finish_when_processed()
         else:
-            # Without the empty chunk nobody has said that the audio is complete: nothing becomes final.
-            self._close("left")
-            self._connection.send(self._stream_id, b"", is_end=True)
+            self._fail(ServiceError("BadRequestException", NO_EMPTY_FRAME))
 
     def client_left(self) -> None:
         self.has_client_ended = True
         self._close("left")
+
+    def client_goes_away(self) -> None:
+        self._record.has_client_goaway = True
 
     # Audio.
 
@@ -133,23 +135,16 @@ class Stream(Misfortunes):
         """Take the next signed message. Raises ServiceError, DamagedError."""
         now = self._clock.now()
         signed_at = None if self._chain is None else self._chain.check(message.headers, message.payload)
-        pcm = b""
-        if message.payload:
-            event = messages.decode_one(message.payload)
-            if event.headers.get(":event-type") != "AudioEvent":
-                raise ServiceError("BadRequestException", "The event must be an AudioEvent.")
-            pcm = event.payload
         request, record = self._request, self._record
-        if len(pcm) > LARGEST_CHUNK_BYTES:
-            raise ServiceError("BadRequestException", "A chunk of audio must not be larger than 32 KiB.")
-        if len(pcm) % request.frame_bytes:
-            raise ServiceError("BadRequestException", "A chunk of audio must hold whole samples of all channels.")
+        pcm = audio_of(message.payload, request)
         # The service goes through the audio at its own speed, so a chunk that comes early waits.
         due = self._began_at + record.audio_bytes / request.bytes_per_second
         if signed_at is not None:
             check_age(signed_at, max(now, due), self._clock, "BadRequestException")
-        if not pcm:
+        if pcm is None:
             self._is_audio_ended = True
+            return
+        if not pcm:  # an event without audio neither ends the audio nor counts as new audio
             return
         if self._is_audio_ended:
             raise ServiceError("BadRequestException", "Audio came after the empty chunk that ends it.")
@@ -234,6 +229,8 @@ class Stream(Misfortunes):
     async def _finish(self) -> None:
         assert self._recognition is not None
         fault = "" if self._fault is None else self._fault.name
+        if fault in DRAINING:
+            self._drain()
         if fault == "never_ends":
             self._stop_timers()
             return

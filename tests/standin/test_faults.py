@@ -1,6 +1,7 @@
 """Each fault does what it says, and the next request is served as ever."""
 
 import asyncio
+import math
 import os
 import signal
 import ssl
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.standin import Fault, Service
-from tests.standin.client import RawClient
+from tests.standin.client import RawClient, options
 from tests.standin.conftest import ConnectRaw, speech
+from tests.standin.http2 import EVERY_STREAM
 from tests.standin.messages import DamagedError
 
 
@@ -82,6 +84,39 @@ async def test_a_client_that_has_ended_is_told_that_its_end_was_not_read(service
     await client.until(lambda: client.end)
     assert (client.end, texts(client)) == ("end_stream", ["w1", "w1 w2"])
     assert (service.requests[0].end, service.streams) == ("fault", 0)
+
+
+@pytest.mark.parametrize("at", [None, 1.0, math.inf])
+@pytest.mark.parametrize(("kind", "ids"), [("drain", [1]), ("drain_twice", [EVERY_STREAM, 1])])
+async def test_a_stream_continues_to_its_end_after_a_graceful_goaway(
+    service: Service, connect: ConnectRaw, kind: str, ids: list[int], at: float | None
+) -> None:
+    client = await spoiled(service, connect, Fault(kind, at=at), is_ended=True)
+    await client.until(lambda: client.end and client.is_lost)
+    assert (client.end, texts(client)[-1]) == ("end_stream", "w1 w2 w3 w4.")
+    assert client.goaways[0] == ids[0]  # at the end of the audio the second may be overtaken by the connection's end
+    assert set(client.goaways) <= set(ids)
+    assert (service.requests[0].end, service.streams) == ("end_stream", 0)
+
+
+async def test_a_new_stream_is_refused_after_a_graceful_goaway(service: Service, connect: ConnectRaw) -> None:
+    client = await spoiled(service, connect, Fault("drain"))
+    await client.until(lambda: client.goaways)
+    headers = client.request(options())
+    client.stream_id = 3
+    client.start(headers)
+    await client.until(lambda: client.end)
+    assert (client.end, len(service.requests)) == ("reset 7", 1)  # REFUSED_STREAM
+
+
+async def test_every_connection_gets_a_graceful_goaway_where_it_is_asked_for(connect: ConnectRaw) -> None:
+    async with Service(rate=50, goaway_at=math.inf) as service:
+        for _ in range(2):
+            client = await (await connect(service)).begin()
+            client.send_audio(speech(1))
+            client.end_audio()
+            await client.until(lambda client=client: client.end)
+            assert (client.goaways, texts(client), client.end) == ([1], ["w1", "w1."], "end_stream")
 
 
 async def test_a_fault_without_a_moment_comes_with_the_answer(service: Service, connect: ConnectRaw) -> None:

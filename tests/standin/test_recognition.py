@@ -13,7 +13,7 @@ from tests.standin.client import options
 from tests.standin.conftest import speech
 from tests.standin.recognition import LocalRecognition, NumberReader, NumberRecognition, Segment
 from tests.standin.requests import parse
-from tests.standin.results import Writer
+from tests.standin.results import USUAL, Habits, Writer
 
 
 def read(pcm: bytes, rate: int = 16_000, step: int = 1600) -> tuple[list[tuple[int, float, float]], int]:
@@ -27,10 +27,12 @@ def read(pcm: bytes, rate: int = 16_000, step: int = 1600) -> tuple[list[tuple[i
     return [(number, round(start, 4), round(end, 4)) for number, start, end in heard], reader.fragments
 
 
-def recognise(pcm: bytes, words_per_final: int = 4, seed: str = "", **values: Any) -> list[dict[str, Any]]:
+def recognise(
+    pcm: bytes, words_per_final: int = 4, seed: str = "", habits: Habits = USUAL, **values: Any
+) -> list[dict[str, Any]]:
     """Return the results that a whole sound gives."""
     request = parse(options(**values))
-    writer = Writer(request)
+    writer = Writer(request, habits)
     payloads: list[bytes | None] = []
     recognition = NumberRecognition(
         request, lambda segment: payloads.append(writer.event(segment)), [], words_per_final, seed
@@ -199,3 +201,29 @@ async def test_real_words_are_heard_by_our_own_recogniser() -> None:
     assert len(words) > 10
     assert [word.start for word in words] == sorted(word.start for word in words)
     assert 0 <= words[0].start < words[-1].end < 11
+
+
+def test_results_vary_as_published_samples_do() -> None:
+    habits = Habits(names_channel=True, punctuates_partials=True, end_padding=0.148)
+    partial, final = recognise(speech(1, 2), 2, habits=habits)
+    assert [result["ChannelId"] for result in (partial, final)] == ["ch_0", "ch_0"]
+    assert texts([partial, final]) == ["w1.", "w1 w2."]
+    assert [result["EndTime"] for result in (partial, final)] == [0.648, 1.148]
+    assert final["Alternatives"][0]["Items"][-2]["EndTime"] == 1.0
+
+
+def test_every_language_option_has_a_score() -> None:
+    (final,) = finals(
+        recognise(
+            speech(1),
+            language_code=None,
+            identify_language=True,
+            language_options="en-US,de-DE,fr-FR",
+            preferred_language="de-DE",
+        )
+    )
+    assert final["LanguageIdentification"] == [
+        {"LanguageCode": "de-DE", "Score": 0.9},
+        {"LanguageCode": "en-US", "Score": 0.05},
+        {"LanguageCode": "fr-FR", "Score": 0.05},
+    ]
