@@ -63,9 +63,10 @@ class Site:
         assert found, f"the site did not start: {line!r} {self.log()[-2000:]}"
         self.url = found[0].rstrip("/")
 
-    def start_uvicorn(self) -> None:
+    def start_uvicorn(self, *application: str) -> None:
         port = free_port()
-        self.process = self._spawn("-m", "uvicorn", "transcribe_site.asgi:application", "--port", str(port))
+        application = application or ("transcribe_site.asgi:application",)
+        self.process = self._spawn("-m", "uvicorn", *application, "--port", str(port))
         self.url = f"http://127.0.0.1:{port}"
 
         def answers() -> bool:

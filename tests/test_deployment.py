@@ -10,7 +10,6 @@ import yaml
 from django.core.management import get_commands
 
 from transcribe_site import environment, settings
-from transcribe_site.management.commands.serve import FORM_BYTES
 from transcribe_site.variables import VARIABLES
 
 ROOT = Path(__file__).parent.parent
@@ -132,7 +131,7 @@ def test_the_image_is_not_root_when_it_runs() -> None:
 def test_the_proxy_takes_what_the_site_takes_and_sends_it_to_the_site(services: dict[str, Any]) -> None:
     text = (ROOT / "deploy" / "Caddyfile").read_text()
     (most,) = re.findall(r"max_size (\d+)MiB", text)
-    assert int(most) * 1024**2 == settings.MAX_REQUEST_BYTES + FORM_BYTES
+    assert int(most) * 1024**2 == settings.MAX_BODY_BYTES
     assert re.search(r"dynamic a web 8000\b", text)
     assert re.search(r"@inside path /metrics /readyz\n\s+respond @inside 404", text)
     assert "./deploy/Caddyfile:/etc/caddy/Caddyfile:ro" in services["proxy"]["volumes"]

@@ -21,7 +21,8 @@ from tests import recordings
 from tests.site import Site, wait_until
 from tests.test_site import status
 from tests.visitor import Visitor, events
-from transcribe_site.handler import DISK_FULL, Handler
+from transcribe_site.bodies import DISK_FULL
+from transcribe_site.handler import IS_CHECKED, Handler
 
 MIB = 1024**2
 
@@ -39,11 +40,13 @@ def test_a_body_that_is_too_long_is_refused_before_it_is_sent(site: Site) -> Non
         assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_body_for_which_there_is_no_room_is_refused_with_a_sentence(site: Site) -> None:
+def test_a_body_for_which_there_is_no_room_is_refused_with_a_sentence(site: Site, visitor: Visitor) -> None:
     (site.folder / "incoming").rename(site.folder / "elsewhere")
-    answer = httpx.post(f"{site.url}/uploads/", content=bytes(4 * MIB), timeout=60)
-    assert (answer.status_code, answer.text) == (507, "The server's disk is full. Nothing was kept; try again later.")
-    assert "A request's body can't be kept" in site.log()
+    answer = visitor.http.post("/uploads/", content=bytes(4 * MIB))
+    assert (answer.status_code, answer.json()) == (507, {"error": DISK_FULL.sentence})
+    answer = visitor.http.post("/uploads/", content=bytes(4 * MIB), headers={"Accept": "text/html"})
+    assert (answer.status_code, answer.text) == (507, DISK_FULL.sentence)
+    assert "The body of a request can't be stored" in site.log()
 
 
 @pytest.mark.filterwarnings("ignore:Unclosed file")  # Django leaves its own to the garbage collector
@@ -51,11 +54,18 @@ async def test_so_is_one_that_finds_no_room_on_its_way_to_django(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
-    scope = {"type": "http", "method": "POST", "path": "/uploads/", "query_string": b"", "headers": []}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/uploads/",
+        "query_string": b"",
+        "headers": [],
+        IS_CHECKED: True,
+    }
     asking = ApplicationCommunicator(Handler(), scope)
     await asking.send_input({"type": "http.request", "body": bytes(4 * MIB), "more_body": True})
     assert (await asking.receive_output(timeout=60))["status"] == 507
-    assert (await asking.receive_output(timeout=60))["body"] == DISK_FULL.encode()
+    assert (await asking.receive_output(timeout=60))["body"] == DISK_FULL.sentence.encode()
     await asking.wait(timeout=60)
     gc.collect()
 
@@ -64,18 +74,18 @@ def test_an_encoding_that_nobody_knows_is_a_bad_request(site: Site) -> None:
     for address in ("/healthz", "/accounts/login/"):
         headers = {"Content-Type": "multipart/form-data; charset*=bogus''x"}
         answer = httpx.post(site.url + address, headers=headers, timeout=60)
-        assert (answer.status_code, answer.text) == (400, "The request can't be understood.")
+        assert (answer.status_code, answer.text) == (400, "The server could not read this request.")
     assert "Traceback" not in site.log()
 
 
-def test_a_body_that_does_not_say_how_long_it_is_is_refused_when_it_is_too_long(site: Site) -> None:
+def test_a_body_that_does_not_say_how_long_it_is_is_refused_when_it_is_too_long(site: Site, visitor: Visitor) -> None:
     def body() -> Iterator[bytes]:
         for _ in range(110):
             yield bytes(MIB)
 
     before = peak_mib(site)
     try:
-        answer = httpx.post(f"{site.url}/uploads/", content=body(), timeout=60)
+        answer = visitor.http.post("/uploads/", content=body())
     except httpx.TransportError:
         pass  # the connection was cut while we still sent, which is a refusal as well
     else:
@@ -210,11 +220,10 @@ def test_pages_forbid_what_they_do_not_need(site: Site, visitor: Visitor) -> Non
     assert "unsafe" not in policy
 
 
-def test_an_upgrade_that_is_none_does_not_open_a_way_around(site: Site) -> None:
+def test_an_upgrade_that_is_none_does_not_open_a_way_around(site: Site, visitor: Visitor) -> None:
     before = peak_mib(site)
-    answer = httpx.post(
-        f"{site.url}/accounts/login/", files={"file": bytes(60 * MIB)}, headers={"Upgrade": "foo"}, timeout=60
-    )
+    headers = {"Upgrade": "foo", "X-CSRFToken": ""}
+    answer = visitor.http.post("/accounts/login/", files={"file": bytes(60 * MIB)}, headers=headers)
     assert answer.status_code == 403
     assert peak_mib(site) - before < 80
 

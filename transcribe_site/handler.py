@@ -1,37 +1,41 @@
-"""Django's handler of requests, which would take for a fault of ours what is none: a full disk, a strange request."""
+"""Django's handler of requests, with the rules of `bodies.py` and answers where Django would log an error of ours."""
 
-import io
 import logging
 from collections.abc import Mapping
 from typing import Any
 
+from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpResponseBase
+
+from transcribe_site.bodies import BAD_REQUEST, DISK_FULL, BodyRefused, guarded
 
 logger = logging.getLogger(__name__)
 
-DISK_FULL = "The server's disk is full. Nothing was kept; try again later."
-
-
-class Unkept(io.BytesIO):
-    """Stands for a body for which there was no room."""
+IS_CHECKED = "transcribe_site.is_checked"  # in a scope: the server has applied the rules for bodies
 
 
 class Handler(ASGIHandler):
+    async def handle(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        try:
+            if not scope.pop(IS_CHECKED, False):
+                receive = await guarded(scope, receive, settings.MAX_BODY_BYTES)
+            await super().handle(scope, receive, send)
+        except BodyRefused as refused:  # only before Django has begun to answer
+            await self.send_response(refused.refusal.response(scope["headers"]), send)
+
     async def read_body(self, receive: Any) -> Any:
         try:
             return await super().read_body(receive)
         except OSError as error:
-            logger.error("A request's body can't be kept: %s", error)
-            return Unkept()
+            logger.error("The body of a request can't be stored: %s", error)
+            raise BodyRefused(DISK_FULL) from error
 
     def create_request(
         self, scope: Mapping[str, Any], body_file: Any
     ) -> tuple[ASGIRequest, None] | tuple[None, HttpResponseBase]:
         """Return the request, or the answer to one that can't be read."""
-        if isinstance(body_file, Unkept):
-            return None, HttpResponse(DISK_FULL, status=507, content_type="text/plain")
         try:
             return super().create_request(scope, body_file)
         except ValueError:  # a parameter of its Content-Type is in an encoding that Python doesn't know
-            return None, HttpResponse("The request can't be understood.", status=400, content_type="text/plain")
+            return None, BAD_REQUEST.response(scope["headers"])

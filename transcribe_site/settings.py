@@ -34,6 +34,7 @@ AWS_REGION = ENV["AWS_REGION"]
 AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING = ENV["AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING"]
 AWS_CA_BUNDLE = ENV["AWS_CA_BUNDLE"]
 MAX_REQUEST_BYTES = 100 * 1024**2  # a file in one request; larger ones will come in pieces
+MAX_BODY_BYTES = MAX_REQUEST_BYTES + 1024**2  # a form has more than the file
 MAX_UPLOAD_BYTES = min(ENV["TRANSCRIBE_MAX_UPLOAD_BYTES"], MAX_REQUEST_BYTES)
 MAX_AUDIO_SECONDS = 12 * 3600  # of decoded sound: a small file can hold days of silence
 HOST, PORT = ENV["HOST"], ENV["PORT"]

@@ -52,7 +52,7 @@ PROOFS = [
     Proof(
         "disk full: a request's body",
         "tests/test_server.py::test_a_body_for_which_there_is_no_room_is_refused_with_a_sentence",
-        "transcribe_site/server.py",
+        "transcribe_site/http.py",
         "        except OSError as error:  # there is no file to be had for it",
         "        except ZeroDivisionError as error:",
     ),

@@ -196,7 +196,7 @@ PROOFS: list[Proof] = [
     Proof(
         "forwarded headers: the server's own",
         "tests/test_server.py::test_no_header_of_a_client_moves_the_site",
-        "transcribe_site/server.py",
+        "transcribe_site/http.py",
         'self.requestHeaders.removeHeader(b"daphne-root-path")',
         "pass",
     ),

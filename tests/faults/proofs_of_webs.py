@@ -6,6 +6,7 @@ SERVER = "tests/test_server.py::"
 UPLOADS = "tests/faults/test_uploads.py::"
 SILENCE = "tests/browser/test_silence.py::"
 VIEWERS = "tests/faults/test_viewers.py::"
+BODIES = "tests/faults/test_bodies.py::"
 
 PROOFS: list[Proof] = [
     # Processes
@@ -178,15 +179,15 @@ PROOFS: list[Proof] = [
     ),
     Proof(
         "half handshakes, HTTP request half sent",
-        f"{VIEWERS}test_half_a_handshake_or_request_is_not_waited_for",
-        "transcribe_site/server.py",
+        f"{VIEWERS}test_half_a_handshake_or_request_is_not_awaited",
+        "transcribe_site/http.py",
         "protocol.timeOut = IDLE_SECONDS",
         "protocol.timeOut = None",
     ),
     Proof(
         "an HTTP request's head byte by byte, for ever",
-        f"{VIEWERS}test_a_head_that_comes_a_byte_at_a_time_has_its_time_and_a_body_as_long_as_it_takes",
-        "transcribe_site/server.py",
+        f"{VIEWERS}test_a_head_that_comes_a_byte_at_a_time_has_its_time_and_a_body_a_longer_one",
+        "transcribe_site/http.py",
         "if not self._is_in_head:\n            super().resetTimeout()",
         "super().resetTimeout()",
     ),
@@ -236,22 +237,43 @@ PROOFS: list[Proof] = [
     Proof(
         "uploads byte by byte",
         f"{UPLOADS}test_an_upload_that_comes_byte_by_byte_is_whole",
-        "transcribe_site/server.py",
+        "transcribe_site/http.py",
         "self._left -= len(data)",
         "self._left -= 1024**2",
     ),
     Proof(
         "bodies too long",
         f"{SERVER}test_a_body_that_is_too_long_is_refused_before_it_is_sent",
-        "transcribe_site/server.py",
-        "if length is not None and length > self._left:",
+        "transcribe_site/bodies.py",
+        "if length is not None and length > max_bytes:",
         "if False:",
     ),
     Proof(
         "bodies too long, in chunks",
         f"{SERVER}test_a_body_that_does_not_say_how_long_it_is_is_refused_when_it_is_too_long",
-        "transcribe_site/server.py",
+        "transcribe_site/http.py",
         "if self._left < 0:",
         "if False:",
+    ),
+    Proof(
+        "large bodies of anonymous senders",
+        f"{BODIES}test_twelve_anonymous_senders_of_90_mib_write_nothing_to_disk",
+        "transcribe_site/bodies.py",
+        "if await is_signed_in(headers):",
+        "if True:",
+    ),
+    Proof(
+        "bodies that come too slowly",
+        f"{BODIES}test_a_long_body_that_comes_too_slowly_is_not_awaited",
+        "transcribe_site/bodies.py",
+        "self._received_bytes < RATE_BYTES * RATE_SECONDS",
+        "False",
+    ),
+    Proof(
+        "short bodies that do not end",
+        f"{BODIES}test_a_short_body_that_does_not_end_is_not_awaited",
+        "transcribe_site/bodies.py",
+        "else ANONYMOUS_SECONDS)",
+        "else 3600.0)",
     ),
 ]

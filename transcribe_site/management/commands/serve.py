@@ -19,7 +19,6 @@ from transcribe_site.static import refuse_uncollected
 
 logger = logging.getLogger(__name__)
 
-FORM_BYTES = 1024 * 1024  # what a request may have beside the file
 MESSAGE_BYTES = 256 * 1024  # a longer WebSocket message ends its socket; from 64 KB on it gets an error
 HANDSHAKE_SECONDS = 10  # as long as a page waits; many who come at once to a busy machine need it
 PING_SECONDS, PONG_SECONDS = 20.0, 30.0  # a viewer who does not answer is gone, though nobody said so
@@ -58,7 +57,7 @@ class Command(BaseCommand):
         self.server = Server(
             application,
             endpoints=[f"tcp:port={settings.PORT}:interface={settings.HOST.replace(':', chr(92) + ':')}"],
-            max_body_bytes=settings.MAX_REQUEST_BYTES + FORM_BYTES,
+            max_body_bytes=settings.MAX_BODY_BYTES,
             websocket_handshake_timeout=HANDSHAKE_SECONDS,
             websocket_max_message_size=MESSAGE_BYTES,
             websocket_max_frame_size=MESSAGE_BYTES,

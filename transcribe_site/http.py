@@ -1,0 +1,205 @@
+"""The HTTP side of `server.py`: requests are checked before their bodies are stored, and slow ones time out."""
+
+import asyncio
+import logging
+from http import HTTPStatus
+from io import BytesIO
+from typing import Any
+
+from daphne.http_protocol import HTTPFactory, WebRequest
+from twisted.internet import reactor as installed_reactor
+from twisted.web.http import HTTPChannel
+
+from transcribe_site import bodies
+from transcribe_site.bodies import ANONYMOUS, DISK_FULL, TOO_SLOW, BodyRefused, Headers, Pace, Permit, Refusal
+from transcribe_site.flow import Flow
+
+logger = logging.getLogger(__name__)
+reactor: Any = installed_reactor  # Twisted types it as each of its interfaces at a time
+
+IDLE_SECONDS = 60.0  # of a request that stops half way
+HEAD_SECONDS = 60.0  # for all of a request's head, whatever arrives meanwhile
+LINGER_SECONDS = 5.0  # a browser sees the refusal only if it may go on sending for a while
+
+
+class SetAside:
+    """Stands in for a body: Twisted and daphne get an empty one."""
+
+    closed = False
+
+    def __init__(self, content: Any) -> None:
+        self._content = content
+
+    def seek(self, *_: int) -> None:
+        pass
+
+    def tell(self) -> int:
+        return 0
+
+    def read(self, *_: int) -> bytes:
+        return b""
+
+    def close(self) -> None:
+        self._content.close()
+
+
+class Request(Flow, WebRequest):
+    """A request whose body is limited in length and time, and refused with a sentence where the disk is full."""
+
+    content: Any
+    set_aside: Any = None
+    allowed: Permit = ANONYMOUS
+    is_refused = False
+    _pace: Pace | None = None
+
+    @property
+    def headers(self) -> Headers:
+        """The headers as in an ASGI scope."""
+        return [(name.lower(), value) for name, values in self.requestHeaders.getAllRawHeaders() for value in values]
+
+    def gotLength(self, length: int | None) -> None:
+        self._left = self.allowed.max_bytes
+        if self.is_refused:
+            return
+        if length != 0:
+            self._pace = Pace(lambda: self.refuse(TOO_SLOW), is_signed_in=self.allowed.is_signed_in)
+        if self._left <= bodies.ANONYMOUS_BYTES:
+            self.content = BytesIO()  # never a file: an anonymous sender must not occupy disk
+            return
+        try:
+            super().gotLength(length)
+        except OSError as error:  # there is no file to be had for it
+            self._refuse_for_disk(error)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        if self.is_refused:
+            return  # read, so that the client sees the answer, but not kept
+        self._left -= len(data)
+        if self._left < 0:
+            self.refuse(self.allowed.refusal)  # a chunked body does not say its length before
+            return
+        if self._pace is not None:
+            self._pace.received(len(data))
+        try:
+            super().handleContentChunk(data)
+        except OSError as error:
+            self._refuse_for_disk(error)
+
+    def _refuse_for_disk(self, error: OSError) -> None:
+        logger.error("The body of a request can't be stored: %s", error)
+        self.refuse(DISK_FULL)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer at once, and close the connection when the client has had time to read that."""
+        self.is_refused = True
+        self._end_pace()
+        self.content = BytesIO()  # gives back the space of a file
+        answer = refusal.response(self.headers)
+        lines = [f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}"]
+        lines += [f"{name}: {value}" for name, value in answer.items()]
+        self.channel.transport.write("\r\n".join([*lines, "", ""]).encode("latin-1") + answer.content)
+        reactor.callLater(LINGER_SECONDS, self.channel.transport.abortConnection)
+
+    def _end_pace(self) -> None:
+        if self._pace is not None:
+            self._pace.end()
+            self._pace = None
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """Take the body aside before Twisted parses it as a form and daphne puts it on its queue."""
+        self._end_pace()
+        if self.is_refused:
+            self.channel.transport.loseConnection()
+            return
+        # daphne takes the site's own address from this header, whoever sends it.
+        self.requestHeaders.removeHeader(b"daphne-root-path")
+        self.body_bytes = self.content.tell()
+        self.set_aside, self.content = self.content, SetAside(self.content)
+        self.set_aside.seek(0)
+        super().requestReceived(command, path, version)
+
+    def finish(self) -> None:
+        self.let_go()
+        super().finish()
+
+    def connectionLost(self, reason: Any) -> None:
+        self._end_pace()
+        self.let_go()
+        super().connectionLost(reason)
+
+
+class Channel(HTTPChannel):
+    """A connection that checks the sender of a long body before it reads on, and limits the time of a request's head.
+
+    Twisted begins to wait anew at each byte of a head.
+    """
+
+    requests: list[Request]
+    _is_in_head = False
+    _is_lost = False
+    _checking: "asyncio.Task[None] | None" = None
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.line_mode and not self._is_in_head:
+            self._is_in_head = True
+            self._idle_seconds = self.setTimeout(HEAD_SECONDS)
+        super().dataReceived(data)
+
+    def resetTimeout(self) -> None:
+        if not self._is_in_head:
+            super().resetTimeout()
+
+    def allHeadersReceived(self) -> None:
+        self._is_in_head = False
+        self.setTimeout(self._idle_seconds)
+        if self.length is not None and self.length <= bodies.ANONYMOUS_BYTES:
+            super().allHeadersReceived()
+            return
+        # Nothing is parsed or read meanwhile: `paused` is the line receiver's own flag.
+        self.paused = True
+        self._networkProducer.pauseProducing()
+        self._checking = asyncio.ensure_future(self._check(self.requests[-1]))
+
+    async def _check(self, request: Request) -> None:
+        """Decide on a long body, then read on."""
+        refusal = None
+        try:
+            max_bytes = self.factory.server.max_body_bytes
+            request.allowed = await bodies.permit(request.headers, self.length, max_bytes)
+        except BodyRefused as refused:
+            refusal = refused.refusal
+        except Exception:  # a fault of ours: without an end here the client would wait for its own timeout
+            logger.exception("The sender of a request can't be checked")
+            refusal = bodies.DATABASE_AWAY
+        if self._is_lost:
+            return
+        if refusal is not None:
+            request.refuse(refusal)
+        super().allHeadersReceived()
+        self.paused = False
+        if not self._waitingForTransport:
+            self._networkProducer.resumeProducing()
+        self.dataReceived(b"")  # what was read before the pause
+
+    def resumeProducing(self) -> None:
+        super().resumeProducing()
+        if self.paused:
+            self._networkProducer.pauseProducing()
+
+    def _send100Continue(self) -> None:
+        if not self.requests[-1].is_refused:
+            super()._send100Continue()
+
+    def connectionLost(self, reason: Any) -> None:  # type: ignore[override]
+        self._is_lost = True
+        super().connectionLost(reason)
+
+
+class RequestFactory(HTTPFactory):
+    protocol = Channel
+
+    def buildProtocol(self, addr: Any) -> Any:
+        protocol = super().buildProtocol(addr)
+        protocol.requestFactory = Request
+        protocol.timeOut = IDLE_SECONDS
+        return protocol
