@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 REASON_CHARACTERS = 1000
 BEAT_SECONDS = 1.0  # between two status events of a running job
+# Every process with viewers of this job says so every two seconds. At the start, pages are still being opened.
+WATCHED_SECONDS = 10.0
 
 Value = TypeVar("Value")
 Publish = Callable[[str, dict[str, Any]], None]
@@ -59,6 +62,7 @@ class Attempt:
         self._partials: dict[str, events.Event] = {}
         self._spool: Spool | None = None
         self._look = asyncio.Event()
+        self._watched_at = time.monotonic()
         self._outcome = "handed_back"  # of one that is cancelled
 
     async def run(self) -> None:
@@ -82,6 +86,13 @@ class Attempt:
     def look(self) -> None:
         """Look at once whether the job is still ours, instead of at the next sign of life."""
         self._look.set()
+
+    def watched(self) -> None:
+        """Note that viewers watch the job now: the engine makes partials for `WATCHED_SECONDS` more."""
+        self._watched_at = time.monotonic()
+
+    def is_watched(self) -> bool:
+        return time.monotonic() - self._watched_at < WATCHED_SECONDS
 
     def repeat(self) -> None:
         """Send again what is not in the database, for a feed that has just begun to watch."""
@@ -128,7 +139,7 @@ class Attempt:
             await self._finish(Status.COMPLETED, position=self.job.duration)
 
     async def _hear(self, spool: Spool) -> None:
-        request = await insist(jobs.remaining, self.job)
+        request = replace(await insist(jobs.remaining, self.job), is_watched=self.is_watched)
 
         def heard() -> float | None:
             has_all = spool.is_complete and spool.position >= spool.seconds
@@ -152,8 +163,14 @@ class Attempt:
         seq = self.job.segment_count + 1
         segment = await insist(jobs.store_final, self.job.pk, self.job.attempt, seq, result, self.job.position)
         self.job.segment_count = seq
-        self._partials.pop(result.slot, None)
+        self._count_promise(self._partials.pop(result.slot, None), result)
         self._send(events.final(segment))
+
+    def _count_promise(self, partial: events.Event | None, final: Result) -> None:
+        """Count whether the final kept the prefix that its last partial called stable."""
+        if partial is not None and (stable := partial.get("stable")):
+            kept = final.text.startswith(partial["text"][:stable])
+            metrics.STABLE_PREFIXES.labels(self.job.engine, "kept" if kept else "broken").inc()
 
     async def _beat(self) -> None:
         """Send the state every second, extend the lease several times in its length. Raises `LostClaim`."""

@@ -62,6 +62,11 @@ def ring(about: str, job_id: UUID) -> dict[str, Any]:
     return {"type": "runner.ring", "about": about, "job": job_id.hex}
 
 
+def watched(job_ids: list[UUID]) -> dict[str, Any]:
+    """Return the message that tells runners which jobs have viewers in this process."""
+    return {"type": "runner.watched", "jobs": [job_id.hex for job_id in job_ids]}
+
+
 def send_after_commit(group: str, message: dict[str, Any]) -> None:
     """Send from synchronous code, once what it speaks of is in the database."""
     transaction.on_commit(lambda: async_to_sync(send)(group, message))

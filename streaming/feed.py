@@ -112,6 +112,10 @@ class Feed:
         return bool(self._cursors)
 
     @property
+    def is_running(self) -> bool:
+        return bool(self._job.get("status") == Status.RUNNING)
+
+    @property
     def cursors(self) -> Collection[Cursor]:
         return self._cursors
 

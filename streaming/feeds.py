@@ -178,11 +178,17 @@ class Feeds:
                     self._catch_up(feed)
                 else:
                     feed.tell_place(places)
+            await self._tell_runners(feeds)
             for feed in feeds:
                 if not feed.is_subscribed:
                     await self._subscribe(feed)
                     if not feed.is_subscribed:
                         break  # the layer is away, for the others as well
+
+    async def _tell_runners(self, feeds: list[Feed]) -> None:
+        """Say which running jobs are watched here: for the others, engines may save their partials."""
+        if watched := [feed.job_id for feed in feeds if feed.is_running and feed.has_viewers]:
+            await broadcast.send(broadcast.RUNNERS, broadcast.watched(watched))
 
     async def _authorise(self) -> None:
         """Send away who is signed out, or may no longer see what they watch; for ever."""

@@ -56,6 +56,12 @@ EVENTS_PUBLISHED = Counter(
     "transcribe_events_published", "Events of jobs that run here, given to the channel layer.", registry=PROCESS
 )
 EVENTS_SENT = Counter("transcribe_events_sent", "Messages to viewers.", registry=PROCESS)
+STABLE_PREFIXES = Counter(
+    "transcribe_stable_prefixes",
+    "Finals whose last partial had a stable prefix, by whether the final begins with it: kept or broken.",
+    ["engine", "outcome"],
+    registry=PROCESS,
+)
 VIEWERS = Gauge("transcribe_viewers", "Sockets that watch a job here.", registry=PROCESS)
 
 for part in ("database", "channel_layer", "storage", "engine", "viewer"):

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 from uuid import UUID
 
 from channels.layers import get_channel_layer
@@ -155,16 +156,22 @@ class Runner:
                 channel = await layer.new_channel()
                 await layer.group_add(broadcast.RUNNERS, channel)
                 while True:
-                    self._hear_ring(await layer.receive(channel))
+                    self._take_message(await layer.receive(channel))
             except Exception:  # whatever the layer's client raises: without rings work is found by looking
                 logger.exception("The channel layer did not answer; trying again")
                 await asyncio.sleep(LOOK_SECONDS)
 
-    def _hear_ring(self, message: dict[str, str]) -> None:
+    def _take_message(self, message: dict[str, Any]) -> None:
+        if message["type"] == "runner.watched":
+            for job in message["jobs"]:
+                if running := self._attempts.get(UUID(job)):
+                    running.watched()
+            return
         about, attempt = message["about"], self._attempts.get(UUID(message["job"]))
         if about == "work":
             self._rung.set()
         elif attempt is not None and about == "stop":
             attempt.look()
         elif attempt is not None and about == "join":
+            attempt.watched()
             attempt.repeat()

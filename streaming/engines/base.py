@@ -1,7 +1,7 @@
 """The seam between the jobs and whatever turns sound into words. An engine never knows who watches."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -33,7 +33,8 @@ class Request:
     """What is asked of an engine: from `start_time` (seconds) to the end of the recording.
 
     `ended` says for each slot where its last final ends: what was said before is known and not wanted again.
-    `speakers` are the labels given so far, in order.
+    `speakers` are the labels given so far, in order. `is_watched` tells at any time whether a viewer sees partials: an
+    engine may save those that nobody sees.
     """
 
     language_code: str
@@ -41,6 +42,7 @@ class Request:
     start_time: float = 0.0
     ended: Mapping[str, float] = field(default_factory=dict)
     speakers: tuple[str, ...] = ()
+    is_watched: Callable[[], bool] = field(default=lambda: True, compare=False)
 
     def after(self, final: Result) -> "Request":
         """Return what is left to ask after this final."""

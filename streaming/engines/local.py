@@ -1,7 +1,10 @@
-"""The engine that needs nothing but the install: Moonshine's English model, as fast as the machine goes.
+"""The engine that needs nothing but the install: Moonshine's English model, as fast as the machine allows.
 
-A long recording is heard in turns: after `TURN_SECONDS` a new stream starts where the last final ended, because
-the library walks all lines of a stream at every update. It is the same thing as going on after a crash.
+A long recording is transcribed in turns: after `TURN_SECONDS` a new stream starts where the last final ended, because
+the library walks all lines of a stream at every update. Resuming after a crash works the same way.
+
+Updates follow the clock, not the audio. Each decodes the open line again, and at nine times real time one per second
+of audio would be nine a second for the reader.
 """
 
 import asyncio
@@ -9,7 +12,8 @@ import json
 import logging
 import struct
 import sys
-from collections.abc import AsyncGenerator, Mapping
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +21,16 @@ from typing import Any, ClassVar
 
 from streaming.audio import SAMPLE_BYTES, Spool
 from streaming.engines.base import Engine, EngineError, Request
+from streaming.engines.stabiliser import Stabiliser
 from streaming.transcripts import Result, spread_words
 from uploads import processes
 
 logger = logging.getLogger(__name__)
 
 PROGRAM = Path(__file__).with_name("recogniser.py")
-UPDATE_SECONDS = 1.0  # of audio between two updates: what a partial grows by
+BLOCK_SECONDS = 1.0  # of audio that are added at once; between two of them an update may be due
+UPDATE_SECONDS = 0.33  # of time between two updates: as often as a reader can follow
+QUIET_SECONDS = 15.0  # of audio between two updates of a job that nobody watches: only finals matter
 TURN_SECONDS = 60.0
 # The recogniser cuts words at the edges of its stream: silence before and after keeps them.
 LEAD_SECONDS, TAIL_SECONDS = 0.5, 1.0
@@ -71,8 +78,13 @@ class Recogniser:
     async def begin(self, sample_rate: int) -> None:
         await self._ask(b"n", struct.pack(">I", sample_rate))
 
-    async def hear(self, pcm: bytes) -> Heard:
-        return self._heard(await self._ask(b"a", pcm))
+    async def add(self, pcm: bytes) -> None:
+        """Add audio. Returns when it has been searched for speech, which keeps the caller from running ahead."""
+        await self._ask(b"a", pcm)
+
+    async def update(self) -> Heard:
+        """Recognise what was added since the last update."""
+        return self._heard(await self._ask(b"u", b""))
 
     async def end(self) -> Heard:
         return self._heard(await self._ask(b"e", b""))
@@ -143,10 +155,11 @@ class LocalEngine(Engine):
 
     async def transcribe(self, audio: Spool, request: Request) -> AsyncGenerator[Result, None]:
         recogniser = await self._take()
+        pace = Pace(request.is_watched)
         try:
             start: float | None = request.start_time
             while start is not None:
-                turn = Turn(recogniser, audio, start)
+                turn = Turn(recogniser, audio, start, pace)
                 async with aclosing(turn.results()) as results:
                     async for result in results:
                         yield result
@@ -156,44 +169,73 @@ class LocalEngine(Engine):
             await self.warm_up()
 
 
+class Pace:
+    """When the next update of a job is due."""
+
+    def __init__(self, is_watched: Callable[[], bool]) -> None:
+        self._is_watched = is_watched
+        self._has_words = False
+        self._updated_at = 0.0
+        self._added_seconds = 0.0  # of audio since the last update
+
+    def is_due(self, added_seconds: float) -> bool:
+        """Count `added_seconds` of new audio and say whether to update now: always, until there are first words."""
+        self._added_seconds += added_seconds
+        if not self._has_words or self._added_seconds >= QUIET_SECONDS:
+            return True
+        return time.monotonic() - self._updated_at >= UPDATE_SECONDS and self._is_watched()
+
+    def updated(self, *, has_words: bool) -> None:
+        self._has_words = self._has_words or has_words
+        self._updated_at = time.monotonic()
+        self._added_seconds = 0.0
+
+
 class Turn:
     """One stream of the recogniser, from `start` (seconds of the recording) to the next turn or the end."""
 
-    def __init__(self, recogniser: Recogniser, audio: Spool, start: float) -> None:
+    def __init__(self, recogniser: Recogniser, audio: Spool, start: float, pace: Pace) -> None:
         self._recogniser = recogniser
         self._audio = audio
         self._start = start
+        self._pace = pace
+        self._partials = Stabiliser()  # of the line that is being spoken
         self.next_start: float | None = None
 
     async def results(self) -> AsyncGenerator[Result, None]:
-        """Yield what is heard; afterwards `next_start` says where to go on, or None at the recording's end."""
+        """Yield what is recognised; afterwards `next_start` says where to resume, or None at the recording's end."""
         await self._recogniser.begin(self._audio.sample_rate)
-        await self._recogniser.hear(self._silence(LEAD_SECONDS))
-        end_of_final = time = self._start
+        await self._recogniser.add(self._silence(LEAD_SECONDS))
+        end_of_final = reached = self._start
         async with aclosing(blocks(self._audio, self._start)) as read:
             async for block in read:
-                heard = await self._recogniser.hear(block)
-                time += len(block) / SAMPLE_BYTES / self._audio.sample_rate
-                for result in self._spoken(heard):
+                await self._recogniser.add(block)
+                seconds = len(block) / SAMPLE_BYTES / self._audio.sample_rate
+                reached += seconds
+                if not self._pace.is_due(seconds):
+                    continue
+                heard = await self._recogniser.update()
+                self._pace.updated(has_words=bool(heard.lines))
+                for result in self._results_of(heard):
                     if not result.is_partial:
                         end_of_final = result.end_time
                     yield result
                 if end_of_final - self._start >= TURN_SECONDS:
                     self.next_start = end_of_final
                     return
-                if not heard.is_open and time - self._start >= TURN_SECONDS:
-                    self.next_start = max(end_of_final, time - LOOK_BACK_SECONDS)
+                if not heard.is_open and reached - self._start >= TURN_SECONDS:
+                    self.next_start = max(end_of_final, reached - LOOK_BACK_SECONDS)
                     return
-        tail = await self._recogniser.hear(self._silence(TAIL_SECONDS))
-        for heard in (tail, await self._recogniser.end()):
-            for result in self._spoken(heard):
+        await self._recogniser.add(self._silence(TAIL_SECONDS))
+        for heard in (await self._recogniser.update(), await self._recogniser.end()):
+            for result in self._results_of(heard):
                 yield result
 
     def _silence(self, seconds: float) -> bytes:
         return bytes(SAMPLE_BYTES * round(seconds * self._audio.sample_rate))
 
-    def _spoken(self, heard: Heard) -> list[Result]:
-        """Return what was heard as results, with times of the recording."""
+    def _results_of(self, heard: Heard) -> list[Result]:
+        """Return the changed lines as results, with times of the recording."""
         offset = self._start - LEAD_SECONDS
         results = []
         for line_start, line_end, is_complete, text in heard.lines:
@@ -202,18 +244,22 @@ class Turn:
             # What is dated into the silence before or after belongs to the edge.
             start = max(self._start, round(offset + line_start, 3))
             end = max(start, round(offset + line_end - OVERLAP_SECONDS, 3))
-            words = spread_words(text, start, end) if is_complete else ()
-            results.append(Result(text, start, end, not is_complete, words=words))
+            if is_complete:
+                self._partials = Stabiliser()
+                results.append(Result(text, start, end, is_partial=False, words=spread_words(text, start, end)))
+            else:
+                shown, stable = self._partials.show(text)
+                results.append(Result(shown, start, end, is_partial=True, stable=stable))
         return results
 
 
 async def blocks(audio: Spool, start: float) -> AsyncGenerator[bytes, None]:
-    """Yield the sound from `start` on in blocks of `UPDATE_SECONDS`."""
+    """Yield the audio from `start` on in blocks of `BLOCK_SECONDS`."""
     block = bytearray()
     async with aclosing(audio.chunks(start)) as chunks:
         async for chunk in chunks:
             block += chunk
-            if len(block) >= UPDATE_SECONDS * audio.sample_rate * SAMPLE_BYTES:
+            if len(block) >= BLOCK_SECONDS * audio.sample_rate * SAMPLE_BYTES:
                 yield bytes(block)
                 block.clear()
     if block:

@@ -6,9 +6,9 @@ has a recogniser to itself, a crash in the library ends one attempt instead of t
 neither hold the interpreter's lock nor the priority of those who serve.
 
 A request is one letter, the length of what follows (4 bytes, big-endian) and that many bytes:
-`n` a new stream at a sample rate (4 bytes), `a` 16-bit PCM, `e` the end of the stream. Each is answered by one line
-of JSON: `lines`, those that changed, as [start, end, is_complete, text] in seconds of the stream, and `is_open`,
-whether a line is still being spoken.
+`n` a new stream at a sample rate (4 bytes), `a` 16-bit PCM, `u` an update (recognise what was added), `e` the end of
+the stream. Each is answered by one line of JSON; `u` and `e` with `lines`, those that changed since the last update, as
+[start, end, is_complete, text] in seconds of the stream, and `is_open`, whether a line is still being spoken.
 """
 
 import array
@@ -52,25 +52,27 @@ class Recogniser:
         self.sample_rate = 16_000
         self.failures = 0
 
-    def begin(self, sample_rate: int) -> dict[str, Any]:
+    def begin(self, sample_rate: int) -> None:
         if self.stream is not None:
             self.stream.close()
         # Updates are asked for here, never by the library between two chunks.
         self.stream = self.transcriber.create_stream(update_interval=float("inf"))
         self.stream.start()
         self.sample_rate = sample_rate
-        return {"lines": [], "is_open": False}
 
-    def hear(self, pcm: bytes) -> dict[str, Any]:
+    def add(self, pcm: bytes) -> None:
         assert self.stream is not None
         samples = array.array("h", pcm)
         if sys.byteorder == "big":
             samples.byteswap()
         self.stream.add_audio([sample / 32768 for sample in samples], self.sample_rate)
+
+    def update(self) -> dict[str, Any]:
+        assert self.stream is not None
         try:
             transcript = self.stream.update_transcription()
         except MoonshineError as error:
-            # Seen on segments in which nothing is said. What comes after is heard as ever.
+            # Seen on segments in which nothing is said. Later updates are not affected.
             self.failures += 1
             if self.failures >= FAILURES_IN_A_ROW:
                 raise
@@ -99,9 +101,13 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         letter, size = struct.unpack(">cI", header)
         body = requests.read(size)
         if letter == b"n":
-            answer(recogniser.begin(struct.unpack(">I", body)[0]))
+            recogniser.begin(struct.unpack(">I", body)[0])
+            answer({})
         elif letter == b"a":
-            answer(recogniser.hear(body))
+            recogniser.add(body)
+            answer({})
+        elif letter == b"u":
+            answer(recogniser.update())
         else:
             answer(recogniser.end())
 

@@ -254,17 +254,18 @@ class LocalRecognition:
             silence = bytes(2 * round(local.LEAD_SECONDS * rate))
             start = position = 0.0
             await recogniser.begin(rate)
-            await recogniser.hear(silence)
-            while (block := await self._block(round(2 * rate * local.UPDATE_SECONDS))) is not None:
-                heard = await recogniser.hear(block)
+            await recogniser.add(silence)
+            while (block := await self._block(round(2 * rate * local.BLOCK_SECONDS))) is not None:
+                await recogniser.add(block)
+                heard = await recogniser.update()
                 position += len(block) / 2 / rate
                 self._tell(heard.lines, start - local.LEAD_SECONDS)
                 if not heard.is_open and position - start >= local.TURN_SECONDS:
                     # The library walks all lines of its stream at every update: a new one, in a pause.
                     start = position
                     await recogniser.begin(rate)
-                    await recogniser.hear(silence)
-            await recogniser.hear(bytes(2 * round(local.TAIL_SECONDS * rate)))
+                    await recogniser.add(silence)
+            await recogniser.add(bytes(2 * round(local.TAIL_SECONDS * rate)))
             self._tell((await recogniser.end()).lines, start - local.LEAD_SECONDS)
         finally:
             await recogniser.aclose()

@@ -92,7 +92,7 @@ async def test_real_speech_becomes_the_right_words_with_times(engine: LocalEngin
     lines = finals(results)
     assert word_error_rate(TWO_CITIES, " ".join(line.text for line in lines)) <= LARGEST_ERROR["two_cities"]
     assert not any(",," in line.text for line in lines), 'as the model writes it after "In short"'
-    assert len(results) > 2 * len(lines), "partials come between finals"
+    assert results[0].is_partial, "the first words do not wait for the end of their line"
     for line, following in pairwise(lines):
         assert line.start_time < line.end_time <= following.start_time + 0.05
     for line in lines:
@@ -101,6 +101,66 @@ async def test_real_speech_becomes_the_right_words_with_times(engine: LocalEngin
         assert line.words[-1].end_time == pytest.approx(line.end_time, abs=0.001)
     assert lines[0].start_time == pytest.approx(1.0, abs=0.5)
     assert lines[-1].end_time == pytest.approx(42.0, abs=1.0)
+
+
+async def test_partials_rarely_change_text_that_is_shown(
+    engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With an update for each second of audio, the recogniser's own texts change shown words in most updates."""
+    monkeypatch.setattr(local, "UPDATE_SECONDS", 0.0)
+    async with spool_of(recordings.speech("two_cities"), tmp_path) as spool:
+        results = await hear(engine, spool)
+    shown, promised, updates, changes, broken = "", "", 0, 0, 0
+    for result in results:
+        if result.is_partial:
+            assert result.text.startswith(promised)
+            assert not result.text.endswith((".", ","))
+            promised = result.text[: result.stable]
+        else:
+            broken += not result.text.startswith(promised)
+        updates += result.text != shown
+        changes += not result.text.startswith(shown)
+        shown, promised = (result.text, promised) if result.is_partial else ("", "")
+    assert updates > 35
+    assert changes / updates < 0.15
+    assert broken == 0
+
+
+async def test_updates_follow_the_clock_and_not_the_audio(
+    engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a clock that stands, only the first words and `QUIET_SECONDS` of audio make updates."""
+    monkeypatch.setattr(local.time, "monotonic", lambda: 1000.0)
+    updated_at = []
+    update = Recogniser.update
+
+    async def noting(self: Recogniser) -> local.Heard:
+        updated_at.append(spool.position)
+        return await update(self)
+
+    monkeypatch.setattr(Recogniser, "update", noting)
+    async with spool_of(recordings.speech("two_cities"), tmp_path) as spool:
+        lines = finals(await hear(engine, spool))
+    assert word_error_rate(TWO_CITIES, " ".join(line.text for line in lines)) <= LARGEST_ERROR["two_cities"]
+    first = [at for at in updated_at if at < 5]
+    assert first == pytest.approx([1.0, 2.0], abs=0.2), (
+        "each second until there are words, from 1.5 s on"
+    )
+    assert len(updated_at) == len(first) + 44 // 15 + 1
+
+
+@pytest.mark.parametrize(("is_watched", "is_due"), [(True, True), (False, False)])
+def test_a_job_that_nobody_watches_saves_its_partials(
+    is_watched: bool, is_due: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(local.time, "monotonic", lambda: now)
+    pace = local.Pace(lambda: is_watched)
+    assert pace.is_due(1.0), "before the first words every second of audio counts"
+    pace.updated(has_words=True)
+    now += local.UPDATE_SECONDS
+    assert pace.is_due(1.0) == is_due
+    assert pace.is_due(local.QUIET_SECONDS - 1.0), "finals come all the same"
 
 
 @pytest.mark.parametrize("suffix", ["wav", "mp3", "m4a", "ogg", "flac", "webm", "mp4", "mkv"])
@@ -247,9 +307,6 @@ class EmptySegments:
     def __init__(self, failures: int) -> None:
         self.left = failures
 
-    def add_audio(self, samples: list[float], sample_rate: int) -> None:
-        pass
-
     def update_transcription(self) -> None:
         if self.left:
             self.left -= 1
@@ -257,13 +314,13 @@ class EmptySegments:
 
 
 def test_an_update_that_fails_is_not_a_failed_job_and_a_stream_that_only_fails_is() -> None:
-    heard = recogniser.Recogniser.__new__(recogniser.Recogniser)
-    heard.sample_rate, heard.failures = RATE, 0
-    heard.stream = EmptySegments(recogniser.FAILURES_IN_A_ROW - 1)  # type: ignore[assignment]
+    broken = recogniser.Recogniser.__new__(recogniser.Recogniser)
+    broken.failures = 0
+    broken.stream = EmptySegments(recogniser.FAILURES_IN_A_ROW - 1)  # type: ignore[assignment]
     for _ in range(recogniser.FAILURES_IN_A_ROW - 1):
-        assert heard.hear(bytes(2)) == {"lines": [], "is_open": True}
-    assert heard.hear(bytes(2)) == {"lines": [], "is_open": False}
-    heard.stream = EmptySegments(recogniser.FAILURES_IN_A_ROW)  # type: ignore[assignment]
+        assert broken.update() == {"lines": [], "is_open": True}
+    assert broken.update() == {"lines": [], "is_open": False}
+    broken.stream = EmptySegments(recogniser.FAILURES_IN_A_ROW)  # type: ignore[assignment]
     with pytest.raises(recogniser.MoonshineError):
         for _ in range(recogniser.FAILURES_IN_A_ROW):
-            heard.hear(bytes(2))
+            broken.update()

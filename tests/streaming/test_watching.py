@@ -1,14 +1,19 @@
 """The sockets of a job that runs: who watches sees what the engine hears, and may stop it."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 import pytest
 from django.contrib.auth.models import User
 
-from streaming import feeds
+from streaming import attempt, feeds
+from streaming.audio import Spool
 from streaming.consumers import ViewerConsumer
 from streaming.database import in_thread
+from streaming.engines.base import Request
+from streaming.engines.scripted import ScriptedEngine
+from streaming.transcripts import Result
 from tests.streaming.conftest import PATIENCE_SECONDS, Running, Watching, transcript_of, words
 from tests.streaming.held import ALL, LetHear
 from tests.streaming.test_runner import Spoken, start
@@ -93,3 +98,38 @@ async def test_a_socket_that_is_ended_while_it_answers_watches_no_longer(
         with suppress(asyncio.CancelledError):
             await viewer.communicator.wait(timeout=PATIENCE_SECONDS)
         assert feeds.feeds()._feeds == {}
+
+
+async def test_an_engine_knows_whether_its_job_is_watched(
+    running: Running,
+    watching: Watching,
+    spoken: Spoken,
+    alice: User,
+    let_hear: LetHear,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feeds, "LOOK_SECONDS", 0.05)
+    requests: list[Request] = []
+    transcribe = ScriptedEngine.transcribe
+
+    def noting(self: ScriptedEngine, audio: Spool, request: Request) -> AsyncGenerator[Result, None]:
+        requests.append(request)
+        return transcribe(self, audio, request)
+
+    monkeypatch.setattr(ScriptedEngine, "transcribe", noting)
+    job = await start(await in_thread(spoken)(30))
+    async with running() as runner:
+        async with watching(alice, job) as viewer:
+            let_hear(1)
+            await viewer.until(lambda viewer: viewer.partials)
+            running_here = runner._attempts[job.pk]
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                for _ in range(3):  # the viewer's process says so again and again
+                    running_here._watched_at = -attempt.WATCHED_SECONDS
+                    while not requests[0].is_watched():
+                        await asyncio.sleep(0.01)
+        monkeypatch.setattr(attempt, "WATCHED_SECONDS", 0.2)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while requests[0].is_watched():
+                await asyncio.sleep(0.01)
+        let_hear(ALL)
