@@ -4,9 +4,13 @@ from typing import Any
 
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.deprecation import MiddlewareMixin
 
+from streaming import origins
 from uploads.answers import wants_json
+
+SCHEME_KEY = "transcribe_site.scheme"  # in META; headers of clients get keys that begin with `HTTP_`
 
 CHARSETS = {"utf-8", "utf8", "us-ascii", "iso-8859-1"}
 SENTENCES = {
@@ -16,6 +20,29 @@ SENTENCES = {
     405: "This can't be done here in this way.",
     500: "Something in the program went wrong.",
 }
+
+
+class SchemeMiddleware(MiddlewareMixin):
+    """Make a request secure where people reach the site by https alone: the TLS proxy in front talks plain HTTP.
+
+    Django then sends Strict-Transport-Security, builds https addresses and refuses forms of http pages. It reads the
+    scheme from SCHEME_KEY (`SECURE_PROXY_SSL_HEADER`), so that no header of a client can choose it.
+    """
+
+    def process_request(self, request: HttpRequest) -> None:
+        if origins.is_https_only():
+            request.META[SCHEME_KEY] = "https"
+
+
+class CsrfMiddleware(CsrfViewMiddleware):
+    """Django's, but a secure request needs no Referer if it has none.
+
+    Browsers send Origin or Referer with every form. Programs send neither, and carry no other site's cookies.
+    """
+
+    def _check_referer(self, request: HttpRequest) -> None:
+        if "HTTP_REFERER" in request.META:
+            super()._check_referer(request)  # type: ignore[misc]
 
 
 class JsonErrorsMiddleware(MiddlewareMixin):

@@ -94,13 +94,14 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "transcribe_site.monitoring.monitoring",
+    "transcribe_site.middleware.SchemeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "transcribe_site.static.StaticFilesMiddleware",
     "csp.middleware.CSPMiddleware",
     "transcribe_site.middleware.JsonErrorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
+    "transcribe_site.middleware.CsrfMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "transcribe_site.middleware.SignInMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -178,7 +179,7 @@ if ENV["TRANSCRIBE_S3_BUCKET"]:
     }
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "incoming"
 usable(DATA_DIR)
-FILE_UPLOAD_PERMISSIONS = 0o600
+FILE_UPLOAD_PERMISSIONS = 0o600  # of recordings, which nobody but the site reads
 FILE_UPLOAD_HANDLERS = ["uploads.handlers.DiskUploadHandler"]
 
 # People.
@@ -189,10 +190,21 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
-# Secure cookies where the site is reached by https alone; plain http on one's own machine must work too.
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = bool(CSRF_TRUSTED_ORIGINS) and all(
-    origin.startswith("https://") for origin in CSRF_TRUSTED_ORIGINS
-)
+# Secure cookies and HSTS where people reach the site by https alone. Plain http on one's own machine must work too.
+IS_HTTPS = bool(CSRF_TRUSTED_ORIGINS) and all(origin.startswith("https://") for origin in CSRF_TRUSTED_ORIGINS)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
+SECURE_PROXY_SSL_HEADER = ("transcribe_site.scheme", "https")  # set by SchemeMiddleware, never by a client
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if IS_HTTPS else 0
+SILENCED_SYSTEM_CHECKS = [
+    "security.W003",  # it looks for Django's CsrfViewMiddleware by name; ours is a subclass of it
+    "security.W005",  # HSTS for subdomains: these may belong to other sites
+    "security.W008",  # the proxy redirects http to https
+    "security.W021",  # HSTS preloading: the owner of the domain decides that
+]
+if not IS_HTTPS:
+    # A site on plain http, which is one's own machine or network. A site behind TLS cannot end up here unnoticed:
+    # without its https origin in CSRF_TRUSTED_ORIGINS it refuses all forms, the sign-in included.
+    SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W012", "security.W016"]
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 CONTENT_SECURITY_POLICY = {

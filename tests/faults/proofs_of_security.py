@@ -30,10 +30,24 @@ PROOFS: list[Proof] = [
         "return bool(is_own)",
     ),
     Proof(
+        "origin: http where people reach the site by https",
+        "tests/test_https.py::test_refuses_a_socket_of_an_http_page_behind_tls",
+        "streaming/origins.py",
+        """ or is_https_only() else""",
+        " else",
+    ),
+    Proof(
+        "origin: forms of http pages where people reach the site by https",
+        "tests/test_https.py::test_refuses_a_form_of_an_http_page_behind_tls",
+        "transcribe_site/settings.py",
+        '    "transcribe_site.middleware.SchemeMiddleware",\n',
+        "",
+    ),
+    Proof(
         "origin: forms",
         "tests/streaming/test_views.py::test_a_form_of_another_site_does_nothing",
         "transcribe_site/settings.py",
-        '    "django.middleware.csrf.CsrfViewMiddleware",\n',
+        '    "transcribe_site.middleware.CsrfMiddleware",\n',
         "",
     ),
     Proof(
