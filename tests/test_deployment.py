@@ -1,7 +1,11 @@
 """What is deployed is what is run by hand: the files and docs/operations.md agree with the code."""
 
+import os
 import re
 import shlex
+import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +33,22 @@ def instructions(name: str) -> list[str]:
     """Return what follows each instruction of this name in the Dockerfile."""
     text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
     return [line.partition(" ")[2].strip() for line in text.splitlines() if line.startswith(f"{name} ")]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_every_collected_file_is_readable_by_others(tmp_path: Path, umask: int) -> None:
+    """Root collects them in the image, and the site that serves them runs as another user."""
+    environ = os.environ | {"TRANSCRIBE_DATA_DIR": str(tmp_path / "data"), "SECRET_KEY": "build"}
+    environ |= {
+        "TRANSCRIBE_STATIC_DIR": str(tmp_path / "collected"),
+        "DJANGO_SETTINGS_MODULE": "transcribe_site.settings",
+    }
+    command = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"]
+    subprocess.run(command, cwd=ROOT, env=environ, check=True, umask=umask)
+    paths = [tmp_path / "collected", *(tmp_path / "collected").rglob("*")]
+    assert tmp_path / "collected" / "staticfiles.json" in paths
+    modes = {(path.is_dir(), stat.S_IMODE(path.stat().st_mode)) for path in paths}
+    assert modes == {(True, 0o755), (False, 0o644)}
 
 
 def test_the_services_are_those_of_many_machines(services: dict[str, Any]) -> None:

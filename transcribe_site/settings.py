@@ -166,7 +166,12 @@ STATIC_ROOT = BASE_DIR / ENV["TRANSCRIBE_STATIC_DIR"] if ENV["TRANSCRIBE_STATIC_
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "transcribe_site.static.HashedStaticFilesStorage"},
+    "staticfiles": {
+        "BACKEND": "transcribe_site.static.HashedStaticFilesStorage",
+        # Readable by others, whatever FILE_UPLOAD_PERMISSIONS and the umask are: root collects them in the image, and
+        # the site that serves them runs as another user.
+        "OPTIONS": {"file_permissions_mode": 0o644, "directory_permissions_mode": 0o755},
+    },
 }
 if ENV["TRANSCRIBE_S3_BUCKET"]:
     STORAGES["default"] = {
