@@ -104,7 +104,7 @@ class Attempt:
         """Steps: 1. decode, 2. let the engine hear, 3. store and send what it says, 4. end the job."""
         try:
             channels = self._engine.channels(self.job.options)
-            async with open_spool(self.job.upload, self._folder, channels) as spool:
+            async with open_spool(self.job.upload, self._folder, channels, self.job.track) as spool:
                 self._spool = spool
                 await self._hear(spool)
                 if abs(spool.seconds - self.job.duration) > 0.01:

@@ -31,13 +31,14 @@ def decoders() -> asyncio.Semaphore:
 
 
 class Spool:
-    """16-bit PCM of one upload: `sample_rate` in Hz, `channels` interleaved.
+    """16-bit PCM of one upload: `sample_rate` in Hz, `channels` interleaved, of the audio `track` (or `all` mixed).
 
     `samples` are those decoded so far (a channel), `position` the seconds that readers have reached.
     """
 
-    def __init__(self, path: Path, sample_rate: int, channels: int) -> None:
+    def __init__(self, path: Path, sample_rate: int, channels: int, track: str = "0") -> None:
         self.path = path
+        self.track = track
         self.sample_rate = sample_rate
         self.channels = channels
         self.samples = 0
@@ -54,7 +55,9 @@ class Spool:
     async def fill(self, source: Path) -> None:
         """Decode `source` into the spool. A failure is kept for the readers: what came before it is good."""
         try:
-            decoded = decoding.decode(source, self.path, sample_rate=self.sample_rate, channels=self.channels)
+            decoded = decoding.decode(
+                source, self.path, sample_rate=self.sample_rate, channels=self.channels, track=self.track
+            )
             async with decoders(), aclosing(decoded):
                 async for samples in decoded:
                     await self._grow(samples, is_complete=False)
@@ -102,22 +105,25 @@ class Spool:
 
 
 @asynccontextmanager
-async def open_spool(upload: Upload, folder: Path, channels: int = 1) -> AsyncIterator[Spool]:
-    """Start decoding `upload` into a file in `folder`; stop and delete it at the end."""
+async def open_spool(upload: Upload, folder: Path, channels: int = 1, track: str = "") -> AsyncIterator[Spool]:
+    """Start decoding a job's `track` of `upload` into a file in `folder`; stop and delete it at the end."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    sample_rate, _ = upload.audio_of(track)
     # What is in a bucket is copied first, which takes its time.
     async with (
         contents.local_path(upload, folder) as source,
-        open_spool_of_file(source, upload.sample_rate, folder, channels) as spool,
+        open_spool_of_file(source, sample_rate, folder, channels, upload.decoded_track(track)) as spool,
     ):
         yield spool
 
 
 @asynccontextmanager
-async def open_spool_of_file(source: Path, sample_rate: int, folder: Path, channels: int = 1) -> AsyncIterator[Spool]:
-    """Do the same with the file at `source`, which was recorded at `sample_rate` (Hz)."""
+async def open_spool_of_file(
+    source: Path, sample_rate: int, folder: Path, channels: int = 1, track: str = "0"
+) -> AsyncIterator[Spool]:
+    """Do the same with the file at `source`, whose `track` was recorded at `sample_rate` (Hz)."""
     # A telephone's 8 kHz gain nothing from being 16.
-    spool = Spool(folder / f"{uuid.uuid4()}.pcm", 8_000 if sample_rate == 8_000 else 16_000, channels)
+    spool = Spool(folder / f"{uuid.uuid4()}.pcm", 8_000 if sample_rate == 8_000 else 16_000, channels, track)
     try:
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
         spool.path.touch()  # a reader may come before the decoder

@@ -256,7 +256,8 @@ class StreamConsumer(ViewerConsumer):
             raise JobRefused("bad_message", "`engine` and `language_code` are text, `options` is an object.")
         if not isinstance(request_id, str | None):
             raise JobRefused("bad_message", "`request_id` is text.")
-        wanted: Message = {"engine": engine, "language_code": language_code, "options": options}
+        track = message.get("track")
+        wanted: Message = {"engine": engine, "language_code": language_code, "options": options, "track": track}
         job, _ = await in_thread(jobs.start)(upload, **wanted, request_id=request_id)
         await self.watch(job.pk)
 

@@ -10,6 +10,7 @@ import orjson
 
 from streaming.models import Job, Segment
 from streaming.transcripts import Result
+from uploads import tracks
 
 Event = dict[str, Any]
 
@@ -39,6 +40,7 @@ def job_object(job: Job) -> dict[str, Any]:
         "created_at": _moment(job.created_at),
         "started_at": _moment(job.started_at),
         "finished_at": _moment(job.finished_at),
+        **({"track": tracks.as_json(job.track)} if job.track else {}),
     }
 
 

@@ -10,6 +10,8 @@ from django.conf import settings
 from streaming.engines import engine_classes, options
 from streaming.engines.base import Engine, Option
 from streaming.models import Status
+from uploads import tracks
+from uploads.models import Upload
 
 
 def engine_choices() -> list[tuple[str, str]]:
@@ -119,16 +121,21 @@ class StartForm(forms.Form):
 
     engine = forms.ChoiceField(choices=engine_choices, required=False)
     language_code = forms.CharField(label="Language", max_length=32, required=False)
+    track = forms.CharField(label="Audio track", max_length=8, required=False, widget=forms.HiddenInput)
     # Sent twice (a double click, two tabs), it is the same job.
     request_id = forms.CharField(max_length=100, required=False, widget=forms.HiddenInput)
 
-    def __init__(self, data: Any = None, **kwargs: Any) -> None:
+    def __init__(self, data: Any = None, *, upload: Upload | None = None, **kwargs: Any) -> None:
+        self.tracks = upload.tracks if upload else []
         default = settings.TRANSCRIBE_DEFAULT_ENGINE
         offered = offered_engines()
         languages = [engine.default_language({}) for engine in offered if engine.name == default]
         initial = {"engine": default, "request_id": uuid.uuid4().hex, "language_code": "".join(languages)}
         kwargs["initial"] = {**initial, **kwargs.get("initial", {})}
         super().__init__(data, **kwargs)
+        if upload and len(self.tracks) > 1:
+            self.fields["track"].initial = str(upload.track)
+            self.fields["track"].widget = forms.Select(choices=tracks.choices(self.tracks))
         # One that isn't set up is taken too: when the job starts, it is said what is missing.
         self.fields["engine"].widget = forms.Select(choices=[(engine.name, engine.label) for engine in offered])
         self.fields["language_code"].widget = forms.Select(choices=language_choices(offered))
@@ -136,6 +143,14 @@ class StartForm(forms.Form):
         self.option_forms = [
             OptionsForm(engine, data if engine.name == chosen else None) for engine in offered if engine.options
         ]
+
+    def clean_track(self) -> str:
+        try:
+            track = tracks.parse(self.cleaned_data["track"])
+            tracks.check(self.tracks, track)
+        except tracks.UnknownTrack as error:
+            raise forms.ValidationError(str(error)) from error
+        return track
 
     @property
     def chosen_options(self) -> OptionsForm | None:

@@ -19,7 +19,7 @@ from streaming.engines.base import EngineError, Request
 from streaming.models import Job, Segment, Status
 from streaming.pauses import pause_seconds
 from streaming.transcripts import UNSTORABLE, Result
-from uploads import recordings
+from uploads import recordings, tracks
 from uploads.models import Upload, may
 
 if TYPE_CHECKING:
@@ -68,12 +68,14 @@ def start(
     engine: str = "",
     language_code: str = "",
     options: Mapping[str, Any] | None = None,
+    track: object = None,
     request_id: str | None = None,
 ) -> tuple[Job, bool]:
     """Return a new job for an upload and True; or, where its owner has used `request_id` before, that job and False.
 
-    Raises `JobRefused` for an engine that is unknown or not set up, for an unknown language and for options that the
-    engine does not take.
+    `track` is an index among the audio tracks, or `all`; without it the recording's chosen track is taken.
+    Raises `JobRefused` for an engine that is unknown or not set up, for an unknown language, for options that the
+    engine does not take and for a track that isn't there or can't be decoded.
     """
     engine = engine or settings.TRANSCRIBE_DEFAULT_ENGINE
     try:
@@ -81,8 +83,12 @@ def start(
         if missing := chosen.missing():
             raise EngineError(missing, permanent=True)
         language_code = language_code or chosen.default_language(options or {})
-        chosen.check(language_code, options or {}, upload.channels)
-    except EngineError as error:
+        # Stored even when the person chose none: a retry must not take another track.
+        asked_track = tracks.parse(track)
+        tracks.check(upload.tracks, asked_track)
+        asked_track = tracks.resolved(upload.tracks, asked_track, upload.track)
+        chosen.check(language_code, options or {}, upload.audio_of(asked_track)[1])
+    except (EngineError, tracks.UnknownTrack) as error:
         raise JobRefused("bad_request", str(error)) from error
     if request_id is not None and not 0 < len(request_id) <= 100:
         raise JobRefused("bad_request", "A request_id has 1 to 100 characters.")
@@ -97,6 +103,7 @@ def start(
                 engine=engine,
                 language_code=language_code,
                 options=dict(options or {}),
+                track=asked_track,
                 duration=upload.duration,
             )
     except IntegrityError:
@@ -223,14 +230,18 @@ def remaining(job: Job) -> Request:
         start_time=job.resume_time,
         ended=dict(slots),
         speakers=tuple(label for label, _ in speakers.order_by("first")),
+        track=tracks.as_json(job.track),
     )
 
 
 def set_duration(job: Job, duration: float) -> None:
-    """Correct the length of a recording, now that all of it was decoded. Raises `LostClaim`."""
+    """Correct the length of a job, now that all of it was decoded, and of its recording where the job's track is the
+    chosen one: another track may be shorter. Raises `LostClaim`.
+    """
     if not Job.objects.filter(pk=job.pk).held(job.attempt).update(duration=duration):
         raise LostClaim
-    Upload.objects.filter(pk=job.upload_id).update(duration=duration)
+    if job.track in ("", str(job.upload.track)):
+        Upload.objects.filter(pk=job.upload_id).update(duration=duration)
 
 
 def finish(job_id: uuid.UUID, attempt: int, status: Status, failure_reason: str = "", **changes: Any) -> None:

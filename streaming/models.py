@@ -135,6 +135,13 @@ class Job(models.Model):
     engine = models.CharField(max_length=32)
     language_code = models.CharField(max_length=32, blank=True)
     options = models.JSONField(default=dict, blank=True)
+    track = models.CharField(
+        max_length=8,
+        default="",
+        db_default="",  # as in `Upload.tracks`: for the rolling upgrade
+        blank=True,
+        help_text="The index of the audio track, or “all”; empty: the only one.",
+    )
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
     failure_reason = models.TextField(blank=True)
     position = models.FloatField(default=0)

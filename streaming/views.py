@@ -23,7 +23,7 @@ from streaming.forms import HistoryForm, StartForm, offered_engines
 from streaming.models import Job, Status
 from streaming.samples import SAMPLE_NAME, sample_path
 from streaming.templatetags.segments import marks_words
-from uploads import answers, recordings
+from uploads import answers, recordings, tracks
 from uploads.models import Upload, may, sees_all
 
 PAGE_LENGTH = 30
@@ -70,7 +70,8 @@ def add_sample(request: HttpRequest) -> HttpResponse:
 @require_safe
 def upload(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One recording: player, facts, its jobs, and the form that starts one."""
-    return _upload_page(request, get_object_or_404(Upload.objects.visible_to(request.user), pk=pk), StartForm())
+    found = get_object_or_404(Upload.objects.visible_to(request.user), pk=pk)
+    return _upload_page(request, found, StartForm(upload=found))
 
 
 def _upload_page(request: HttpRequest, found: Upload, form: StartForm, status: int = 200) -> HttpResponse:
@@ -78,6 +79,7 @@ def _upload_page(request: HttpRequest, found: Upload, form: StartForm, status: i
         "upload": found,
         "jobs": found.jobs.visible_to(request.user),
         "form": form,
+        "tracks": tracks.rows(found.tracks, found.track),
         "quotes": [(engine, engine.quote(found.duration, {})) for engine in offered_engines()],
         "can_start": jobs.may_start(request.user, found),
         "can_change": may(request.user, "change", found),
@@ -105,9 +107,9 @@ def create_job(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = get_object_or_404(Upload.objects.visible_to(request.user), pk=pk)
     if not jobs.may_start(request.user, found):
         raise PermissionDenied
-    form = StartForm(request.POST)
+    form = StartForm(request.POST, upload=found)
     if form.is_valid():
-        wanted = {name: form.cleaned_data[name] for name in ("engine", "language_code")}
+        wanted = {name: form.cleaned_data[name] for name in ("engine", "language_code", "track")}
         request_id = form.cleaned_data["request_id"] or None
         try:
             job, is_new = jobs.start(found, **wanted, options=form.given_options, request_id=request_id)
@@ -146,6 +148,7 @@ def job(request: HttpRequest, pk: UUID) -> HttpResponse:
         "upload": found.upload,
         "segments": segments,
         "seq": max((segment.seq for segment in segments), default=0),
+        "track": found.track,
         "job_data": job_data,
         "socket_path": f"/ws/jobs/{found.pk}/",
         "formats": [(name, exporter.label) for name, exporter in exports.FORMATS.items()],

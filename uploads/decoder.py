@@ -23,6 +23,8 @@ from av.error import FFmpegError
 
 sys.path.append(str(Path(__file__).parent.parent))  # -I leaves it out; last, so that nothing there hides a library
 
+from uploads import track_probe, tracks
+from uploads.mixing import Mix
 from uploads.sound import Recording, Refused
 
 MEMORY_BYTES = 3 * 1024**3 // 2
@@ -73,28 +75,37 @@ def die_with(parent: int) -> None:
 
 def probe(path: str, report: Report) -> None:
     """Say what is in the file. Its headers are not believed: a frame is decoded, and the packets are counted."""
-    first = Recording(path).first_frame()
-    recording = Recording(path)
+    found = track_probe.look(path)
+    track = tracks.chosen(found)
+    recording, rate = Recording(path, track), found[track]["sample_rate"]
     seconds = recording.seconds()
     if seconds is None:
-        seconds = sum(map(len, Recording(path).pcm(first.sample_rate, 1))) / 2 / first.sample_rate
+        seconds = sum(map(len, Recording(path, track).pcm(rate, 1))) / 2 / rate
     report.say(
         done=True,
         container=recording.container.format.name,
         codec=recording.codec,
         duration=round(seconds, 3),
-        sample_rate=first.sample_rate,
-        channels=first.layout.nb_channels,
+        sample_rate=rate,
+        channels=found[track]["channels"],
+        track=track,
+        tracks=found,
     )
 
 
-def peaks(path: str, report: Report, count: int) -> None:
+def source(path: str, track: str) -> Recording | Mix:
+    """Return what `--track` names: one track of the file, or all of them mixed."""
+    return Mix(path) if track == tracks.ALL else Recording(path, int(track))
+
+
+def peaks(path: str, report: Report, count: int, track: str) -> None:
     """Say the exact duration and `count` peaks, one byte each: the loudest sample of each equal part."""
     import numpy as np  # takes a tenth of a second, which `pcm` has no time for
 
     os.nice(NICENESS)
 
-    first = Recording(path).first_frame()
+    with source(path, track) as recording:
+        first = recording.first_frame()
     rate, channels = first.sample_rate, min(2, first.layout.nb_channels)
     # The length is known at the end only: bins of a millisecond, joined by two when there are too many of them.
     bins, width, rest = np.zeros(0, np.uint16), max(1, rate // 1000) * channels, bytearray()
@@ -105,7 +116,7 @@ def peaks(path: str, report: Report, count: int) -> None:
         bins = np.concatenate((bins, np.abs(samples).reshape(number, width).max(axis=1).astype(np.uint16)))
         del rest[: number * width * 2]
 
-    for block in Recording(path).pcm(rate, channels):
+    for block in source(path, track).pcm(rate, channels):
         report.samples += len(block) // (2 * channels)
         rest += block
         if len(rest) >= 16 * BLOCK_BYTES:
@@ -123,9 +134,9 @@ def peaks(path: str, report: Report, count: int) -> None:
     report.say(done=True, duration=report.samples / rate, peaks=base64.b64encode(heights.tobytes()).decode())
 
 
-def pcm(path: str, report: Report, rate: int, channels: int, max_seconds: int) -> None:
+def pcm(path: str, report: Report, rate: int, channels: int, max_seconds: int, track: str) -> None:
     """Write the sound to standard output, and say how far it is: at once for the first of it, then now and again."""
-    recording, waiting, frame_bytes = Recording(path), bytearray(), 2 * channels
+    recording, waiting, frame_bytes = source(path, track), bytearray(), 2 * channels
 
     def write_out() -> None:
         frames = min(len(waiting) // frame_bytes, max_seconds * rate - report.samples)
@@ -176,6 +187,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=16_000)
     parser.add_argument("--channels", type=int, choices=(1, 2), default=1)
     parser.add_argument("--max-seconds", type=int, default=12 * 3600)
+    parser.add_argument("--track", default="0", help="the index of an audio track, or “all” of them mixed")
     given = parser.parse_args()
     die_with(given.parent)
     is_pcm = given.mode == "pcm"
@@ -183,9 +195,9 @@ def main() -> None:
     report = Report(channel=2 if is_pcm else 1)
     try:
         if is_pcm:
-            pcm(given.path, report, given.rate, given.channels, given.max_seconds)
+            pcm(given.path, report, given.rate, given.channels, given.max_seconds, given.track)
         elif given.mode == "peaks":
-            peaks(given.path, report, given.count)
+            peaks(given.path, report, given.count, given.track)
         else:
             probe(given.path, report)
     except BrokenPipeError:

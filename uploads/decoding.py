@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any
 from django.conf import settings
 
 from uploads import kinds, processes
+from uploads.tracks import Track, described
 
 logger = logging.getLogger(__name__)
 
@@ -42,13 +43,15 @@ class DecoderNotStarted(DecodingError):
 
 @dataclass(frozen=True)
 class Probe:
-    """What decoding found: short names, seconds, Hz."""
+    """What decoding found: short names, seconds, Hz; of the chosen `track` except for `tracks`."""
 
     container: str
     codec: str
     duration: float
     sample_rate: int
     channels: int
+    track: int
+    tracks: list[Track]
 
 
 def probe(path: Path) -> Probe:
@@ -66,20 +69,24 @@ async def _probe(path: Path) -> Probe:
         duration=float(found["duration"]),
         sample_rate=int(found["sample_rate"]),
         channels=int(found["channels"]),
+        track=int(found["track"]),
+        tracks=described(found["tracks"]),
     )
 
 
-async def find_peaks(path: Path) -> tuple[bytes, float]:
+async def find_peaks(path: Path, track: str = "0") -> tuple[bytes, float]:
     """Return the waveform (a byte for each of 1000 equal parts) and the exact duration in seconds."""
-    found = await _last_message("peaks", path, count=PEAKS)
+    found = await _last_message("peaks", path, count=PEAKS, track=track)
     return base64.b64decode(found["peaks"]), float(found["duration"])
 
 
-async def decode(path: Path, target: Path, *, sample_rate: int, channels: int) -> AsyncGenerator[int, None]:
-    """Decode the file at `path` into `target`, raw 16-bit samples, and yield how many there are (a channel) so far.
+async def decode(
+    path: Path, target: Path, *, sample_rate: int, channels: int, track: str = "0"
+) -> AsyncGenerator[int, None]:
+    """Decode a track of the file at `path` (an index, or `all` mixed) into `target`, raw 16-bit samples.
 
-    Ends when all are there. Closing the iterator, or cancelling who waits for it, ends the decoder. What was
-    written stays. Raises DecodingError.
+    Yields how many samples there are (a channel) so far and ends when all are there. Closing the iterator, or
+    cancelling its reader, ends the decoder. The samples written until then stay. Raises DecodingError.
     """
     try:
         # On the event loop: opening a file of our own folder doesn't wait.
@@ -88,7 +95,8 @@ async def decode(path: Path, target: Path, *, sample_rate: int, channels: int) -
         raise DecodingError(f"The decoded sound can't be stored: {error.strerror}.") from error
     try:
         most = settings.MAX_AUDIO_SECONDS
-        messages = _messages("pcm", path, output, rate=sample_rate, channels=channels, max_seconds=most)
+        options: dict[str, int | str] = {"rate": sample_rate, "channels": channels, "max_seconds": most, "track": track}
+        messages = _messages("pcm", path, options, output)
         async with aclosing(messages):
             async for message in messages:
                 yield int(message["samples"])
@@ -96,15 +104,15 @@ async def decode(path: Path, target: Path, *, sample_rate: int, channels: int) -
         os.close(output)
 
 
-async def _last_message(mode: str, path: Path, **options: int) -> dict[str, Any]:
-    async with aclosing(_messages(mode, path, **options)) as messages:
+async def _last_message(mode: str, path: Path, **options: int | str) -> dict[str, Any]:
+    async with aclosing(_messages(mode, path, options)) as messages:
         async for message in messages:
             last = message
     return last
 
 
 async def _messages(
-    mode: str, path: Path, output: int | None = None, **options: int
+    mode: str, path: Path, options: Mapping[str, int | str], output: int | None = None
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Run a decoder and yield its messages, up to and with the last one. It is gone when this ends, however it ends."""
     process = await _start(mode, path, output, options)
@@ -133,7 +141,9 @@ async def _messages(
         await processes.end(process)
 
 
-async def _start(mode: str, path: Path, output: int | None, options: dict[str, int]) -> asyncio.subprocess.Process:
+async def _start(
+    mode: str, path: Path, output: int | None, options: Mapping[str, int | str]
+) -> asyncio.subprocess.Process:
     try:
         return await asyncio.create_subprocess_exec(
             *_command(mode, path, options),
@@ -148,7 +158,7 @@ async def _start(mode: str, path: Path, output: int | None, options: dict[str, i
         raise DecoderNotStarted("The decoder can't be started. Try again in a while.") from error
 
 
-def _command(mode: str, path: Path, options: dict[str, int]) -> list[str]:
+def _command(mode: str, path: Path, options: Mapping[str, int | str]) -> list[str]:
     command = [sys.executable, "-I", str(DECODER), mode, str(path.absolute()), "--parent", str(os.getpid())]
     for name, value in options.items():
         command += [f"--{name.replace('_', '-')}", str(value)]

@@ -1,4 +1,4 @@
-"""A person's recordings. What is stored under which name, and who may see it."""
+"""A person's recordings: the name of each file in the storage, and the access check."""
 
 import uuid
 from typing import TYPE_CHECKING
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
+
+from uploads.tracks import ALL
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
@@ -33,7 +35,10 @@ def may(user: "User | AnonymousUser", action: str, upload: "Upload") -> bool:
 
 
 class Upload(models.Model):
-    """A stored recording. `container` to `channels` is what decoding found, `duration` is in seconds."""
+    """A stored recording. `container` to `track` is what decoding found, `duration` is in seconds.
+
+    `codec`, `duration`, `sample_rate`, `channels` and `peaks` are those of the chosen `track`.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="uploads")
@@ -46,6 +51,14 @@ class Upload(models.Model):
     duration = models.FloatField(help_text="Seconds.")
     sample_rate = models.PositiveIntegerField(help_text="Hz.")
     channels = models.PositiveSmallIntegerField()
+    # The database has the defaults too: processes of the version before go on inserting during a rolling upgrade.
+    # Empty in rows from before the column: then the recording counts as one track of which nothing more is known.
+    tracks = models.JSONField(
+        default=list, db_default=[], blank=True, help_text="The audio tracks, as `uploads.tracks.Track` describes them."
+    )
+    track = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="The index of the track that jobs take by default."
+    )
     peaks = models.BinaryField(
         null=True, help_text="The waveform: the loudest sample of each of equal parts, 0 to 255."
     )
@@ -62,3 +75,32 @@ class Upload(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("upload", args=[self.pk])
+
+    def decoded_track(self, track: str) -> str:
+        """Return what the decoder is asked for a job's `track`: an index, or `all`."""
+        return track or str(self.track)
+
+    def audio_of(self, track: str) -> tuple[int, int]:
+        """Return the sample rate (Hz) and the number of channels of a job's `track`; of all tracks, the most."""
+        wanted = [
+            each
+            for index, each in enumerate(self.tracks)
+            if each["is_decodable"] and self.decoded_track(track) in (ALL, str(index))
+        ]
+        if not wanted:  # a row from before tracks were stored
+            return self.sample_rate, self.channels
+        return max(each["sample_rate"] for each in wanted), max(each["channels"] for each in wanted)
+
+
+class TrackWaveform(models.Model):
+    """The waveform of another track than the chosen one, or of all of them mixed. Made when it is first shown."""
+
+    upload = models.ForeignKey(Upload, on_delete=models.CASCADE, related_name="track_waveforms")
+    track = models.CharField(max_length=8, help_text="An index, or “all”.")
+    peaks = models.BinaryField(help_text="As in `Upload.peaks`.")
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("upload", "track"), name="waveform_once_a_track"),)
+
+    def __str__(self) -> str:
+        return f"{self.upload_id} track {self.track}"

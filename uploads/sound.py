@@ -50,43 +50,71 @@ class Timeline:
         return leap if GAP_SECONDS[0] < leap <= GAP_SECONDS[1] else 0.0
 
 
+def opened(path: str) -> av.container.InputContainer:
+    """Return an open file that has audio. Raises Refused for any other."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe would wait for its writer for ever
+    try:
+        container = _opened(descriptor)
+    finally:
+        os.close(descriptor)  # FFmpeg has a copy of it
+    if not container.streams.audio:
+        kind = "video without a sound track" if container.streams.video else "file without sound"
+        raise Refused(f"This is a {kind}.")
+    return container
+
+
+def _opened(descriptor: int) -> av.container.InputContainer:
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or not found.st_size:
+        raise Refused("The file is empty.")
+    options = {
+        "fd": str(descriptor),
+        "protocol_whitelist": "fd",
+        "format_whitelist": DEMUXERS,
+        "codec_whitelist": ",".join(sound_decoders()),  # a decoder of pictures is never opened
+    }
+    try:
+        # Titles and artists come in any encoding; undecodable bytes must not refuse the file.
+        return av.open("fd:", options=options, metadata_errors="replace")
+    except (FFmpegError, ValueError) as error:
+        raise Refused(kinds.UNREADABLE) from error
+
+
+def demuxed(container: av.container.InputContainer, *streams: av.AudioStream) -> Iterator[av.Packet]:
+    """Yield the packets of these streams up to the end of what can be read. Raises FFmpegError where the disk fails."""
+    try:
+        for packet in container.demux(*streams):
+            if packet.size:
+                yield packet
+    except FFmpegError as error:
+        # Demuxers find their own way past damage. One that gives up has lost it for good, and what came before
+        # is worth having; but a recording must not end where only the disk failed.
+        if error.errno == errno.EIO:
+            raise
+
+
 class Recording:
-    """An open file and its first audio stream, to be read once from the start.
+    """An open file and one of its audio tracks, to be read once from the start.
 
     `skipped` counts the packets that could not be decoded. Raises Refused for anything that isn't a recording.
     """
 
-    def __init__(self, path: str) -> None:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe would wait for its writer for ever
-        try:
-            self.container = self._opened(descriptor)
-        finally:
-            os.close(descriptor)  # FFmpeg has a copy of it
-        if not self.container.streams.audio:
-            kind = "video without a sound track" if self.container.streams.video else "file without sound"
-            raise Refused(f"This is a {kind}.")
-        self.stream = self.container.streams.audio[0]
+    def __init__(self, source: str | av.container.InputContainer, track: int = 0) -> None:
+        """`source` is a path, or an opened file whose packets a subclass hands out."""
+        self.container = opened(source) if isinstance(source, str) else source
+        if track >= len(self.container.streams.audio):
+            raise Refused(f"There is no audio track {track + 1} in this file.")
+        self.stream = self.container.streams.audio[track]
         if self.stream.codec_context is None:
             raise Refused("There is a sound track in this file, of a kind that can't be decoded.")
         self.skipped = 0
         self.start = None if self.container.start_time is None else self.container.start_time / av.time_base
 
-    @staticmethod
-    def _opened(descriptor: int) -> av.container.InputContainer:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or not found.st_size:
-            raise Refused("The file is empty.")
-        options = {
-            "fd": str(descriptor),
-            "protocol_whitelist": "fd",
-            "format_whitelist": DEMUXERS,
-            "codec_whitelist": ",".join(sound_decoders()),  # a decoder of pictures is never opened
-        }
-        try:
-            # Titles and artists come in any encoding; nobody reads them here.
-            return av.open("fd:", options=options, metadata_errors="replace")
-        except (FFmpegError, ValueError) as error:
-            raise Refused(kinds.UNREADABLE) from error
+    def __enter__(self) -> "Recording":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.container.close()  # now: an index may take hundreds of megabytes, and collecting garbage its time
 
     @property
     def codec(self) -> str:
@@ -94,15 +122,7 @@ class Recording:
 
     def packets(self) -> Iterator[av.Packet]:
         """Yield the packets up to the end of what can be read. Raises FFmpegError where it is the disk that can't."""
-        try:
-            for packet in self.container.demux(self.stream):
-                if packet.size:
-                    yield packet
-        except FFmpegError as error:
-            # Demuxers find their own way past damage. One that gives up has lost it for good, and what came before
-            # is worth having; but a recording must not end where only the disk failed.
-            if error.errno == errno.EIO:
-                raise
+        yield from demuxed(self.container, self.stream)
 
     def decode(self, packet: av.Packet | None) -> list[av.AudioFrame]:
         """Return the frames of one packet (None: what the decoder still holds); of a corrupt one, none."""

@@ -14,6 +14,7 @@ from streaming import jobs
 from streaming.admin import archive
 from streaming.admin.review import OWNER_FIELDS, ReviewAdmin, moment, player, time_taken
 from streaming.models import Job
+from uploads import tracks
 from uploads.templatetags.durations import clock
 
 
@@ -64,13 +65,17 @@ class JobAdmin(ReviewAdmin):
         facts = [
             ("upload", "owner"),
             *["player"] * may_hear,
-            ("state", "engine", "language"),
+            ("state", "engine", "language", *["track_name"] * bool(tracks.name(obj.upload.tracks, obj.track))),
             *["failure_reason"] * bool(obj.failure_reason),
             *["options"] * bool(obj.options),
             ("length", "words", "took"),
             ("created", "started", "finished"),
         ]
         return [(None, {"fields": facts}), ("Transcript", {"fields": ["transcript"]})]
+
+    @admin.display(description="track")
+    def track_name(self, job: Job) -> str:
+        return tracks.name(job.upload.tracks, job.track)
 
     def words(self, job: Job) -> str:
         return f"{job.word_count:,} in {job.segment_count:,} segments"

@@ -12,6 +12,7 @@ from streaming import jobs
 from streaming.admin import archive
 from streaming.admin.review import OWNER_FIELDS, ReviewAdmin, moment, player, time_taken
 from streaming.models import Job, Status
+from uploads import tracks
 from uploads.models import Upload
 from uploads.templatetags.durations import clock
 
@@ -58,7 +59,6 @@ class UploadAdmin(ReviewAdmin):
     list_select_related = ("owner",)
     search_fields = ("name", *OWNER_FIELDS)
     search_help_text = "In names, owners and what was said. “Words in quotes” stand together."
-    fields = ("owner", "player", ("length", "file_size", "created"), ("kind", "sample_rate", "channels"), "sha256")
     inlines = (JobsOfUpload,)
     actions = ("export",)
 
@@ -66,6 +66,18 @@ class UploadAdmin(ReviewAdmin):
         newest = Job.objects.filter(upload=OuterRef("pk")).order_by("-created_at")
         uploads = super().get_queryset(request).defer("peaks")
         return uploads.annotate(last_status=Subquery(newest.values("status")[:1]))
+
+    def get_fields(self, request: HttpRequest, obj: Upload | None = None) -> Any:
+        has_rows = obj is not None and tracks.rows(obj.tracks, obj.track)
+        kind = ("kind", "sample_rate", "channels")
+        return [
+            "owner",
+            "player",
+            ("length", "file_size", "created"),
+            kind,
+            *["audio_tracks"] * bool(has_rows),
+            "sha256",
+        ]
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         # What became of a recording is for those who may see jobs.
@@ -94,6 +106,11 @@ class UploadAdmin(ReviewAdmin):
     def last_job(self, upload: Upload) -> str:
         status = upload.last_status  # type: ignore[attr-defined]  # annotated in get_queryset
         return Status(status).label if status else ""
+
+    def audio_tracks(self, upload: Upload) -> str:
+        return "; ".join(
+            ", ".join([row.label, row.codec, *row.notes]) for row in tracks.rows(upload.tracks, upload.track)
+        )
 
     def player(self, upload: Upload) -> SafeString:
         return player(upload)

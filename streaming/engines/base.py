@@ -34,7 +34,8 @@ class Request:
 
     `ended` says for each slot where its last final ends: what was said before is known and not wanted again.
     `speakers` are the labels given so far, in order. `is_watched` tells at any time whether a viewer sees partials: an
-    engine may save those that nobody sees.
+    engine may save those that nobody sees. `track` is the audio track that the spool was decoded from: an index, `all`
+    (mixed), or None for the only one.
     """
 
     language_code: str
@@ -43,6 +44,7 @@ class Request:
     ended: Mapping[str, float] = field(default_factory=dict)
     speakers: tuple[str, ...] = ()
     is_watched: Callable[[], bool] = field(default=lambda: True, compare=False)
+    track: int | str | None = None
 
     def after(self, final: Result) -> "Request":
         """Return what is left to ask after this final."""

@@ -5,6 +5,7 @@ from django import template
 from streaming.engines import engine_class, options
 from streaming.engines.base import EngineError
 from streaming.models import Job
+from uploads import tracks
 
 register = template.Library()
 
@@ -26,6 +27,12 @@ def options_in_words(job: Job) -> str:
     except EngineError:
         return ""  # this site no longer has the engine
     return ", ".join([*told[:1], *(words[:1].lower() + words[1:] for words in told[1:])])
+
+
+@register.filter
+def track_name(job: Job) -> str:
+    """Return which audio track a job transcribes; empty where the recording has only one. Reads the job's upload."""
+    return tracks.name(job.upload.tracks, job.track) if job.track else ""
 
 
 @register.filter

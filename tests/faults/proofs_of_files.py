@@ -114,7 +114,7 @@ PROOFS: list[Proof] = [
         "SSRF: playlists",
         "tests/uploads/test_tricks.py::test_tries_no_demuxer_that_is_not_listed",
         "uploads/sound.py",
-        '            "format_whitelist": DEMUXERS,\n',
+        '        "format_whitelist": DEMUXERS,\n',
         "",
     ),
     Proof(
@@ -170,7 +170,7 @@ PROOFS: list[Proof] = [
         "decoder in a limited process: no decoder of pictures",
         "tests/uploads/test_tricks.py::test_opens_no_decoder_of_pictures",
         "uploads/sound.py",
-        '            "codec_whitelist": ",".join(sound_decoders()),  # a decoder of pictures is never opened\n',
+        '        "codec_whitelist": ",".join(sound_decoders()),  # a decoder of pictures is never opened\n',
         "",
     ),
 ]

@@ -54,7 +54,7 @@ def test_keeps_what_is_proposed_from_outside() -> None:
 def test_takes_a_start_with_or_without_its_fields(given: dict[str, str]) -> None:
     form = StartForm(given)
     assert form.is_valid()
-    assert form.cleaned_data == {"engine": "", "language_code": "", "request_id": ""} | given
+    assert form.cleaned_data == {"engine": "", "language_code": "", "track": "", "request_id": ""} | given
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,10 @@ def run(mode: str, path: Path, *options: object, **changes: Any) -> tuple[list[d
 def test_probe_says_what_is_in_the_file() -> None:
     messages, _ = run("probe", recordings.encode(recordings.speech(), "mp4"))
     found = {"container": "mov,mp4,m4a,3gp,3g2,mj2", "codec": "aac", "sample_rate": 16_000, "channels": 1}
-    assert messages == [{"done": True, "duration": pytest.approx(9.96, abs=0.1)} | found]
+    track = {"codec": "aac", "language": "", "title": "", "sample_rate": 16_000, "channels": 1}
+    track |= {"is_default": True, "is_decodable": True, "has_sound": None}
+    length = {"duration": pytest.approx(9.96, abs=0.1)}
+    assert messages == [{"done": True, "track": 0, "tracks": [track]} | length | found]
 
 
 def test_probe_refuses_in_a_sentence(tmp_path: Path) -> None:

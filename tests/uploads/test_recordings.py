@@ -50,6 +50,19 @@ def test_stores_a_recording_with_what_was_found_in_it(alice: User, storage: Path
         "duration": pytest.approx(9.963, abs=0.1),
         "sample_rate": 16_000,
         "channels": 1,
+        "track": 0,
+        "tracks": [
+            {
+                "codec": "aac",
+                "language": "",
+                "title": "",
+                "sample_rate": 16_000,
+                "channels": 1,
+                "is_default": True,
+                "is_decodable": True,
+                "has_sound": None,
+            }
+        ],
         "peaks": None,
         "created_at": upload.created_at,
     }

@@ -23,7 +23,7 @@ from streaming.engines import engine_class, options
 from streaming.engines.base import Engine, EngineError, Request
 from streaming.hearing import hear
 from streaming.models import Job, Segment, Status
-from uploads import decoding, kinds, names
+from uploads import decoding, kinds, names, tracks
 from uploads.models import Upload
 
 FORMATS = {"text": "txt", "srt": "srt", "vtt": "vtt", "json": "json"}
@@ -43,6 +43,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--option", action="append", default=[], metavar="NAME=VALUE", help="one of the engine's; can be repeated"
         )
+        parser.add_argument("--track", default="", help="index of the audio track, from 0, or “all” of them mixed")
         parser.add_argument("--format", default="text", help=f"one of: {', '.join(FORMATS)}")
         parser.add_argument(
             "--output", type=Path, metavar="PATH", help="a file or a folder; for several FILEs a folder"
@@ -55,10 +56,11 @@ class Command(BaseCommand):
             if missing := chosen.missing():
                 raise EngineError(missing, permanent=True)
             self._options = read_options(chosen, given["option"])
+            self._track = tracks.parse(given["track"])
             self._language = given["language"] or chosen.default_language(self._options)
             # Before any file is opened, as if it had the channels that are wanted.
             chosen.check(self._language, self._options, chosen.channels(self._options))
-        except EngineError as error:
+        except (EngineError, tracks.UnknownTrack) as error:
             raise CommandError(str(error)) from error
         if given["format"] not in FORMATS:
             raise CommandError(f"There is no format “{given['format']}”. There are: {', '.join(FORMATS)}.")
@@ -120,17 +122,20 @@ class Command(BaseCommand):
         try:
             found = await asyncio.to_thread(probe, path)
             upload = Upload(name=names.of_file(path.name), **vars(found))
-            engine.check(self._language, self._options, found.channels)
-            asked = {"engine": engine.name, "language_code": self._language, "options": self._options}
+            tracks.check(upload.tracks, self._track)
+            track = tracks.resolved(upload.tracks, self._track, upload.track)
+            sample_rate, found_channels = upload.audio_of(track)
+            engine.check(self._language, self._options, found_channels)
+            asked = {"engine": engine.name, "language_code": self._language, "options": self._options, "track": track}
             job = Job(upload=upload, **asked, created_at=timezone.now())
             job.started_at = job.created_at
             channels = engine.channels(self._options)
-            async with open_spool_of_file(path, found.sample_rate, folder, channels) as spool:
+            async with open_spool_of_file(path, sample_rate, folder, channels, upload.decoded_track(track)) as spool:
                 async with progress(path.name, spool, found.duration) as show:
                     segments = await segments_of(engine, spool, job, show)
                 job.duration = job.position = spool.seconds
                 job.segment_count = len(segments)
-        except (decoding.DecodingError, EngineError) as error:
+        except (decoding.DecodingError, EngineError, tracks.UnknownTrack) as error:
             raise CommandError(f"{path}: {error}") from error
         except OSError as error:
             # The disk for the decoded sound is full, or there is none.
@@ -180,7 +185,8 @@ def probe(path: Path) -> decoding.Probe:
 async def segments_of(engine: Engine, spool: Spool, job: Job, show: Callable[[str], None]) -> list[Segment]:
     """Return the finals as segments, none of them stored."""
     segments: list[Segment] = []
-    async with aclosing(hear(engine, spool, Request(job.language_code, job.options))) as results:
+    request = Request(job.language_code, job.options, track=tracks.as_json(job.track))
+    async with aclosing(hear(engine, spool, request)) as results:
         async for result in results:
             show(result.text)
             if not result.is_partial:
