@@ -4,10 +4,11 @@ The runner opens one for each attempt; engines read it. It is deleted when the a
 """
 
 import asyncio
+import errno
 import os
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -53,7 +54,10 @@ class Spool:
         return self.samples / self.sample_rate
 
     async def fill(self, source: Path) -> None:
-        """Decode `source` into the spool. A failure is kept for the readers: what came before it is good."""
+        """Decode `source` into the spool. The readers get a failure after the samples that came before it.
+
+        However this ends, it ends the readers: they would otherwise wait for ever.
+        """
         try:
             decoded = decoding.decode(
                 source, self.path, sample_rate=self.sample_rate, channels=self.channels, track=self.track
@@ -61,12 +65,14 @@ class Spool:
             async with decoders(), aclosing(decoded):
                 async for samples in decoded:
                     await self._grow(samples, is_complete=False)
-        except Exception as error:  # whatever it is, the readers must learn of it instead of waiting for ever
+        except Exception as error:  # of any kind: the readers raise it
             self._error = error
-            # What it wrote since it last said so is good too.
-            written = os.stat(self.path).st_size // (SAMPLE_BYTES * self.channels)
-            self.samples = max(self.samples, written)
-        await self._grow(self.samples, is_complete=True)
+            # The samples that the decoder wrote since its last message are good too.
+            with suppress(OSError):  # the spool has vanished, which the readers notice themselves
+                written = os.stat(self.path).st_size // (SAMPLE_BYTES * self.channels)
+                self.samples = max(self.samples, written)
+        finally:
+            await self._grow(self.samples, is_complete=True)
 
     async def _grow(self, samples: int, *, is_complete: bool) -> None:
         async with self._grown:
@@ -77,7 +83,7 @@ class Spool:
         """Yield chunks of `CHUNK_SECONDS` from `start_time` (seconds) on; the last one may be shorter.
 
         Waits where the decoder has not come yet. Raises `DecodingError` where it failed, after all that it
-        had decoded.
+        had decoded, and `OSError` where the spool can't be read.
         """
         frame = SAMPLE_BYTES * self.channels
         size = round(self.sample_rate * CHUNK_SECONDS)
@@ -97,6 +103,8 @@ class Spool:
                         raise self._error
                     return
                 block = await file.read_bytes(count * frame, offset=sample * frame)
+                if len(block) < count * frame:  # cut short by somebody else, or the disk fails
+                    raise OSError(errno.EIO, "The decoded audio is incomplete on the disk")
                 for offset in range(0, len(block), size * frame):
                     chunk = block[offset : offset + size * frame]
                     sample += len(chunk) // frame
