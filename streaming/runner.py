@@ -73,7 +73,7 @@ class Runner:
         """One cycle: free the jobs of workers that died here, then claim as many as there is room for."""
         if time.monotonic() - self._looked_for_dead_at >= DEAD_SECONDS:
             self._looked_for_dead_at = time.monotonic()
-            if dead := workers.dead_workers():
+            if dead := await asyncio.to_thread(self._worker.look_around):
                 freed = await in_thread(jobs.free_jobs_of)(dead)
                 await asyncio.to_thread(workers.forget, dead)
                 logger.info("Took over %d jobs of %d workers that died here", freed, len(dead))

@@ -6,13 +6,16 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings as site_settings
+from django.utils import timezone
 from pytest_django import Settings
 
 from streaming import jobs, queue, workers
@@ -236,8 +239,53 @@ def test_a_folder_of_a_worker_without_a_name_costs_no_other_its_own(tmp_path: Pa
     with workers.Worker() as living:
         empty = living.folder.with_name("deadbeef")
         empty.mkdir()
-        (empty / "lock").touch()
+        (empty / "lock").write_text(workers.boot_id())
         assert workers.dead_workers() == ["deadbeef"]
         workers.forget(workers.dead_workers())
         assert living.folder.exists()
         assert not empty.exists()
+
+
+def left_by(boot_id: str, name: str, folder: Path, age_seconds: float = 0.0) -> Path:
+    """Make the folder of a worker with this boot id, whose lock nobody here holds."""
+    left = folder / "workers" / name
+    left.mkdir(parents=True)
+    (left / "lock").write_text(boot_id)
+    (left / "spool.pcm").write_bytes(bytes(100))
+    touched_at = time.time() - age_seconds
+    os.utime(left / "lock", (touched_at, touched_at))
+    return left
+
+
+async def test_jobs_of_a_living_worker_on_another_machine_are_not_taken_over(
+    running: Running, spoken: Spoken, tmp_path: Path, settings: Settings
+) -> None:
+    settings.DATA_DIR = tmp_path
+    elsewhere = left_by("3b7c5f4e-0000-4000-8000-000000000000", "elsewhere", tmp_path)
+    older = left_by("", "older-version", tmp_path, age_seconds=10 * workers.OLD_SECONDS)
+    here = left_by(workers.boot_id(), "here", tmp_path)
+    theirs, dead = [await start(await in_thread(spoken)(4)) for _ in range(2)]
+    running_there = {"status": Status.RUNNING, "attempt": 1}
+    lease = timezone.now() + timedelta(seconds=LONG_LEASE_SECONDS)
+    for job, worker in ((theirs, "elsewhere"), (dead, "here")):
+        await Job.objects.filter(pk=job.pk).aupdate(worker=worker, lease_expires_at=lease, **running_there)
+    async with running():
+        await until_status(dead, Status.COMPLETED)
+        still = await Job.objects.aget(pk=theirs.pk)
+    assert (still.status, still.worker, still.attempt) == (Status.RUNNING, "elsewhere", 1)
+    assert (elsewhere.exists(), older.exists(), here.exists()) == (True, True, False)
+
+
+def test_folders_that_another_boot_left_a_day_ago_are_removed(tmp_path: Path, settings: Settings) -> None:
+    settings.DATA_DIR = tmp_path
+    boot_ids = ("another boot", workers.boot_id())
+    for boot_id in boot_ids:
+        left_by(boot_id, f"old {boot_id}", tmp_path, age_seconds=workers.OLD_SECONDS + 60)
+        left_by(boot_id, f"new {boot_id}", tmp_path, age_seconds=workers.OLD_SECONDS - 60)
+    with workers.Worker() as living:
+        os.utime(living.folder / "lock", (0, 0))
+        dead = living.look_around()
+        left = {path.name for path in (tmp_path / "workers").iterdir()}
+        assert left == {living.name, "new another boot", *dead}
+        assert sorted(dead) == sorted(f"{age} {workers.boot_id()}" for age in ("old", "new"))
+        assert time.time() - (living.folder / "lock").stat().st_mtime < 60
