@@ -157,7 +157,15 @@ if ENV["REDIS_URL"]:
         }
     }
 else:
-    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 10_000}}}
+    # The layer removes a channel from all groups a day after it joined, and when one of its messages has waited for a
+    # minute, as after a laptop's sleep. Runners and feeds live longer, and `capacity` limits what waits.
+    never = 100 * 365 * 24 * 3600
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels.layers.InMemoryChannelLayer",
+            "CONFIG": {"capacity": 10_000, "expiry": never, "group_expiry": never},
+        }
+    }
 
 # Files.
 MEDIA_ROOT = DATA_DIR / "media"
