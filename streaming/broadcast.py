@@ -15,6 +15,7 @@ from django.db import transaction
 
 from streaming import events, metrics
 from streaming.models import Job
+from uploads import connections
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,12 @@ def watched(job_ids: list[UUID]) -> dict[str, Any]:
 
 def send_after_commit(group: str, message: dict[str, Any]) -> None:
     """Send from synchronous code, once what it speaks of is in the database."""
-    transaction.on_commit(lambda: async_to_sync(send)(group, message))
+
+    def send_now() -> None:
+        connections.release()  # a channel layer that is away takes two seconds a message
+        async_to_sync(send)(group, message)
+
+    transaction.on_commit(send_now)
 
 
 def changes(job: Job, about: str = "") -> list[tuple[str, dict[str, Any]]]:

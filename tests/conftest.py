@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import hypothesis
 import pytest
@@ -138,6 +139,23 @@ def prepared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     site.manage("collectstatic", "--noinput", "--verbosity", "0")
     site.manage("ensure_admin")
     return folder
+
+
+@pytest.fixture(scope="session")
+def prepared_database(postgres: Postgres, prepared_folder: Path) -> str:
+    """The name of a migrated database with the account `admin`, to be copied."""
+    site = Site(prepared_folder, {"DATABASE_URL": postgres.create_database("prepared")})
+    site.manage("migrate", "--verbosity", "0")
+    site.manage("ensure_admin")
+    return "prepared"
+
+
+@pytest.fixture
+def database(postgres: Postgres, prepared_database: str) -> str:
+    """The name of a new database with the account `admin`."""
+    name = f"site_{uuid4().hex}"
+    postgres.execute(f"create database {name} template {prepared_database}")
+    return name
 
 
 @pytest.fixture

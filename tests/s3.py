@@ -24,6 +24,8 @@ class Gate:
         self._to = ("127.0.0.1", to_port)
         self._listening: socket.socket | None = None
         self._open: set[socket.socket] = set()
+        self._is_passing = threading.Event()
+        self._is_passing.set()
         self._lock = threading.Lock()  # else a connection could come through a gate that is being shut
         self.cut_after: int | None = None  # bytes of an answer, once
         self.open()
@@ -37,6 +39,7 @@ class Gate:
         threading.Thread(target=self._accept, args=(self._listening,), daemon=True).start()
 
     def shut(self) -> None:
+        self.resume()
         with self._lock:
             listening, self._listening = self._listening, None
             for one in [listening, *self._open]:
@@ -44,6 +47,18 @@ class Gate:
                     with suppress(OSError):  # its other end was faster
                         one.shutdown(socket.SHUT_RDWR)
                     one.close()
+
+    def hold(self) -> None:
+        """Accept connections and pass on nothing, as a storage that hangs."""
+        self._is_passing.clear()
+
+    def resume(self) -> None:
+        self._is_passing.set()
+
+    @property
+    def connections(self) -> int:
+        """The number of connections that clients have open."""
+        return len(self._open) // 2
 
     def _accept(self, listening: socket.socket) -> None:
         while True:
@@ -68,6 +83,7 @@ class Gate:
     def _pass_on(self, source: socket.socket, target: socket.socket, is_answer: bool) -> None:
         with suppress(OSError):  # either end is gone
             while data := source.recv(65536):
+                self._is_passing.wait()
                 if is_answer and self.cut_after is not None:
                     self.cut_after -= len(data)
                     if self.cut_after <= 0:

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -29,22 +28,6 @@ REQUESTS_AT_ONCE = 8
 LONG_OUTAGE_SECONDS = 7.0  # longer than anybody waits for a connection
 OUTAGE_SECONDS = 3.0
 BEATS_SECONDS = 11.0  # in which each running job gives a sign of life
-
-
-@pytest.fixture(scope="module")
-def prepared_database(postgres: Postgres, prepared_folder: Path) -> str:
-    """The name of a migrated database with the account `admin`, to be copied."""
-    site = Site(prepared_folder, SETTINGS | {"DATABASE_URL": postgres.create_database("prepared")})
-    site.manage("migrate", "--verbosity", "0")
-    site.manage("ensure_admin")
-    return "prepared"
-
-
-@pytest.fixture
-def database(postgres: Postgres, prepared_database: str) -> str:
-    name = f"site_{uuid4().hex}"
-    postgres.execute(f"create database {name} template {prepared_database}")
-    return name
 
 
 @pytest.fixture

@@ -4,11 +4,13 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.http import HttpResponseBase
 
 from transcribe_site.bodies import BAD_REQUEST, DISK_FULL, BodyRefused, guarded
+from uploads import connections
 
 logger = logging.getLogger(__name__)
 
@@ -39,3 +41,8 @@ class Handler(ASGIHandler):
             return super().create_request(scope, body_file)
         except ValueError:  # a parameter of its Content-Type is in an encoding that Python doesn't know
             return None, BAD_REQUEST.response(scope["headers"])
+
+    async def send_response(self, response: HttpResponseBase, send: Any) -> None:
+        """Release the request's database connection first: a client may take for ever to read a response."""
+        await sync_to_async(connections.release)()
+        await super().send_response(response, send)

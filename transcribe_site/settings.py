@@ -199,6 +199,7 @@ FILE_UPLOAD_HANDLERS = ["uploads.handlers.DiskUploadHandler"]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "library"
 LOGOUT_REDIRECT_URL = "login"
+PASSWORD_HASHERS = ["transcribe_site.passwords.ReleasingPasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")

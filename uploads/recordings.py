@@ -12,7 +12,7 @@ from django.core.files.storage import Storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import IntegrityError, OperationalError, transaction
 
-from uploads import decoding, kinds, names
+from uploads import connections, decoding, kinds, names
 from uploads.contents import StorageAway
 from uploads.models import Upload
 
@@ -44,6 +44,7 @@ def store(owner: "User | AnonymousUser", file: File, name: str) -> Upload:
     assert owner.pk is not None  # views let nobody in who isn't signed in
     if (file.size or 0) > settings.MAX_UPLOAD_BYTES:
         raise _too_large()
+    connections.release()  # copying, decoding and a bucket may take minutes
     try:
         # A file of our own that can be moved into the storage, whatever was given: an upload in memory, a sample.
         with TemporaryUploadedFile("recording", "", 0, None) as copy:
@@ -125,6 +126,7 @@ def _save(upload: Upload, copy: TemporaryUploadedFile) -> None:
 
 def _remove(storage: Storage, name: str) -> None:
     """Remove a file that no row has any more. One that can't be now is found by `manage.py sweep_files` later."""
+    connections.release()  # called after the commit; a bucket may not answer
     try:
         storage.delete(name)
     except (StorageAway, OSError) as error:

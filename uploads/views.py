@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Js
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST, require_safe
 
-from uploads import answers, decoding, media, names, recordings, waveforms
+from uploads import answers, connections, decoding, media, names, recordings, waveforms
 from uploads.contents import StorageAway
 from uploads.handlers import DISK_ERROR
 from uploads.models import Upload, may
@@ -91,8 +91,12 @@ async def waveform(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _visible(request: HttpRequest, pk: UUID, to: str = "view") -> Upload:
-    """Return a recording that this person may see: 404 for any other, and 403 if seeing it is all that they may."""
+    """Return a recording that this person may see: 404 for any other, and 403 if seeing it is all that they may.
+
+    Views of recordings go on to the storage or a decoder, so the database connection is released.
+    """
     upload = get_object_or_404(Upload.objects.visible_to(request.user), pk=pk)
     if to != "view" and not may(request.user, to, upload):
         raise PermissionDenied
+    connections.release()
     return upload

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from streaming.engines import engine_class, engine_classes
 from streaming.engines.base import Engine, EngineError
+from uploads import connections
 
 View = Callable[..., HttpResponse]
 
@@ -58,6 +59,7 @@ def test(request: HttpRequest, name: str) -> HttpResponse:
         engine = engine_class(name)
     except EngineError as error:
         raise Http404 from error
+    connections.release()  # the service may take long to answer
     try:
         said = async_to_sync(engine.test_connection)()
     except EngineError as error:
