@@ -11,6 +11,7 @@ import orjson
 from streaming.models import Job, Segment
 from streaming.transcripts import Result
 from uploads import tracks
+from uploads.models import Upload
 
 Event = dict[str, Any]
 
@@ -41,6 +42,20 @@ def job_object(job: Job) -> dict[str, Any]:
         "started_at": _moment(job.started_at),
         "finished_at": _moment(job.finished_at),
         **({"track": tracks.as_json(job.track)} if job.track else {}),
+    }
+
+
+def upload(upload: Upload) -> Event:
+    """Return the library's event about a recording."""
+    return {
+        "type": "upload",
+        "upload": {
+            "id": str(upload.pk),
+            "name": upload.name,
+            "size": upload.size,
+            "duration": round(upload.duration, 3),
+            "created_at": _moment(upload.created_at),
+        },
     }
 
 

@@ -16,11 +16,24 @@ LAYERS = [
     {"audio", "broadcast", "database", "metrics", "people", "origins", "outbox", "workers", "samples"},
     {"engines"},
     {"queue", "exports", "hearing"},
+    {"library_rows"},
+    {"library"},
     {"jobs"},
     {"attempt", "cursor"},
     {"feed"},
     {"runner", "feeds"},
-    {"consumers", "forms", "views", "admin", "routing", "urls", "management", "apps", "templatetags"},
+    {
+        "consumers",
+        "library_consumer",
+        "forms",
+        "views",
+        "admin",
+        "routing",
+        "urls",
+        "management",
+        "apps",
+        "templatetags",
+    },
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

@@ -143,9 +143,7 @@ async def test_updates_follow_the_clock_and_not_the_audio(
         lines = finals(await hear(engine, spool))
     assert word_error_rate(TWO_CITIES, " ".join(line.text for line in lines)) <= LARGEST_ERROR["two_cities"]
     first = [at for at in updated_at if at < 5]
-    assert first == pytest.approx([1.0, 2.0], abs=0.2), (
-        "each second until there are words, from 1.5 s on"
-    )
+    assert first == pytest.approx([1.0, 2.0], abs=0.2), "each second until there are words, from 1.5 s on"
     assert len(updated_at) == len(first) + 44 // 15 + 1
 
 

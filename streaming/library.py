@@ -1,0 +1,158 @@
+"""The library, live: recordings and jobs as they change, for all sockets of this process that show lists of them.
+
+Data flow: one look at the database a second for all sockets → `Listing.take` compares it with what a socket has been
+sent → the consumer sends what is pending. It needs no message from anybody, so it cannot miss one: a list may be a
+second late, which is soon enough for it (a transcript is watched over its own feed).
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+from django.db import Error
+
+from streaming import close_codes, events
+from streaming.database import in_thread
+from streaming.library_rows import Rows, read, read_active, visible
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0  # between two looks at the jobs that were active
+FULL_LOOK_SECONDS = 3.0  # between two looks at everything: new jobs, new names, what was deleted
+AUTHORISE_SECONDS = 5.0  # between two checks whether a socket may still see its rows
+
+
+class Listing:
+    """One socket's list. `ids` are recordings, with their jobs, and jobs.
+
+    What is to be sent replaces what was to be sent of the same row before, so a socket that is slow costs no more
+    memory than its rows.
+    """
+
+    def __init__(self, session_key: str | None, ids: frozenset[UUID], send_away: Callable[[int], None]) -> None:
+        self.session_key = session_key
+        self.ids = ids
+        self.send_away = send_away
+        self.visible: set[UUID] = set()
+        self.judged: set[UUID] = set()  # jobs whose visibility is known
+        self.checked_at = float("-inf")
+        self._sent: dict[tuple[str, UUID], events.Event] = {}  # or pending
+        self._pending: dict[tuple[str, UUID], events.Event] = {}
+        self._has_news = asyncio.Event()
+
+    def jobs_in(self, rows: Rows) -> set[UUID]:
+        """Return the jobs among `rows` that belong to this list, whether it may see them or not."""
+        of_uploads = {job for upload in self.ids for job in rows.jobs_of.get(upload, ())}
+        return of_uploads | (self.ids & rows.jobs.keys())
+
+    def take(self, rows: Rows, *, is_full: bool) -> None:
+        """Note what changed. Only a full look says what is no longer there."""
+        shown: dict[tuple[str, UUID], events.Event] = {}
+        for upload in self.ids & self.visible & rows.uploads.keys():
+            shown["upload", upload] = rows.uploads[upload]
+        for job in self.jobs_in(rows) & self.visible:
+            shown["job", job] = rows.jobs[job]
+            if job in rows.words:
+                shown["words", job] = rows.words[job]
+        for key, event in shown.items():
+            if self._sent.get(key) != event:
+                self._pending[key] = event
+        if is_full:
+            for kind, pk in self._sent.keys() - shown.keys():
+                self._pending.pop((kind, pk), None)
+                del self._sent[kind, pk]
+                if kind != "words":
+                    self._pending["removed", pk] = {"type": "removed", "id": str(pk)}
+        self._sent |= shown
+        if self._pending:
+            self._has_news.set()
+
+    def snapshot(self, rows: Rows) -> events.Event:
+        """Begin anew with what a full look found, and return the first message."""
+        self._sent.clear()
+        self.take(rows, is_full=True)
+        self._pending = {key: event for key, event in self._pending.items() if key[0] == "words"}
+        uploads = [event["upload"] for (kind, _), event in self._sent.items() if kind == "upload"]
+        jobs = [event["job"] for (kind, _), event in self._sent.items() if kind == "job"]
+        return {"type": "snapshot", "uploads": uploads, "jobs": jobs}
+
+    async def news(self) -> list[events.Event]:
+        """Wait for changes and return them."""
+        await self._has_news.wait()
+        self._has_news.clear()
+        pending, self._pending = self._pending, {}
+        return list(pending.values())
+
+
+class Library:
+    """The listings of this process, and the task that looks for them while there are any."""
+
+    def __init__(self) -> None:
+        self._listings: set[Listing] = set()
+        self._active: set[UUID] = set()
+        self._looking: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def watch(self, listing: Listing) -> AsyncIterator[events.Event]:
+        """Keep a listing up to date as long as the context lasts; yields its snapshot. Raises the database's errors."""
+        rows = await in_thread(read)(listing.ids)
+        await self._authorise(listing, rows)
+        snapshot = listing.snapshot(rows)
+        self._listings.add(listing)
+        self._active |= rows.active
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look())
+        try:
+            yield snapshot
+        finally:
+            self._listings.discard(listing)
+            if not self._listings and self._looking is not None:
+                self._looking.cancel()
+                self._looking = None
+
+    async def _authorise(self, listing: Listing, rows: Rows) -> None:
+        """Find out what a listing may show now; of somebody who signed out, end the socket."""
+        jobs = listing.jobs_in(rows)
+        found = await in_thread(visible)(listing.session_key, listing.ids, jobs)
+        listing.judged = jobs
+        listing.visible = found or set()
+        listing.checked_at = time.monotonic()
+        if found is None:
+            listing.send_away(close_codes.NOT_SIGNED_IN)
+
+    async def _look(self) -> None:
+        full_at = time.monotonic()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            is_full = time.monotonic() - full_at >= FULL_LOOK_SECONDS
+            listings = tuple(self._listings)
+            try:
+                if is_full:
+                    full_at = time.monotonic()
+                    rows = await in_thread(read)(frozenset().union(*(listing.ids for listing in listings)))
+                else:
+                    rows = await in_thread(read_active)(self._active)
+                self._active = rows.active
+                for listing in listings:
+                    is_due = time.monotonic() - listing.checked_at >= AUTHORISE_SECONDS
+                    if is_full and (is_due or not listing.jobs_in(rows) <= listing.judged):
+                        await self._authorise(listing, rows)
+                    listing.take(rows, is_full=is_full)
+            except Error as error:
+                # Restarting, or locked: the next look shows what changed meanwhile.
+                logger.warning("Could not compare the lists with the database: %s", error)
+            except Exception:
+                # A fault of ours in one list must not stop all of them.
+                logger.exception("Could not compare the lists with the database")
+
+
+_of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Library] = WeakKeyDictionary()
+
+
+def library() -> Library:
+    """Return the library of this process. A process has one event loop; tests have many."""
+    return _of_loop.setdefault(asyncio.get_running_loop(), Library())

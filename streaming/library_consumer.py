@@ -1,0 +1,68 @@
+"""`/ws/library/?ids=…`: the rows of a page that lists recordings or jobs, live."""
+
+import asyncio
+import logging
+from urllib.parse import parse_qs
+from uuid import UUID
+
+from django.contrib.auth.models import User
+
+from streaming import events, metrics
+from streaming.close_codes import TRY_AGAIN
+from streaming.consumers import ViewerConsumer, parse
+from streaming.jobs import JobRefused
+from streaming.library import Listing, library
+
+logger = logging.getLogger(__name__)
+
+MOST_IDS = 200  # a page lists 30
+
+
+class LibraryConsumer(ViewerConsumer):
+    """Sends a snapshot, then what changes; `sync` with other ids begins anew."""
+
+    async def open(self) -> None:
+        given = parse_qs(self.scope["query_string"].decode("latin-1")).get("ids", [""])[0]
+        await self._list(ids_in(given))
+
+    async def answer(self, user: User, text: str) -> None:
+        message = parse(text)
+        if message.get("type") != "sync":
+            raise JobRefused("bad_message", "The only message here is of the type `sync`.")
+        ids = message.get("ids")
+        if not isinstance(ids, str):
+            raise JobRefused("bad_message", "`ids` is text: ids of recordings or jobs, separated by commas.")
+        await self._list(ids_in(ids))
+
+    async def _list(self, ids: frozenset[UUID]) -> None:
+        await self.unwatch()
+        self._watching = asyncio.create_task(self._send_rows(Listing(self.session_key, ids, self._send_away)))
+
+    async def _send_rows(self, listing: Listing) -> None:
+        try:
+            async with library().watch(listing) as snapshot:
+                await self._send_events([snapshot])
+                while True:
+                    await self._send_events(await listing.news())
+        except OSError:
+            pass  # the browser has left
+        except Exception:
+            # The database is away, or a fault of ours. The browser connects again by itself.
+            metrics.FAILURES.labels("viewer").inc()
+            logger.exception("The socket of a list is closed")
+            self._send_away(TRY_AGAIN)
+
+    async def _send_events(self, listed: list[events.Event]) -> None:
+        for event in listed:
+            await self.base_send({"type": "websocket.send", "text": events.encode(event)})
+
+
+def ids_in(text: str) -> frozenset[UUID]:
+    """Return the ids in a text with commas, at most `MOST_IDS`; what is no id is left out."""
+    found = []
+    for part in text.split(",")[:MOST_IDS]:
+        try:
+            found.append(UUID(part))
+        except ValueError:
+            continue
+    return frozenset(found)
