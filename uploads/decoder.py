@@ -16,6 +16,7 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,9 +24,10 @@ from av.error import FFmpegError
 
 sys.path.append(str(Path(__file__).parent.parent))  # -I leaves it out; last, so that nothing there hides a library
 
-from uploads import track_probe, tracks
+from uploads import placing, resampling, track_probe, tracks
+from uploads.demux import Refused
 from uploads.mixing import Mix
-from uploads.sound import Recording, Refused
+from uploads.sound import Recording
 
 MEMORY_BYTES = 3 * 1024**3 // 2
 CPU_SECONDS = 900  # twelve hours of sound take about a tenth of it
@@ -73,14 +75,18 @@ def die_with(parent: int) -> None:
         sys.exit(1)  # it ended before the line above
 
 
-def probe(path: str, report: Report) -> None:
+def probe(path: str, report: Report, max_seconds: int) -> None:
     """Say what is in the file. Its headers are not believed: a frame is decoded, and the packets are counted."""
     found = track_probe.look(path)
     track = tracks.chosen(found)
     recording, rate = Recording(path, track), found[track]["sample_rate"]
-    seconds = recording.seconds()
+    seconds = placing.seconds(recording)
     if seconds is None:
-        seconds = sum(map(len, Recording(path, track).pcm(rate, 1))) / 2 / rate
+        seconds = 0.0
+        for block in resampling.pcm(Recording(path, track), rate, 1):
+            seconds += len(block) / 2 / rate
+            if seconds > max_seconds:
+                break  # that is enough to refuse it: times that leap can make a small file last for ever
     report.say(
         done=True,
         container=recording.container.format.name,
@@ -98,7 +104,11 @@ def source(path: str, track: str) -> Recording | Mix:
     return Mix(path) if track == tracks.ALL else Recording(path, int(track))
 
 
-def peaks(path: str, report: Report, count: int, track: str) -> None:
+def samples_of(recording: Recording | Mix, rate: int, channels: int) -> Iterator[bytes]:
+    return recording.pcm(rate, channels) if isinstance(recording, Mix) else resampling.pcm(recording, rate, channels)
+
+
+def peaks(path: str, report: Report, count: int, max_seconds: int, track: str) -> None:
     """Say the exact duration and `count` peaks, one byte each: the loudest sample of each equal part."""
     import numpy as np  # takes a tenth of a second, which `pcm` has no time for
 
@@ -116,8 +126,10 @@ def peaks(path: str, report: Report, count: int, track: str) -> None:
         bins = np.concatenate((bins, np.abs(samples).reshape(number, width).max(axis=1).astype(np.uint16)))
         del rest[: number * width * 2]
 
-    for block in source(path, track).pcm(rate, channels):
+    for block in samples_of(source(path, track), rate, channels):
         report.samples += len(block) // (2 * channels)
+        if report.samples > max_seconds * rate:
+            raise Refused(too_long(max_seconds))
         rest += block
         if len(rest) >= 16 * BLOCK_BYTES:
             number = len(rest) // (2 * width)
@@ -148,9 +160,9 @@ def pcm(path: str, report: Report, rate: int, channels: int, max_seconds: int, t
             os.nice(NICENESS)
         report.samples += frames
         if is_too_long:
-            raise Refused(f"The recording is longer than {max_seconds / 3600:g} hours.")
+            raise Refused(too_long(max_seconds))
 
-    for block in recording.pcm(rate, channels):
+    for block in samples_of(recording, rate, channels):
         waiting += block
         is_time = report.is_due or (waiting and not report.samples)  # the first words are waited for
         if is_time or len(waiting) >= BLOCK_BYTES:
@@ -160,7 +172,11 @@ def pcm(path: str, report: Report, rate: int, channels: int, max_seconds: int, t
     write_out()
     if not report.samples:
         raise Refused(f"There is a sound track in this file ({recording.codec}), but nothing in it can be decoded.")
-    report.say(done=True, samples=report.samples, skipped=recording.skipped)
+    report.say(done=True, samples=report.samples, skipped=recording.skipped, skipped_seconds=recording.skipped_seconds)
+
+
+def too_long(max_seconds: int) -> str:
+    return f"The recording is longer than {max_seconds / 3600:g} hours."
 
 
 def sentence(error: Exception) -> str:
@@ -197,9 +213,9 @@ def main() -> None:
         if is_pcm:
             pcm(given.path, report, given.rate, given.channels, given.max_seconds, given.track)
         elif given.mode == "peaks":
-            peaks(given.path, report, given.count, given.track)
+            peaks(given.path, report, given.count, given.max_seconds, given.track)
         else:
-            probe(given.path, report)
+            probe(given.path, report, given.max_seconds)
     except BrokenPipeError:
         sys.exit(1)  # nobody listens any more
     except (Refused, MemoryError, OSError, FFmpegError, ValueError) as error:

@@ -61,7 +61,7 @@ def probe(path: Path) -> Probe:
 
 
 async def _probe(path: Path) -> Probe:
-    found = await _last_message("probe", path)
+    found = await _last_message("probe", path, max_seconds=settings.MAX_AUDIO_SECONDS)
     codec = str(found["codec"])[:64]
     return Probe(
         container=kinds.container_name(str(found["container"]), codec)[:64],
@@ -76,7 +76,8 @@ async def _probe(path: Path) -> Probe:
 
 async def find_peaks(path: Path, track: str = "0") -> tuple[bytes, float]:
     """Return the waveform (a byte for each of 1000 equal parts) and the exact duration in seconds."""
-    found = await _last_message("peaks", path, count=PEAKS, track=track)
+    most = settings.MAX_AUDIO_SECONDS
+    found = await _last_message("peaks", path, count=PEAKS, max_seconds=most, track=track)
     return base64.b64decode(found["peaks"]), float(found["duration"])
 
 

@@ -1,29 +1,18 @@
 """All audio tracks of a file mixed on one timeline. Only the decoder calls this.
 
-The file is opened once: an index of each track for each track would take too much memory. Packets that one track
-does not need yet wait in a queue.
+The file is opened once: an index of each track for each track would take too much memory.
 """
 
-from collections import deque
 from collections.abc import Iterator
 
 import av
 
 from uploads import tracks
-from uploads.sound import Recording, Refused, demuxed, opened
+from uploads.demux import Demuxer, Refused, opened
+from uploads.resampling import pcm
+from uploads.sound import Recording
 
 BLOCK_SECONDS = 0.5  # mixed at a time
-
-
-class Part(Recording):
-    """One track of a mix, whose packets come out of the shared demuxer."""
-
-    def __init__(self, mix: "Mix", track: int) -> None:
-        super().__init__(mix.container, track)
-        self._mix = mix
-
-    def packets(self) -> Iterator[av.Packet]:
-        return self._mix.packets_of(self.stream.index)
 
 
 class Mix:
@@ -31,16 +20,17 @@ class Mix:
 
     def __init__(self, path: str) -> None:
         self.container = opened(path)
-        self._parts: list[Part] = []
+        self._parts: list[Recording] = []
         for track in range(min(tracks.MOST, len(self.container.streams.audio))):
             try:
-                self._parts.append(Part(self, track))
+                self._parts.append(Recording(self.container, track))
             except Refused:
                 continue  # a track of a kind that can't be decoded: the others are mixed
         if not self._parts:
             raise Refused("There are only audio tracks in this file of kinds that can't be decoded.")
-        self._queues: dict[int, deque[av.Packet]] = {part.stream.index: deque() for part in self._parts}
-        self._packets = demuxed(self.container, *(part.stream for part in self._parts))
+        demuxer = Demuxer(self.container, [part.stream for part in self._parts])
+        for part in self._parts:
+            part.demuxer = demuxer
 
     def __enter__(self) -> "Mix":
         return self
@@ -56,6 +46,10 @@ class Mix:
     def skipped(self) -> int:
         return sum(part.skipped for part in self._parts)
 
+    @property
+    def skipped_seconds(self) -> float:
+        return sum(part.skipped_seconds for part in self._parts)
+
     def first_frame(self) -> av.AudioFrame:
         """Return the first frame of the first track that has one. Raises Refused if none has."""
         for part in self._parts:
@@ -65,20 +59,9 @@ class Mix:
                 refusal = error
         raise refusal
 
-    def packets_of(self, index: int) -> Iterator[av.Packet]:
-        """Yield the packets of one stream; those of the others wait in their queues."""
-        queue = self._queues[index]
-        while True:
-            while queue:
-                yield queue.popleft()
-            packet = next(self._packets, None)
-            if packet is None:
-                return
-            self._queues[packet.stream.index].append(packet)
-
     def pcm(self, rate: int, channels: int) -> Iterator[bytes]:
-        """Yield all tracks mixed, as `Recording.pcm` does one. A track that has ended is silent from there."""
-        reading = dict(enumerate(part.pcm(rate, channels) for part in self._parts))
+        """Yield all tracks mixed, as `resampling.pcm` does one. A track that has ended is silent from there."""
+        reading = dict(enumerate(pcm(part, rate, channels) for part in self._parts))
         waiting = [bytearray() for _ in self._parts]
         block = round(BLOCK_SECONDS * rate) * 2 * channels
         while reading:

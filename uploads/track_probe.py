@@ -12,7 +12,8 @@ from av.error import FFmpegError
 from av.stream import Disposition
 
 from uploads import tracks
-from uploads.sound import Recording, Refused, opened
+from uploads.demux import Refused, opened
+from uploads.sound import Recording
 from uploads.tracks import Track
 
 QUIET = 64  # of 32768: a track that stays below is silent, as its waveform shows it

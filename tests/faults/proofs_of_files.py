@@ -97,7 +97,7 @@ PROOFS: list[Proof] = [
     Proof(
         "SSRF of av.open: a name, and every protocol",
         "tests/uploads/test_tricks.py::test_asks_no_address_that_a_file_names",
-        "uploads/sound.py",
+        "uploads/demux.py",
         'return av.open("fd:", options=options, metadata_errors="replace")',
         'return av.open(os.readlink(f"/proc/self/fd/{descriptor}"), options={"protocol_whitelist": "file,http,tcp", '
         '"allowed_extensions": "ALL"})',
@@ -105,7 +105,7 @@ PROOFS: list[Proof] = [
     Proof(
         "SSRF of av.open: other files",
         "tests/uploads/test_tricks.py::test_opens_no_other_file_that_a_file_names",
-        "uploads/sound.py",
+        "uploads/demux.py",
         'return av.open("fd:", options=options, metadata_errors="replace")',
         'return av.open(os.readlink(f"/proc/self/fd/{descriptor}"), options={"safe": "0", '
         '"allowed_extensions": "ALL"})',
@@ -113,7 +113,7 @@ PROOFS: list[Proof] = [
     Proof(
         "SSRF: playlists",
         "tests/uploads/test_tricks.py::test_tries_no_demuxer_that_is_not_listed",
-        "uploads/sound.py",
+        "uploads/demux.py",
         '        "format_whitelist": DEMUXERS,\n',
         "",
     ),
@@ -169,7 +169,7 @@ PROOFS: list[Proof] = [
     Proof(
         "decoder in a limited process: no decoder of pictures",
         "tests/uploads/test_tricks.py::test_opens_no_decoder_of_pictures",
-        "uploads/sound.py",
+        "uploads/demux.py",
         '        "codec_whitelist": ",".join(sound_decoders()),  # a decoder of pictures is never opened\n',
         "",
     ),

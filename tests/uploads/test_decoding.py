@@ -45,7 +45,7 @@ def probe(path: Path) -> Probe:
 
 
 def test_finds_what_is_in_a_file() -> None:
-    assert probe(recordings.encode(recordings.speech(), "webm")) == Probe("webm", "opus", 9.97, 48_000, 1, 0, [])
+    assert probe(recordings.encode(recordings.speech(), "webm")) == Probe("webm", "opus", 9.963, 48_000, 1, 0, [])
 
 
 def test_finds_the_length_by_decoding_where_the_packets_do_not_say() -> None:

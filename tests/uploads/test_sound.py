@@ -8,20 +8,24 @@ import zlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, cast
 
 import av
 import numpy as np
 import pytest
 
 from tests import recordings
-from uploads.sound import Recording, Refused, Timeline
+from uploads.demux import Refused, demuxed
+from uploads.placing import seconds
+from uploads.resampling import pcm
+from uploads.sound import Recording
 
 RATE = 16_000
 
 
 def samples_of(path: Path, rate: int = RATE, channels: int = 1) -> np.ndarray:
     """Decode a file here and now. Returns frames by channels."""
-    joined = b"".join(Recording(str(path)).pcm(rate, channels))
+    joined = b"".join(pcm(Recording(str(path)), rate, channels))
     return np.frombuffer(joined, "<i2").reshape(-1, channels).astype(float)
 
 
@@ -46,11 +50,11 @@ def test_decodes_every_usual_format_to_the_same_speech(suffix: str) -> None:
 @pytest.mark.parametrize("suffix", sorted(recordings.FORMATS.keys() - {"mka"}))
 def test_finds_the_length_without_decoding(suffix: str) -> None:
     path = recordings.encode(recordings.speech(), suffix)
-    assert Recording(str(path)).seconds() == pytest.approx(9.963, abs=0.1)
+    assert seconds(Recording(str(path))) == pytest.approx(9.963, abs=0.1)
 
 
 def test_does_not_guess_the_length_where_the_packets_do_not_say() -> None:
-    assert Recording(str(recordings.encode(recordings.speech(), "mka"))).seconds() is None
+    assert seconds(Recording(str(recordings.encode(recordings.speech(), "mka")))) is None
 
 
 def test_does_not_look_at_the_name(tmp_path: Path) -> None:
@@ -138,7 +142,7 @@ def test_a_picture_of_the_cover_does_not_matter(tmp_path: Path) -> None:
 def test_a_truncated_wav_is_as_long_as_what_is_left_of_it(tmp_path: Path) -> None:
     path = tmp_path / "cut.wav"
     path.write_bytes(recordings.speech().read_bytes()[: 44 + 3 * RATE * 2])
-    assert Recording(str(path)).seconds() == pytest.approx(3.0, abs=0.1)
+    assert seconds(Recording(str(path))) == pytest.approx(3.0, abs=0.1)
     assert len(samples_of(path)) == pytest.approx(3 * RATE, abs=0.1 * RATE)
 
 
@@ -153,7 +157,7 @@ def test_finds_the_length_of_what_a_browser_recorded(tmp_path: Path) -> None:
                 writer.mux(packet)
     with av.open(str(path)) as seen:
         assert seen.duration is None
-    assert Recording(str(path)).seconds() == pytest.approx(9.963, abs=0.1)
+    assert seconds(Recording(str(path))) == pytest.approx(9.963, abs=0.1)
 
 
 def with_hole(path: Path, start: float, hole: float) -> Path:
@@ -178,31 +182,14 @@ def with_hole(path: Path, start: float, hole: float) -> Path:
 
 def test_is_silent_where_a_player_is_silent(tmp_path: Path) -> None:
     path = with_hole(tmp_path / "holes.mkv", start=2.0, hole=3.0)
-    seconds = np.abs(samples_of(path)).reshape(-1, RATE).max(axis=1)
-    assert [bool(second > 1_000) for second in seconds] == [False, False, True, False, False, False, True]
-    assert Recording(str(path)).seconds() == pytest.approx(7.0, abs=0.01)
+    loudest = np.abs(samples_of(path)).reshape(-1, RATE).max(axis=1)
+    assert [bool(second > 1_000) for second in loudest] == [False, False, True, False, False, False, True]
+    assert seconds(Recording(str(path))) == pytest.approx(7.0, abs=0.01)
 
 
 def test_a_hole_of_hours_is_taken_for_a_mistake(tmp_path: Path) -> None:
     path = with_hole(tmp_path / "leap.mkv", start=0.0, hole=7_200.0)
     assert len(samples_of(path)) == 2 * RATE
-
-
-@pytest.mark.parametrize(
-    ("pieces", "gaps"),
-    [
-        ([(0.0, 1.0), (1.0, 1.0)], [0, 0]),
-        ([(5.0, 1.0), (9.0, 1.0)], [5, 3]),
-        ([(0.0, 1.0), (None, 1.0), (5.0, 1.0)], [0, 0, 3]),
-        ([(0.0, 1.0), (1.2, 1.0), (2.4, 1.0)], [0, 0, 0]),  # inaccurate, not empty
-        ([(4.0, 1.0), (0.0, 1.0), (1.0, 1.0)], [4, 0, 0]),  # starts anew
-        ([(0.0, 10.0), (2.0, 0.1), (10.1, 1.0)], [0, 0, 0]),  # one piece has a wrong time
-        ([(0.0, 1.0), (1_000.0, 1.0), (1_001.0, 1.0)], [0, 0, 0]),
-    ],
-)
-def test_believes_only_likely_holes(pieces: list[tuple[float | None, float]], gaps: list[float]) -> None:
-    timeline = Timeline(0.0)
-    assert [timeline.gap(*piece) for piece in pieces] == gaps
 
 
 # Damage
@@ -237,18 +224,15 @@ class Disk:
     def __init__(self, number: int) -> None:
         self.number = number
 
-    def demux(self, stream: object) -> Iterator[object]:
+    def demux(self) -> Iterator[object]:
         yield from ()
         av.error.err_check(-self.number)
 
 
-def test_a_disk_that_fails_does_not_pass_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    recording = Recording(str(recordings.speech()))
-    monkeypatch.setattr(recording, "container", Disk(errno.ENOMEM))  # an absurd length in a damaged file
-    assert list(recording.packets()) == []
-    monkeypatch.setattr(recording, "container", Disk(errno.EIO))
+def test_a_disk_that_fails_does_not_pass_for_the_end() -> None:
+    assert list(demuxed(cast(Any, Disk(errno.ENOMEM)))) == []  # an absurd length in a damaged file
     with pytest.raises(OSError, match="Input/output error"):
-        list(recording.packets())
+        list(demuxed(cast(Any, Disk(errno.EIO))))
 
 
 # What is not a recording

@@ -13,7 +13,9 @@ import pytest
 
 from tests import recordings
 from tests.uploads.test_sound import RATE, samples_of
-from uploads.sound import Recording, Refused
+from uploads.demux import Refused
+from uploads.resampling import pcm
+from uploads.sound import Recording
 
 
 class Bait(http.server.BaseHTTPRequestHandler):
@@ -121,7 +123,7 @@ def test_opens_no_decoder_of_pictures() -> None:
         assert seen.streams.video[0].codec_context.pix_fmt == "yuv420p"  # so it would be
     recording = Recording(str(path))
     assert recording.container.streams.video[0].codec_context.pix_fmt is None
-    assert sum(map(len, recording.pcm(RATE, 1))) == pytest.approx(2 * RATE, rel=0.1)
+    assert sum(map(len, pcm(recording, RATE, 1))) == pytest.approx(2 * RATE, rel=0.1)
 
 
 def test_a_wave_file_that_says_it_is_longer_than_memory_is_read_to_its_end(tmp_path: Path) -> None:

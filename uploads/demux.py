@@ -1,0 +1,158 @@
+"""Files of strangers, opened with PyAV: what may be opened, the packets of their tracks, and where their time begins.
+
+Only the decoder, a process of its own that has limited itself (`decoder.py`), calls this. FFmpeg gets the file as
+an open descriptor, under the one protocol `fd` and without a name, so that nothing in it can make FFmpeg open
+another file or an address, and tries only the demuxers listed here.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+import struct
+from collections import deque
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+import av
+from av.error import FFmpegError
+from av.stream import Disposition
+
+from uploads import kinds
+from uploads.timeline import zero
+
+# FFmpeg's names. Nothing here opens a second file: no playlists, no concat, no numbered pictures, no devices.
+DEMUXERS = (
+    "wav,w64,aiff,caf,au,flac,ogg,mp3,aac,loas,ac3,eac3,amr,amrnb,amrwb,mov,matroska,avi,asf,flv,mpeg,mpegts,"
+    "wv,ape,tta,dts,dsf,gsm,voc,nistsphere,sox,mxf,rm,dss,qcp,wtv,iff"
+)
+AHEAD_PACKETS = 50  # of the audio, read to find the first time of the other tracks
+ABSOLUTE = {"matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"}  # containers whose times begin at 0
+# Samples at the start that come from the encoder, for codecs whose files often don't say how many there are. AAC has
+# a frame at least, as its frames overlap; MP3 has the delays of the decoder (529) and of LAME (576).
+PRIMING = {"aac": 1024, "mp3": 1105}
+
+
+class Refused(Exception):
+    """The file is not a recording that we take. The text is a sentence for a person."""
+
+
+def opened(path: str) -> av.container.InputContainer:
+    """Return an open file that has audio. Raises Refused for any other."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe would wait for its writer for ever
+    try:
+        container = _opened(descriptor)
+    finally:
+        os.close(descriptor)  # FFmpeg has a copy of it
+    if not container.streams.audio:
+        kind = "video without a sound track" if container.streams.video else "file without sound"
+        raise Refused(f"This is a {kind}.")
+    return container
+
+
+def _opened(descriptor: int) -> av.container.InputContainer:
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or not found.st_size:
+        raise Refused("The file is empty.")
+    options = {
+        "fd": str(descriptor),
+        "protocol_whitelist": "fd",
+        "format_whitelist": DEMUXERS,
+        "codec_whitelist": ",".join(sound_decoders()),  # a decoder of pictures is never opened
+    }
+    try:
+        # Titles and artists come in any encoding; undecodable bytes must not refuse the file.
+        return av.open("fd:", options=options, metadata_errors="replace")
+    except (FFmpegError, ValueError) as error:
+        raise Refused(kinds.UNREADABLE) from error
+
+
+def demuxed(container: av.container.InputContainer) -> Iterator[av.Packet]:
+    """Yield the packets of all tracks up to the end of what can be read. Raises FFmpegError where the disk fails."""
+    try:
+        for packet in container.demux():
+            if packet.size:
+                yield packet
+    except FFmpegError as error:
+        # Demuxers find their own way past damage. One that gives up has lost it for good, and what came before
+        # is worth having; but a recording must not end where only the disk failed.
+        if error.errno == errno.EIO:
+            raise
+
+
+class Demuxer:
+    """Hands out the packets of some audio tracks of an open file, which is read once from the start.
+
+    The packets that one track does not need yet wait in a queue: an index for each track, as further openings of the
+    file would make, takes too much memory.
+    """
+
+    def __init__(self, container: av.container.InputContainer, streams: Iterable[av.AudioStream]) -> None:
+        self.container = container
+        self._queues: dict[int, deque[av.Packet]] = {stream.index: deque() for stream in streams}
+        self._unread = demuxed(container)
+
+    def packets(self, index: int) -> Iterator[av.Packet]:
+        """Yield the packets of one stream. Raises FFmpegError where it is the disk that can't be read."""
+        queue = self._queues[index]
+        while True:
+            while queue:
+                yield queue.popleft()
+            if self._next() is None:
+                self._unread = demuxed(self.container)  # for a caller that goes back in the file
+                return
+
+    def _next(self) -> av.Packet | None:
+        packet = next(self._unread, None)
+        if packet is not None and packet.stream_index in self._queues:
+            self._queues[packet.stream_index].append(packet)
+        return packet
+
+    @cached_property
+    def zero(self) -> float:
+        """The file's time of the first sample, from the first packets of all tracks. To be asked for before packets.
+
+        FFmpeg's own `start_time` leaves out tracks whose decoder may not be opened, as H.264 in Matroska.
+        """
+        streams = self.container.streams
+        waiting = {stream.index for stream in (*streams.audio, *streams.video)}
+        starts = []
+        while waiting and (packet := self._next()) is not None:
+            if packet.stream_index in waiting:
+                waiting.remove(packet.stream_index)
+                is_cover = packet.stream.disposition & Disposition.attached_pic
+                start = start_of(packet, float(packet.stream.time_base or 0))
+                if start is not None and not is_cover:
+                    starts.append((start, start + priming(packet)))
+            if max(map(len, self._queues.values())) >= AHEAD_PACKETS:
+                break
+        return zero(starts, is_absolute=self.container.format.name in ABSOLUTE) if starts else 0.0
+
+
+def start_of(packet: av.Packet, time_base: float) -> float | None:
+    """Return the time that a packet has in its file, in seconds."""
+    time = packet.dts if packet.pts is None else packet.pts
+    return None if time is None else time * time_base
+
+
+def trimmed(packet: av.Packet) -> tuple[int, int]:
+    """Return how many samples the file says to drop at the beginning and at the end: of this packet and around it."""
+    if not packet.has_sidedata("skip_samples"):
+        return 0, 0
+    begin, end = struct.unpack_from("<II", bytes(packet.get_sidedata("skip_samples")))
+    return begin, end
+
+
+def priming(packet: av.Packet) -> float:
+    """Return how many seconds of samples that are no audio yet a track begins with, from its first packet."""
+    codec = packet.stream.codec_context
+    if packet.stream.type != "audio" or codec is None or not codec.sample_rate:
+        return 0.0
+    return (trimmed(packet)[0] or PRIMING.get(codec.codec.canonical_name, 0)) / codec.sample_rate
+
+
+def sound_decoders() -> Iterator[str]:
+    for name in av.codec.codecs_available:
+        with contextlib.suppress(ValueError):  # some names have an encoder alone
+            if (codec := av.Codec(name, "r")).type == "audio":
+                yield codec.name
