@@ -6,73 +6,22 @@ What was said and the names of files come from outside: each format escapes what
 import html
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import NamedTuple
 
 from django.http import HttpResponse
 from django.utils.http import content_disposition_header
 
 from streaming import events
+from streaming.captions import cues
 from streaming.models import Job, Segment
+from streaming.typesetting import one_line
 from uploads import names
 
-# What a caption may hold to be read in its time: two lines of 42 characters, seven seconds.
-CUE_CHARACTERS = 84
-CUE_SECONDS = 7.0
-LINE_CHARACTERS = 42
-SHORTEST_SECONDS = 0.002  # a caption must end after it begins, rounded times too, or players leave it out
+# SRT cannot escape what players take for markup (<b>, {\an8}, \N): signs that look alike take its place.
+TAG = re.compile(r"<(?=\s*[a-z/!])([^<>]*)(>?)", re.IGNORECASE)
+LOOK_ALIKE = str.maketrans({"{": "(", "}": ")", "\\": "∖"})  # noqa: RUF001
 ENDING = re.compile(r"\.(?=\w*[a-z])\w{1,5}$", re.IGNORECASE | re.ASCII)  # of a file's name; not that of “No. 5”
-
-
-class Cue(NamedTuple):
-    start_time: float
-    end_time: float
-    text: str
-    speaker: str
-
-
-def one_line(text: str) -> str:
-    """Return a text on one line: an empty one in it would end a caption, and what comes after be taken for another."""
-    return " ".join(text.split())
-
-
-def cues(segments: Iterable[Segment]) -> Iterator[Cue]:
-    """Yield captions: a segment each, a long one cut between words into parts that can be read."""
-    for segment in segments:
-        for start_time, end_time, text in parts(segment):
-            if said := one_line(text):
-                end_time = max(end_time, start_time + SHORTEST_SECONDS)
-                yield Cue(start_time, end_time, said, one_line(segment.voice))
-
-
-def parts(segment: Segment) -> Iterator[tuple[float, float, str]]:
-    words = segment.words
-    is_short = len(segment.text) <= CUE_CHARACTERS and segment.end_time - segment.start_time <= CUE_SECONDS
-    if is_short or not words:
-        yield segment.start_time, segment.end_time, segment.text
-        return
-    begin, said = words[0]["start_time"], words[0]["text"]
-    for before, word in pairwise(words):
-        longer = f"{said} {word['text']}"
-        if len(longer) > CUE_CHARACTERS or word["end_time"] - begin > CUE_SECONDS:
-            yield begin, before["end_time"], said
-            begin, said = word["start_time"], word["text"]
-        else:
-            said = longer
-    yield begin, words[-1]["end_time"], said
-
-
-def two_lines(text: str) -> str:
-    """Return a caption's text on two lines of about the same length where it is too long for one."""
-    if len(text) <= LINE_CHARACTERS:
-        return text
-    spaces = [index for index, character in enumerate(text) if character == " "]
-    if not spaces:
-        return text
-    middle = min(spaces, key=lambda index: abs(index - len(text) / 2))
-    return f"{text[:middle]}\n{text[middle + 1 :]}"
 
 
 def clock(seconds: float, decimal_mark: str) -> str:
@@ -93,11 +42,16 @@ def text(job: Job, segments: list[Segment]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def unmarked(text: str) -> str:
+    """Return a caption's text without what an SRT player would interpret, the beginning of another caption included."""
+    text = TAG.sub(lambda tag: f"‹{tag[1]}{'›' if tag[2] else ''}", text.replace("-->", "→"))  # noqa: RUF001
+    return text.translate(LOOK_ALIKE)
+
+
 def srt(job: Job, segments: list[Segment]) -> str:
     blocks = []
-    for number, cue in enumerate(cues(segments), start=1):
-        said = f"{cue.speaker}: {cue.text}" if cue.speaker else cue.text
-        said = two_lines(said.replace("-->", "→"))  # an arrow of that form would begin another cue
+    for number, cue in enumerate(cues(segments, names_speakers=True), start=1):
+        said = unmarked("\n".join(cue.lines))
         blocks.append(f"{number}\n{clock(cue.start_time, ',')} --> {clock(cue.end_time, ',')}\n{said}\n")
     return "\n".join(blocks)
 
@@ -105,7 +59,7 @@ def srt(job: Job, segments: list[Segment]) -> str:
 def vtt(job: Job, segments: list[Segment]) -> str:
     blocks = ["WEBVTT\n"]
     for cue in cues(segments):
-        said = html.escape(two_lines(cue.text), quote=False)  # & < > are markup in WebVTT
+        said = html.escape("\n".join(cue.lines), quote=False)  # & < > are markup in WebVTT
         if cue.speaker:
             said = f"<v {html.escape(cue.speaker, quote=False)}>{said}"
         blocks.append(f"{clock(cue.start_time, '.')} --> {clock(cue.end_time, '.')}\n{said}\n")
