@@ -24,7 +24,7 @@ from streaming.engines.base import Engine, EngineBusy, EngineError
 from streaming.hearing import hear
 from streaming.models import Job, Status
 from streaming.transcripts import Result, storable
-from uploads.contents import StorageAway
+from uploads.contents import StorageAway, StorageRefused
 from uploads.decoding import DecodingError
 
 logger = logging.getLogger(__name__)
@@ -113,11 +113,15 @@ class Attempt:
         except EngineBusy as busy:
             logger.info("The job waits: %s", busy)
             await self._postpone(str(busy))
+        except StorageRefused as refused:
+            metrics.FAILURES.labels("storage").inc()
+            logger.warning("The job failed: %s", refused)
+            await self._finish(Status.FAILED, str(refused), position=self.job.position)
         except StorageAway as away:
             # Another worker may reach it, and this one later: nothing is wrong with the job.
             metrics.FAILURES.labels("storage").inc()
             logger.warning("The job waits: %s", away)
-            await self._postpone(f"{away} The job waits until it can.")
+            await self._postpone(f"{away} The job waits until it can.", is_for_room=False)
         except (EngineError, DecodingError) as error:
             logger.warning("The job failed: %s", error)
             await self._finish(Status.FAILED, str(error), position=self.job.position)
@@ -199,9 +203,9 @@ class Attempt:
         self._outcome = str(status)  # already: who is cancelled from here on can't keep the thread from its commit
         await insist(jobs.finish, self.job.pk, self.job.attempt, status, reason, **changes)
 
-    async def _postpone(self, reason: str) -> None:
+    async def _postpone(self, reason: str, *, is_for_room: bool = True) -> None:
         self._outcome = "postponed"
-        await insist(jobs.postpone, self.job.pk, self.job.attempt, reason)
+        await insist(jobs.postpone, self.job.pk, self.job.attempt, reason, is_for_room=is_for_room)
 
     def _advance(self) -> None:
         if self._spool is not None:

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F, Max, Min, Value
 from django.db.models.functions import Greatest
+from django.utils import timezone
 
 from streaming import broadcast, events
 from streaming.engines import engine_class
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
 
 
-FIRST_PAUSE_SECONDS = 1.0  # of a job that its engine had no room for
+FIRST_PAUSE_SECONDS = 1.0  # of a postponed job
+# In a row, up to half a minute each: a day, because a full engine is busy with other jobs; and an hour.
+MOST_WAITS_FOR_ROOM, MOST_WAITS_FOR_STORAGE = 2880, 120
 
 
 class JobRefused(Exception):
@@ -182,9 +185,10 @@ def _refused(job: Job, what: str, why: str) -> JobRefused:
 
 
 def free_jobs_of(workers: list[str]) -> int:
-    """Let go of the jobs of workers that are known to be dead; return how many there were."""
+    """Put the jobs of workers that are known to be dead back into the queue; return how many there were."""
     held = Job.objects.filter(status=Status.RUNNING, worker__in=workers)
-    return held.update(lease_expires_at=None, status=Status.QUEUED, worker="", attempt=F("attempt") + 1)
+    changes = {"status": Status.QUEUED, "worker": "", "lease_expires_at": None, "queued_at": timezone.now()}
+    return held.update(attempt=F("attempt") + 1, **changes)
 
 
 def extend_lease(job_id: uuid.UUID, attempt: int, position: float) -> None:
@@ -252,10 +256,18 @@ def finish(job_id: uuid.UUID, attempt: int, status: Status, failure_reason: str 
         broadcast.job_changed(job)
 
 
-def postpone(job_id: uuid.UUID, attempt: int, reason: str) -> None:
-    """Put a job that its engine has no room for back into the queue, each time for longer. Raises `LostClaim`."""
+def postpone(job_id: uuid.UUID, attempt: int, reason: str, *, is_for_room: bool = True) -> None:
+    """Put a job back into the queue, each time for longer, and fail it after too many times in a row.
+
+    `is_for_room`: its engine has no room, and so later jobs of the engine wait too. Otherwise the storage is away.
+    Raises `LostClaim`.
+    """
     count = Job.objects.filter(pk=job_id).values_list("postponed_count", flat=True).first() or 0
-    if not Job.objects.filter(pk=job_id).postpone(attempt, reason, pause_seconds(count, FIRST_PAUSE_SECONDS)):
+    if count >= (MOST_WAITS_FOR_ROOM if is_for_room else MOST_WAITS_FOR_STORAGE):
+        finish(job_id, attempt, Status.FAILED, f"{reason} It has waited too long. Resume to try again.")
+        return
+    pause = pause_seconds(count, FIRST_PAUSE_SECONDS)
+    if not Job.objects.filter(pk=job_id).postpone(attempt, reason, pause, is_for_room=is_for_room):
         raise LostClaim
     for job in Job.objects.filter(pk=job_id):
         broadcast.job_changed(job)

@@ -45,6 +45,11 @@ def is_held(now: datetime) -> Q:
     return Q(status=Status.RUNNING, lease_expires_at__gte=now)
 
 
+def is_waiting_for_room(now: datetime) -> Q:
+    """Which jobs were postponed because their engine had no room, and wait still."""
+    return Q(status=Status.QUEUED, claimable_at__gt=now, is_waiting_for_room=True)
+
+
 class JobQuerySet(models.QuerySet["Job"]):
     def visible_to(self, user: "User | AnonymousUser") -> "JobQuerySet":
         """Return what this person may see: their own, or all with the permission `streaming.view_job` as staff."""
@@ -84,26 +89,46 @@ class JobQuerySet(models.QuerySet["Job"]):
             finished_at=None,
             started_at=None,
             claimable_at=None,
+            queued_at=timezone.now(),
             postponed_count=0,
         )
 
     def hand_back(self, attempt: int) -> int:
         """running → queued, by the worker that holds it and won't finish it."""
         return self.held(attempt).update(
-            status=Status.QUEUED, attempt=F("attempt") + 1, worker="", lease_expires_at=None
+            status=Status.QUEUED,
+            attempt=F("attempt") + 1,
+            worker="",
+            lease_expires_at=None,
+            queued_at=timezone.now(),
         )
 
-    def postpone(self, attempt: int, reason: str, seconds: float) -> int:
-        """running → queued, not to be claimed for so long, by the worker that holds it and found no room."""
+    def postpone(self, attempt: int, reason: str, seconds: float, *, is_for_room: bool) -> int:
+        """running → queued, not to be claimed for so long, by the worker that holds it and can't run it now."""
+        return self._wait(
+            attempt,
+            reason,
+            seconds,
+            started_at=None,
+            postponed_count=F("postponed_count") + 1,
+            is_waiting_for_room=is_for_room,
+        )
+
+    def preempt(self, attempt: int, reason: str, seconds: float) -> int:
+        """running → queued, not to be claimed for so long: another person's job has its turn."""
+        return self._wait(attempt, reason, seconds, preempted_at=timezone.now(), is_waiting_for_room=False)
+
+    def _wait(self, attempt: int, reason: str, seconds: float, **changes: Any) -> int:
+        until = timezone.now() + timedelta(seconds=seconds)
         return self.held(attempt).update(
             status=Status.QUEUED,
             attempt=F("attempt") + 1,
             worker="",
             lease_expires_at=None,
-            started_at=None,
             failure_reason=storable(reason),
-            claimable_at=timezone.now() + timedelta(seconds=seconds),
-            postponed_count=F("postponed_count") + 1,
+            claimable_at=until,
+            queued_at=until,
+            **changes,
         )
 
     def finish(self, attempt: int, status: Status, failure_reason: str = "", **changes: Any) -> int:
@@ -154,9 +179,14 @@ class Job(models.Model):
     worker = models.CharField(max_length=200, blank=True, editable=False)
     lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
     resume_time = models.FloatField(default=0, editable=False, help_text="Seconds: what comes before it is final.")
-    # A job that an engine had no room for waits until then, each time longer.
+    # A postponed job waits until then, each time longer; for room at its engine, or else for the storage.
     claimable_at = models.DateTimeField(null=True, blank=True, editable=False)
     postponed_count = models.PositiveIntegerField(default=0, editable=False)
+    is_waiting_for_room = models.BooleanField(default=False, db_default=False, editable=False)
+    # When it last entered the queue; null: when it was created.
+    queued_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # When it last made way for another person's job.
+    preempted_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField("created", auto_now_add=True)
     started_at = models.DateTimeField("started", null=True, blank=True)
     finished_at = models.DateTimeField("finished", null=True, blank=True)

@@ -14,12 +14,12 @@ from heapq import heappop, heapreplace
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Min
 from django.utils import timezone
 
 from streaming.database import try_lock_until_commit
 from streaming.engines import engine_classes
-from streaming.models import ACTIVE, Job, JobQuerySet, Status, is_free, is_held
+from streaming.models import ACTIVE, Job, JobQuerySet, Status, is_free, is_held, is_waiting_for_room
 
 
 def running() -> JobQuerySet:
@@ -40,20 +40,20 @@ def turns() -> Generator[JobQuerySet, bool, None]:
         .annotate(
             held_count=Count("pk", filter=is_held(now)),
             free_since=Min("created_at", filter=is_free(now)),
-            postponed_since=Min("created_at", filter=Q(status=Status.QUEUED, claimable_at__gt=now)),
+            no_room_since=Min("created_at", filter=is_waiting_for_room(now)),
         )
     )
     by_owner: Counter[int] = Counter()
     by_engine: Counter[str] = Counter()
     oldest: dict[tuple[int, str], datetime] = {}
-    bounds: dict[str, datetime] = {}  # who waits for room is not passed by who comes later and asks at once
-    for owner, engine, held_count, free_since, postponed_since in groups:
+    bounds: dict[str, datetime] = {}  # later jobs must not overtake a job that waits for room at its engine
+    for owner, engine, held_count, free_since, no_room_since in groups:
         by_owner[owner] += held_count
         by_engine[engine] += held_count
         if free_since is not None:
             oldest[owner, engine] = free_since
-        if postponed_since is not None:
-            bounds[engine] = min(postponed_since, bounds.get(engine, postponed_since))
+        if no_room_since is not None:
+            bounds[engine] = min(no_room_since, bounds.get(engine, no_room_since))
     if not oldest:
         return
     full = {name for name, most in limits().items() if by_engine[name] >= most}

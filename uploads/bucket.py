@@ -1,7 +1,8 @@
-"""Recordings in a bucket: Amazon S3, or whatever speaks like it. The settings choose it; `contents.py` reads from it.
+"""Recordings in a bucket: Amazon S3, or a service with its API. The settings choose it; `contents.py` reads from it.
 
-Clients wait and try again within limits; what fails then is a `StorageAway`, so that callers need to know nothing
-of S3's errors: uploads are refused, jobs wait, and nothing is lost.
+Clients wait and retry within limits. A failure that a retry could cure is then a `StorageAway`: uploads are refused,
+jobs wait. A failure that would come again is a `StorageRefused`: a job ends with its sentence. So callers need to know
+nothing of S3's errors.
 """
 
 import logging
@@ -19,7 +20,7 @@ from django.core.files import File
 from django.utils.deconstruct import deconstructible
 from storages.backends.s3 import S3Storage
 
-from uploads.contents import StorageAway
+from uploads.contents import INCOMPLETE, StorageAway, StorageRefused
 
 logger = logging.getLogger(__name__)
 
@@ -28,17 +29,67 @@ ATTEMPTS = 3
 # A request's body in parts, two on their way at once: 16 MiB of memory for a file of any size.
 PARTS = TransferConfig(multipart_threshold=8 * 1024**2, multipart_chunksize=8 * 1024**2, max_concurrency=2)
 
+ASK = "Ask your administrator to check the bucket"
+DENIED = f"The storage denies access to this recording ({{code}}). {ASK}'s permissions."
+SENTENCES = {
+    "AccessDenied": DENIED,
+    "403": DENIED,  # an answer without a body
+    "InvalidObjectState": f"The file of this recording is archived in the storage ({{code}}). {ASK}: restore it first.",
+    "InvalidRange": INCOMPLETE,
+    "NoSuchBucket": f"The bucket of the recordings does not exist ({{code}}). {ASK}'s name.",
+}
+REFUSED = f"The storage refuses this recording ({{code}}). {ASK}."
+# Answers of the 4xx kind that a later request may not get: limits, clocks, and keys that are about to be renewed.
+PASSING_STATUSES = frozenset({408, 409, 425, 429})
+PASSING_CODES = frozenset(
+    {
+        *(
+            "RequestTimeout",
+            "RequestTimeTooSkewed",
+            "SlowDown",
+            "Throttling",
+            "ThrottlingException",
+            "RequestLimitExceeded",
+        ),
+        *("TooManyRequests", "BandwidthLimitExceeded", "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"),
+    }
+)
+
 
 @contextmanager
 def translated(name: str) -> Iterator[None]:
-    """Raise `FileNotFoundError` for an object that isn't there, and `StorageAway` for everything else."""
+    """Raise `FileNotFoundError` for an object that isn't there, `StorageRefused` or `StorageAway` for other errors."""
     try:
         yield
     except (BotoCoreError, ClientError, Boto3Error) as error:
-        if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") == "NoSuchKey":
+        code = error_code(error)
+        if code in ("NoSuchKey", "NoSuchVersion"):
             raise FileNotFoundError(f"There is no {name} in the bucket.") from error
-        logger.warning("The bucket does not do what it is asked to with %s: %s", name, error)
+        logger.warning("A request to the bucket for %s failed: %s", name, error)
+        if is_permanent(error):
+            raise StorageRefused(SENTENCES.get(code, REFUSED).format(code=code)) from error
         raise StorageAway from error
+
+
+def is_permanent(error: Exception) -> bool:
+    """Return whether the same request would fail again: the service has understood and refused it."""
+    cause = refusal_in(error)
+    if cause is None:
+        return False
+    status = cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    return 400 <= status < 500 and status not in PASSING_STATUSES and error_code(error) not in PASSING_CODES
+
+
+def refusal_in(error: BaseException | None) -> ClientError | None:
+    """Return the service's own answer in an error, which an upload in parts wraps; None where there was none."""
+    while error is not None and not isinstance(error, ClientError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def error_code(error: Exception) -> str:
+    cause = refusal_in(error)
+    return "" if cause is None else str(cause.response.get("Error", {}).get("Code", ""))
 
 
 @deconstructible

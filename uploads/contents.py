@@ -24,6 +24,7 @@ from uploads.ranges import Range
 CHUNK_BYTES = 256 * 1024
 PIECE_BYTES = 2 * 1024**2  # asked of a bucket at a time: nobody who reads slowly keeps a connection to it
 MISSING = "The file of this recording is missing. Delete the recording, and upload it again if you still have it."
+INCOMPLETE = "The storage has only a part of this recording's file. Upload it again, or restore it from a backup."
 
 Parameters = ParamSpec("Parameters")
 Value = TypeVar("Value")
@@ -39,8 +40,15 @@ class StorageAway(Exception):
         super().__init__("The storage of the recordings can't be reached now.")
 
 
+class StorageRefused(StorageAway):
+    """The storage refuses this file, and would again. The text is a sentence for a person."""
+
+    def __init__(self, sentence: str) -> None:
+        Exception.__init__(self, sentence)
+
+
 class Content(Protocol):
-    """Reading raises `FileNotFoundError` where nothing is, and `StorageAway`."""
+    """Reading raises `FileNotFoundError` where nothing is, `StorageAway`, and its kind `StorageRefused`."""
 
     @property
     def size(self) -> int:
@@ -131,7 +139,7 @@ async def in_thread(
 async def local_path(upload: Upload, folder: Path) -> AsyncIterator[Path]:
     """Give a path on this machine with a recording's file: its own, or that of a copy in `folder`, deleted after.
 
-    Raises `DecodingError` where there is no file, `StorageAway`, and `OSError` where the copy finds no room.
+    Raises `DecodingError` where there is no file, `StorageAway`, `StorageRefused`, and `OSError` on a full disk.
     """
     content = content_of(upload)
     if isinstance(content, OnDisk):
@@ -140,10 +148,14 @@ async def local_path(upload: Upload, folder: Path) -> AsyncIterator[Path]:
     # In the folder that is swept when a process was killed. Copied a piece at a time, so that it can be cancelled.
     with tempfile.NamedTemporaryFile(dir=folder, prefix="copy-") as copy:
         try:
+            copied = 0
             async with aclosing(content.chunks(Range(0, content.size))) as chunks:
                 async for chunk in chunks:
                     await in_thread(copy.write, chunk)
+                    copied += len(chunk)
         except FileNotFoundError as error:
             raise DecodingError(MISSING) from error
+        if copied < content.size:
+            raise StorageRefused(INCOMPLETE)
         await in_thread(copy.flush)
         yield Path(copy.name)

@@ -13,7 +13,7 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import IntegrityError, OperationalError, transaction
 
 from uploads import connections, decoding, kinds, names
-from uploads.contents import StorageAway
+from uploads.contents import StorageAway, StorageRefused
 from uploads.models import Upload
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def store(owner: "User | AnonymousUser", file: File, name: str) -> Upload:
             found = _probe(Path(copy.temporary_file_path()))
             upload = Upload(owner_id=owner.pk, name=names.of_file(name), size=size, sha256=sha256, **vars(found))
             _save(upload, copy)
+    except StorageRefused as error:
+        raise RecordingRefused(f"{error} Nothing was stored.", 503) from error
     except StorageAway as error:
         raise RecordingRefused(STORAGE_AWAY, 503) from error
     except IntegrityError as error:

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST, require_safe
 
 from uploads import answers, connections, decoding, media, names, recordings, waveforms
-from uploads.contents import StorageAway
+from uploads.contents import StorageAway, StorageRefused
 from uploads.handlers import DISK_ERROR
 from uploads.models import Upload, may
 
@@ -71,7 +71,8 @@ def audio(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     except (StorageAway, OSError) as error:
         logger.error("The file of the recording %s can't be read: %s", pk, error)
         # Players, and programs that download, ask again.
-        sentence = f"{StorageAway()} Try again in a while."
+        is_refused = isinstance(error, StorageRefused)
+        sentence = str(error) if is_refused else f"{StorageAway()} Try again in a while."
         return HttpResponse(sentence, status=503, headers=LATER, content_type="text/plain")
 
 

@@ -1,6 +1,8 @@
-"""Jobs whose recordings are in a bucket: they run from a copy, and wait while the bucket is away."""
+"""Jobs whose recordings are in a bucket: they run from a copy, wait while it is away, and fail where it refuses."""
 
 import asyncio
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from streaming.models import Job, Status
 from tests.s3 import Bucket
 from tests.streaming.conftest import PATIENCE_SECONDS, Running, numbers, transcript_of, words
 from tests.streaming.factories import make_upload
+from uploads import contents
 from uploads.models import Upload
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("in_bucket")]
@@ -60,3 +63,78 @@ async def test_a_recording_that_is_missing_from_the_bucket_fails_its_job(
         await until(Job.objects.filter(pk=job.pk, status=Status.FAILED))
     await job.arefresh_from_db()
     assert job.failure_reason.startswith("The file of this recording is missing.")
+
+
+def deny(bucket: Bucket, key: str) -> None:
+    rule = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket.name}/*"}
+    bucket.client.put_bucket_policy(
+        Bucket=bucket.name, Policy=json.dumps({"Version": "2012-10-17", "Statement": [rule]})
+    )
+
+
+def archive(bucket: Bucket, key: str) -> None:
+    content = bucket.content(key)
+    bucket.client.put_object(Bucket=bucket.name, Key=key, Body=content, StorageClass="GLACIER")
+
+
+def cut_to_nothing(bucket: Bucket, key: str) -> None:
+    bucket.client.put_object(Bucket=bucket.name, Key=key, Body=b"")
+
+
+def cut_to_half(bucket: Bucket, key: str) -> None:
+    content = bucket.content(key)
+    bucket.client.put_object(Bucket=bucket.name, Key=key, Body=content[: len(content) // 2])
+
+
+def delete_bucket(bucket: Bucket, key: str) -> None:
+    bucket.client.delete_object(Bucket=bucket.name, Key=key)
+    bucket.client.delete_bucket(Bucket=bucket.name)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (deny, "denies access to this recording"),
+        (archive, "archived in the storage (InvalidObjectState)"),
+        (cut_to_nothing, contents.INCOMPLETE),
+        (cut_to_half, contents.INCOMPLETE),
+        (delete_bucket, "does not exist (NoSuchBucket)"),
+    ],
+)
+async def test_a_recording_that_the_bucket_refuses_fails_its_job_with_a_sentence(
+    spoil: Callable[[Bucket, str], None], reason: str, upload: Upload, running: Running, bucket: Bucket
+) -> None:
+    await asyncio.to_thread(spoil, bucket, str(upload.file.name))
+    job, _ = await sync_to_async(jobs.start)(upload)
+    async with running():
+        await until(Job.objects.filter(pk=job.pk).exclude(status__in=["queued", "running"]))
+    await job.arefresh_from_db()
+    assert (job.status, job.postponed_count) == (Status.FAILED, 0)
+    assert reason in job.failure_reason
+
+
+async def test_a_job_that_waits_for_the_storage_holds_back_no_later_job_of_its_engine(
+    upload: Upload, running: Running, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "FIRST_PAUSE_SECONDS", 10 * PATIENCE_SECONDS)
+    bucket.gate.shut()
+    first, _ = await sync_to_async(jobs.start)(upload)
+    async with running():
+        await until(Job.objects.filter(pk=first.pk, status=Status.QUEUED, postponed_count=1))
+        later, _ = await sync_to_async(jobs.start)(upload)
+        await until(Job.objects.filter(pk=later.pk, status=Status.QUEUED, postponed_count=1))
+
+
+async def test_a_job_that_has_waited_too_long_for_the_storage_fails_and_can_be_resumed(
+    upload: Upload, running: Running, bucket: Bucket
+) -> None:
+    bucket.gate.shut()
+    job, _ = await sync_to_async(jobs.start)(upload)
+    mine = Job.objects.filter(pk=job.pk)
+    await mine.aupdate(postponed_count=jobs.MOST_WAITS_FOR_STORAGE)
+    async with running():
+        await until(mine.filter(status=Status.FAILED, failure_reason__endswith="Resume to try again."))
+        bucket.gate.open()
+        await sync_to_async(jobs.retry)(job)
+        await until(mine.filter(status=Status.COMPLETED))
+    assert await sync_to_async(transcript_of)(job) == words(6)
