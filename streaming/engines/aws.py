@@ -13,7 +13,7 @@ from django.conf import settings
 
 from streaming.audio import Spool
 from streaming.engines import aws_account, aws_options
-from streaming.engines.base import Engine, Option, Quote, Request
+from streaming.engines.base import Engine, EngineError, Option, Quote, Request
 from streaming.transcripts import Result
 
 
@@ -46,7 +46,10 @@ class AwsEngine(Engine):
 
     @classmethod
     def address(cls) -> str:
-        return aws_account.endpoint(aws_account.region())
+        try:
+            return aws_account.endpoint(aws_account.region())
+        except EngineError as error:
+            return str(error)  # the page that shows it is where a person looks for the reason
 
     @classmethod
     def most_jobs(cls) -> int | None:

@@ -1,4 +1,4 @@
-"""Whose stream it is and where it goes: credentials, region and address, found as AWS's own tools find them."""
+"""Finds credentials, region and address of Amazon Transcribe as AWS's own tools find them."""
 
 import logging
 import os
@@ -12,6 +12,8 @@ from django.conf import settings
 from streaming.engines.base import EngineError
 
 logger = logging.getLogger(__name__)
+
+SERVICE = "transcribestreaming"  # in AWS's list of endpoints
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,36 @@ def _session() -> Any:
 
 
 def endpoint(region: str) -> str:
-    """Return the address that is set, or else the region's own."""
-    suffix = ".cn" if region.startswith("cn-") else ""
-    return settings.AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING or (
-        f"https://transcribestreaming.{region}.amazonaws.com{suffix}"
-    )
+    """Return the address that is set, or else the region's own, as AWS's tools find it.
+
+    AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT, or the same settings of a profile, choose a variant. Reads
+    AWS's files. Raises `EngineError` where the region has no such variant.
+    """
+    if settings.AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING:
+        address: str = settings.AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING
+        return address
+    from botocore.exceptions import BotoCoreError  # large, as above
+
+    session = _session()
+    try:
+        names = ("use_fips_endpoint", "use_dualstack_endpoint")
+        wanted = {name: session.get_config_variable(name) for name in names}
+        found = _endpoints().construct_endpoint(SERVICE, region, **wanted)
+    except BotoCoreError as error:
+        raise EngineError(f"AWS's files can't be read: {error}", permanent=True) from error
+    if not found and any(wanted.values()):
+        advice = "Unset AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT, or set another AWS_REGION."
+        raise EngineError(f"Amazon Transcribe has no such address in {region}. {advice}", permanent=True)
+    # A region of a partition that is newer than botocore: most have addresses of this form.
+    return f"https://{found['hostname'] if found else f'{SERVICE}.{region}.amazonaws.com'}"
+
+
+@lru_cache(maxsize=1)
+def _endpoints() -> Any:
+    """Return botocore's list of AWS's partitions and endpoints, a large file."""
+    from botocore.regions import EndpointResolver  # as above
+
+    return EndpointResolver(_session().get_data("endpoints"))
 
 
 def resolve() -> Account:

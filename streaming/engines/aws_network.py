@@ -50,10 +50,10 @@ async def connect(protocol: asyncio.Protocol, endpoint: str, ca_file: str) -> as
 
 def _proxy_of(endpoint: str) -> str:
     """Return the address of the proxy, found as boto3 finds it, or nothing."""
-    from botocore.httpsession import ProxyConfiguration  # large: not before there is a stream to open
-    from botocore.utils import get_environ_proxies
+    from botocore.utils import get_environ_proxies  # large: not before there is a stream to open
 
-    return ProxyConfiguration(get_environ_proxies(endpoint)).proxy_url_for(endpoint) or ""
+    proxy: str = get_environ_proxies(endpoint).get("https", "")
+    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
 
 
 class _Tunnel(asyncio.Protocol):
@@ -81,15 +81,21 @@ async def _through(
 ) -> asyncio.Transport:
     """Connect through a proxy: CONNECT (RFC 9110, section 9.3.6), then TLS with the service inside the tunnel."""
     parts = urlsplit(proxy)
-    name = f"{parts.scheme}://{parts.hostname}:{parts.port or PORTS.get(parts.scheme, 0)}"  # without the password
-    if parts.scheme not in PORTS or not parts.hostname:
-        raise EngineError(f"The proxy {name} can't be used. HTTPS_PROXY needs an http:// address.", permanent=True)
+    name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"  # without the password
+    try:
+        default = PORTS[parts.scheme]
+        host, port = parts.hostname, parts.port or default
+    except (KeyError, ValueError):  # of a kind that this module does not speak, or with a port that is none
+        host, port = None, 0
+    if not host:
+        advice = "HTTPS_PROXY needs an address as in http://host:port."
+        raise EngineError(f"The proxy {name} can't be used. {advice}", permanent=True)
     loop = asyncio.get_running_loop()
     try:
         transport, tunnel = await loop.create_connection(
             _Tunnel,
-            parts.hostname,
-            parts.port or PORTS[parts.scheme],
+            host,
+            port,
             ssl=tls_context(ca_file, speaks_http2=False) if parts.scheme == "https" else None,
             happy_eyeballs_delay=NEXT_ADDRESS_SECONDS,
         )

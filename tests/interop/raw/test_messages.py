@@ -1,0 +1,327 @@
+"""What the service may write into an answer: other events, missing and unexpected fields, and failures by name."""
+
+import json
+from typing import Any
+
+import pytest
+
+from streaming.engines.aws import AwsEngine
+from streaming.engines.base import EngineBusy, EngineError
+from tests.interop.raw.conftest import ALL, Point, Transcribe, lines
+from tests.interop.raw.server import Answer, Peer, RawServer, event, message, result, transcribe
+
+
+async def test_a_channel_on_mono_results_is_ignored(point: Point, transcribed: Transcribe) -> None:
+    async with RawServer(Answer(ChannelId="ch_0")) as server:
+        point(server)
+        results = await transcribed()
+        assert lines(results) == ALL
+        assert server.requests == 1
+    assert {(result.slot, result.channel) for result in results} == {("0", "")}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"ChannelId": "ch_1"},
+        {"ChannelId": None, "LanguageCode": None},
+        {"ResultId": None},
+        {"StartTime": None},
+        {"EndTime": None},
+        {"StartTime": None, "EndTime": None},
+        {"StartTime": "?", "EndTime": -1},
+        {"LanguageIdentification": [{"LanguageCode": "en-US", "Score": 0.9}], "Novelty": {"a": [1]}},
+    ],
+    ids=str,
+)
+async def test_a_field_that_is_unexpected_or_missing_costs_no_word(
+    point: Point, transcribed: Transcribe, fields: dict[str, Any]
+) -> None:
+    async with RawServer(Answer(**fields)) as server:
+        point(server)
+        assert lines(await transcribed()) == ALL
+        assert server.requests == 1
+
+
+EVENTS = {
+    "initial-response": event({}, "initial-response"),
+    "initial-response without JSON": event(b"", "initial-response"),
+    "another event": event({"Category": {}}, "CategoryEvent"),
+    "another event without JSON": event(b"\xff\xfe", "UtteranceEvent"),
+    "no headers": message(b"{}"),
+    "no payload": message(b""),
+    "no event type": message(json.dumps({"Transcript": {}}).encode(), message_type="event"),
+    "no transcript": event({}),
+    "an empty transcript": event({"Transcript": {}}),
+    "no results": event({"Transcript": {"Results": []}}),
+    "results of null": event({"Transcript": {"Results": None}}),
+    "a result of null": event({"Transcript": {"Results": [None]}}),
+    "a result without alternatives": event(result([("w9", 0.0)], Alternatives=[])),
+    "a result with other alternatives": event(result([("w9", 0.0)], Alternatives=["?"], IsPartial=True)),
+}
+
+
+@pytest.mark.parametrize("at", ["midway", "done"])
+@pytest.mark.parametrize("sent", EVENTS.values(), ids=EVENTS.keys())
+async def test_an_event_without_words_does_not_interrupt_the_stream(
+    point: Point, transcribed: Transcribe, sent: bytes, at: str
+) -> None:
+    async def send(peer: Peer) -> None:
+        peer.data(sent)
+
+    async with RawServer(Answer(at, send)) as server:
+        point(server)
+        assert lines(await transcribed()) == ALL
+        assert server.requests == 1
+
+
+async def test_an_answer_without_any_readable_text_is_an_error(
+    point: Point, transcribed: Transcribe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streaming.hearing.MOST_FAILURES", 1)
+    async with RawServer(Answer(Alternatives=[{"Text": "w0"}])) as server:
+        point(server)
+        with pytest.raises(EngineError, match="sent an answer that can't be read: results without a text"):
+            await transcribed()
+
+
+def failing(raw: bytes) -> Answer:
+    async def fail(peer: Peer) -> None:
+        peer.data(raw, is_end=True)
+        await peer.until(lambda: peer.is_lost)
+
+    return Answer("midway", fail)
+
+
+def fault(code: str, text: str) -> bytes:
+    return message(json.dumps({"Message": text}).encode(), message_type="exception", exception_type=code)
+
+
+TOO_BIG = "Your stream is too big. Reduce the frame size and try your request again."
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        message(b'{"Message": "Oh."}', message_type="exception", exception_type="InternalFailureException"),
+        message(b"", message_type="exception", exception_type="ServiceUnavailableException"),
+        message(b"[]", message_type="exception"),
+        message(
+            json.dumps({"Message": TOO_BIG}).encode(), message_type="exception", exception_type="BadRequestException"
+        ),
+        message(b"", message_type="error", error_code="InternalError", error_message="Try again."),
+        message(b"", message_type="error", error_code="ns#ThrottlingException:http://x/", error_message="Slow down."),
+    ],
+    ids=["failure", "no body", "no name", "too big", "error", "throttled"],
+)
+async def test_a_failure_within_an_answer_that_may_pass_costs_no_word(
+    point: Point, transcribed: Transcribe, raw: bytes
+) -> None:
+    async with RawServer(failing(raw), transcribe) as server:
+        point(server)
+        assert lines(await transcribed()) == ALL
+        assert server.requests == 2
+
+
+@pytest.mark.parametrize(
+    ("raw", "sentence"),
+    [
+        (
+            message(b"", message_type="error", error_code="AccessDeniedException", error_message="No."),
+            "Amazon refused the key AKIA…MPLE: it may not use the service. "
+            "Allow it transcribe:StartStreamTranscription.",
+        ),
+        (
+            message(
+                b'{"message": "No such words."}', message_type="exception", exception_type="a.b#BadRequestException"
+            ),
+            "Amazon Transcribe in eu-west-1 refused the request: No such words.",
+        ),
+        (
+            message(b'{"__type": "a.b#BadRequestException", "message": "No such words."}', message_type="exception"),
+            "Amazon Transcribe in eu-west-1 refused the request: No such words.",
+        ),
+        (
+            message(b"", message_type="error", error_code="BadRequestException", error_message="No such words."),
+            "Amazon Transcribe in eu-west-1 refused the request: No such words.",
+        ),
+    ],
+)
+async def test_a_failure_within_an_answer_that_will_not_pass_is_a_sentence(
+    point: Point, transcribed: Transcribe, raw: bytes, sentence: str
+) -> None:
+    async with RawServer(failing(raw)) as server:
+        point(server)
+        with pytest.raises(EngineError) as caught:
+            await transcribed()
+        assert (str(caught.value), caught.value.permanent, server.requests) == (sentence, True, 1)
+
+
+def refusing(status: int, body: bytes = b"", **headers: str) -> Any:
+    async def refuse(peer: Peer) -> None:
+        peer.settings()
+        await peer.until_requested()
+        peer.refuse(status, body, **headers)
+        await peer.until(lambda: peer.is_lost)
+
+    return refuse
+
+
+PLACE = "Amazon Transcribe in eu-west-1"
+KEY = "Amazon refused the key AKIA…MPLE:"
+
+
+@pytest.mark.parametrize(
+    ("play", "sentence"),
+    [
+        (
+            refusing(
+                400, b'{"Message": "No such words."}', x_amzn_errortype="com.amazon#BadRequestException:http://x#y/"
+            ),
+            f"{PLACE} refused the request: No such words.",
+        ),
+        (
+            refusing(400, b'{"__type": "com.amazon#BadRequestException", "message": "No such words."}'),
+            f"{PLACE} refused the request: No such words.",
+        ),
+        (refusing(400, b'{"code": "BadRequestException"}'), f"{PLACE} refused the request: BadRequestException"),
+        (refusing(400, b"<html>"), f"{PLACE} answered 400 Bad Request."),
+        (
+            refusing(403, b'{"__type": "ns#ExpiredTokenException"}'),
+            f"{KEY} it has expired. Renew the credentials, then try again.",
+        ),
+        (
+            refusing(403, b"{", x_amzn_errortype="UnrecognizedClientException:http://internal/"),
+            f"{KEY} it does not know the key. Check AWS_ACCESS_KEY_ID (and AWS_SESSION_TOKEN).",
+        ),
+        (refusing(404), f"{PLACE} answered 404 Not Found."),
+        (
+            refusing(302, location="https://example.org/"),
+            f"{PLACE} answered 302 Found, which points to another address. "
+            "Check AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING and HTTPS_PROXY.",
+        ),
+        (
+            refusing(307, b"moved", location="https://example.org/"),
+            f"{PLACE} answered 307 Temporary Redirect, which points to another address. "
+            "Check AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING and HTTPS_PROXY.",
+        ),
+        (
+            refusing(407, b"<html>"),
+            f"{PLACE} answered 407 Proxy Authentication Required. "
+            "A proxy asks for a user name and a password. Write them into HTTPS_PROXY.",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_a_refusal_that_will_not_pass_is_a_sentence(
+    point: Point, transcribed: Transcribe, play: Any, sentence: str
+) -> None:
+    async with RawServer(play) as server:
+        point(server)
+        with pytest.raises(EngineError) as caught:
+            await transcribed()
+        assert (str(caught.value), caught.value.permanent, server.requests) == (sentence, True, 1)
+
+
+async def cut_refusal(peer: Peer) -> None:
+    await peer.until_requested()
+    peer.headers((":status", "503"), ("x-amzn-errortype", "ServiceUnavailableException"))
+    peer.data(b'{"Mess')
+    await peer.close()
+
+
+@pytest.mark.parametrize(
+    "play",
+    [
+        refusing(204),
+        refusing(202, b"{}"),
+        refusing(408),
+        refusing(421, b"wrong server"),
+        refusing(429),
+        refusing(500),
+        refusing(503, b"<html>busy</html>"),
+        refusing(599),
+        refusing(400, json.dumps({"Message": TOO_BIG}).encode(), x_amzn_errortype="BadRequestException"),
+        refusing(400, json.dumps({"message": TOO_BIG}).encode()),
+        cut_refusal,
+    ],
+    ids=["204", "202", "408", "421", "429", "500", "503", "599", "too big", "too big without a code", "cut"],
+)
+async def test_a_refusal_that_may_pass_is_tried_again(point: Point, transcribed: Transcribe, play: Any) -> None:
+    async with RawServer(play, transcribe) as server:
+        point(server)
+        assert lines(await transcribed()) == ALL
+        assert server.requests == 2
+
+
+async def test_a_204_that_never_passes_is_a_sentence(
+    point: Point, transcribed: Transcribe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streaming.hearing.MOST_FAILURES", 1)
+    async with RawServer(refusing(204)) as server:
+        point(server)
+        with pytest.raises(EngineError) as caught:
+            await transcribed()
+        assert str(caught.value) == f"{PLACE} answered 204 No Content, without a transcript."
+
+
+async def test_a_limit_with_a_namespace_lets_the_job_wait(point: Point, transcribed: Transcribe) -> None:
+    async with RawServer(refusing(429, b"{}", x_amzn_errortype="ns#LimitExceededException:http://x/")) as server:
+        point(server)
+        with pytest.raises(EngineBusy):
+            await transcribed()
+
+
+async def test_the_id_of_each_request_is_logged(
+    point: Point, transcribed: Transcribe, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    busy = refusing(503, x_amzn_request_id="first", x_amzn_errortype="ServiceUnavailableException")
+
+    async def hurried(peer: Peer) -> None:
+        await peer.until_requested()
+        peer.headers((":status", "200"), ("x-amzn-request-id", "second"), ("x-amzn-transcribe-session-id", "s-2"))
+        peer.cut()
+
+    async with RawServer(busy, hurried, transcribe) as server:
+        point(server)
+        assert lines(await transcribed()) == ALL
+    logged = [record.getMessage() for record in caplog.records if record.name.endswith("aws_transport")]
+    assert logged[:2] == [
+        "Amazon Transcribe refused request first: 503 ServiceUnavailableException",
+        "Amazon Transcribe accepted request second, session s-2",
+    ]
+    assert len(logged) == 3
+
+
+async def test_the_connection_test_interprets_results(point: Point) -> None:
+    async def answer(peer: Peer) -> None:
+        peer.settings()
+        await peer.until_requested()
+        peer.accept()
+        await peer.until(lambda: peer.has_ended)
+        peer.data(event({"Transcript": {}}))
+        peer.data(event(result([("best", 1.0), ("of", 1.5)], ChannelId="ch_0")))
+        peer.end()
+
+    async with RawServer(answer) as server:
+        point(server)
+        sentence = await AwsEngine.test_connection()
+        assert sentence.startswith(f"{PLACE} took the key AKIA…MPLE and answered in ")
+        assert sentence.endswith(" s. It recognised “best of”.")
+        assert len(server.peers[0]._pcm) == 3 * 48_000 * 2, "three seconds of the sample"
+
+
+async def test_the_connection_test_fails_where_a_job_would(point: Point) -> None:
+    async def answer(peer: Peer) -> None:
+        peer.settings()
+        await peer.until_requested()
+        peer.accept()
+        await peer.until(lambda: peer.has_ended)
+        peer.data(event(result([("best", 1.0)], Alternatives=[{"Text": "best"}])))
+        peer.end()
+
+    async with RawServer(answer) as server:
+        point(server)
+        with pytest.raises(EngineError, match="results without a text"):
+            await AwsEngine.test_connection()
