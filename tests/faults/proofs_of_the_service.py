@@ -4,6 +4,7 @@ from tests.faults.proof import Proof
 
 BREAKS_OFF = "tests/streaming/aws/test_failures.py::test_what_breaks_off_in_the_middle_costs_no_word"
 NETWORK = "tests/streaming/aws/test_network.py"
+RAW = "tests/interop/raw"
 
 OF_THE_SERVICE = [
     Proof(
@@ -19,6 +20,34 @@ OF_THE_SERVICE = [
         "streaming/engines/aws_session.py",
         "not self._interpreter.has_open and not was_stopped",
         "not self._interpreter.has_open",
+    ),
+    Proof(
+        "AWS: graceful GOAWAY before the last final",
+        f"{RAW}/test_frames.py::test_legal_frames_do_not_interrupt_a_stream[graceful_goaway-last]",
+        "streaming/engines/aws_http2.py",
+        "        return [], [event]",
+        "        return super()._receive_goaway_frame(frame)",
+    ),
+    Proof(
+        "AWS: graceful GOAWAY, and no answer to a PING after it",
+        f"{RAW}/test_frames.py::test_a_server_that_announced_its_end_need_not_answer_a_ping",
+        "streaming/engines/aws_connection.py",
+        "if not self._is_complete or self._goaway or self._transport is None",
+        "if not self._is_complete or self._transport is None",
+    ),
+    Proof(
+        "AWS: an answer that ends within a message",
+        f"{RAW}/test_frames.py::test_an_end_that_is_not_good_costs_no_word[end_within_a_message-last]",
+        "streaming/engines/aws_messages.py",
+        "    if buffer._data:",
+        "    if False:",
+    ),
+    Proof(
+        "AWS: the channel of a mono result",
+        f"{RAW}/test_messages.py::test_a_channel_on_mono_results_is_ignored",
+        "streaming/engines/aws_results.py",
+        "        return MONO\n",
+        "        return channel\n",
     ),
     Proof(
         "AWS: 409",
@@ -108,6 +137,13 @@ OF_THE_SERVICE = [
 ]
 
 OF_THE_NETWORK = [
+    Proof(
+        "network between worker and AWS: one of two addresses does not answer",
+        f"{RAW}/test_network.py::test_an_address_that_does_not_answer_is_passed_over",
+        "streaming/engines/aws_network.py",
+        "        ssl_shutdown_timeout=CLOSE_SECONDS,\n        happy_eyeballs_delay=NEXT_ADDRESS_SECONDS,\n",
+        "        ssl_shutdown_timeout=CLOSE_SECONDS,\n",
+    ),
     Proof(
         "network between worker and AWS: cut",
         f"{NETWORK}::test_a_connection_that_is_cut_is_noticed_at_once",
