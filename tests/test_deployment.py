@@ -21,6 +21,7 @@ OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 OURS = ("migrate", "web", "worker")
 KNOWN = {variable.name for variable in VARIABLES}
 CREDENTIALS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}  # read by AWS's own chain
+OF_AWS = CREDENTIALS | {"AWS_USE_DUALSTACK_ENDPOINT", "AWS_USE_FIPS_ENDPOINT", "HTTPS_PROXY", "NO_PROXY"}  # and these
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +79,12 @@ def test_each_command_and_variable_of_the_operations_exists() -> None:
     assert commands >= {"serve", "run_jobs", "migrate", "sweep_files"}
     assert commands <= set(get_commands())
     written = set(re.findall(r"\b(?:TRANSCRIBE|AWS)_[A-Z0-9_]+[A-Z0-9]", OPERATIONS))
-    assert written <= KNOWN | CREDENTIALS
+    assert written <= KNOWN | OF_AWS
 
 
 def test_each_variable_is_one_that_the_site_knows(services: dict[str, Any]) -> None:
     for name in OURS:
-        assert set(services[name]["environment"]) <= KNOWN | CREDENTIALS, name
+        assert set(services[name]["environment"]) <= KNOWN | OF_AWS, name
     image = {pair.split("=", 1)[0] for line in instructions("ENV") for pair in line.split()}
     assert {name for name in image if not name.startswith(("PYTHON", "PIP_"))} <= KNOWN
     values = {key: str(value) for key, value in services["worker"]["environment"].items() if value and "$" not in value}
@@ -95,7 +96,7 @@ def test_each_variable_can_be_set_from_outside(services: dict[str, Any]) -> None
     never = {"DEBUG"}  # not on a public address
     paths = {"AWS_CA_BUNDLE"}  # of a file that would have to be in the image
     of_workers = {"TRANSCRIBE_METRICS_HOST", "TRANSCRIBE_METRICS_PORT"}
-    assert set(services["web"]["environment"]) >= KNOWN - image - never - paths - of_workers
+    assert set(services["web"]["environment"]) >= KNOWN - image - never - paths - of_workers | OF_AWS
 
 
 def test_there_are_no_secrets_and_no_start_without_them(services: dict[str, Any]) -> None:
