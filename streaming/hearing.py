@@ -29,6 +29,8 @@ async def hear(engine: Engine, spool: Spool, request: Request) -> AsyncGenerator
         try:
             async with aclosing(engine.transcribe(spool, request)) as results:
                 async for result in results:
+                    # Nothing is spoken after what has been decoded: once that is all, nothing after the recording.
+                    result = result.within(spool.seconds)
                     yield result
                     if not result.is_partial:
                         failures = 0

@@ -1,7 +1,8 @@
 """Pure values: what an engine yields. Times are seconds from the start of the recording."""
 
+import math
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
@@ -54,6 +55,19 @@ class Result:
     def next_time(self) -> float:
         """Where another stream would go on after this final."""
         return self.end_time if self.resume_time is None else self.resume_time
+
+    def within(self, seconds: float) -> "Result":
+        """Return the result with no time after `seconds`, rounded down to milliseconds: the end of the recording.
+
+        Engines date words into the silence that they add, and services pad the end of a line.
+        """
+        end = math.floor(seconds * 1000) / 1000
+        if self.end_time <= end and all(word.end_time <= end for word in self.words):
+            return self
+        words = tuple(
+            replace(word, start_time=min(word.start_time, end), end_time=min(word.end_time, end)) for word in self.words
+        )
+        return replace(self, start_time=min(self.start_time, end), end_time=min(self.end_time, end), words=words)
 
 
 def storable(text: str) -> str:

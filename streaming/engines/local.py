@@ -243,7 +243,7 @@ class Turn:
                 continue
             # What is dated into the silence before or after belongs to the edge.
             start = max(self._start, round(offset + line_start, 3))
-            end = max(start, round(offset + line_end - OVERLAP_SECONDS, 3))
+            end = max(start, min(round(offset + line_end - OVERLAP_SECONDS, 3), self._audio.seconds))
             if is_complete:
                 self._partials = Stabiliser()
                 results.append(Result(text, start, end, is_partial=False, words=spread_words(text, start, end)))

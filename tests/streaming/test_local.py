@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import wave
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from itertools import pairwise
@@ -101,6 +102,22 @@ async def test_real_speech_becomes_the_right_words_with_times(engine: LocalEngin
         assert line.words[-1].end_time == pytest.approx(line.end_time, abs=0.001)
     assert lines[0].start_time == pytest.approx(1.0, abs=0.5)
     assert lines[-1].end_time == pytest.approx(42.0, abs=1.0)
+
+
+async def test_the_last_line_of_a_recording_cut_in_a_word_ends_with_the_recording(
+    engine: LocalEngine, tmp_path: Path
+) -> None:
+    """The recogniser dates the last line of these 20 s into the silence that follows them."""
+    with wave.open(str(recordings.speech("two_cities"))) as whole, wave.open(str(tmp_path / "cut.wav"), "wb") as cut:
+        cut.setparams(whole.getparams())
+        cut.writeframes(whole.readframes(20 * whole.getframerate()))
+    async with spool_of(tmp_path / "cut.wav", tmp_path) as spool:
+        results = await hear(engine, spool)
+        assert spool.seconds == 20.0
+    last = finals(results)[-1]
+    assert last.end_time == last.words[-1].end_time == 20.0
+    assert all(result.end_time <= 20.0 for result in results)
+    assert all(word.start_time < word.end_time for word in last.words)
 
 
 async def test_partials_rarely_change_text_that_is_shown(

@@ -10,7 +10,7 @@ import pytest
 from streaming import jobs
 from streaming.database import in_thread
 from streaming.models import Job, Status
-from tests.standin import Fault, Service
+from tests.standin import Fault, Habits, Service
 from tests.streaming.aws.conftest import RATE, Point, said, two_channels, until_closed
 from tests.streaming.conftest import PATIENCE_SECONDS, Other, Running, Watching, dies_at, transcript_of, words
 from uploads.models import Upload
@@ -47,6 +47,19 @@ async def test_a_job_is_watched_to_its_end(
         assert [word.strip(".") for word in viewer.words] == words(30)
         assert any(event["type"] == "partial" for event in viewer.events)
     assert service.streams == 0
+
+
+async def test_a_service_that_pads_results_gets_no_line_after_the_recording(
+    point: Point, running: Running, spoken: Spoken
+) -> None:
+    async with Service(rate=RATE, habits=Habits(names_channel=True, end_padding=0.4)) as service:
+        point(service)
+        job = await start(await in_thread(spoken)(6))
+        async with running():
+            ended = await until_status(job, Status.COMPLETED)
+    segments = await in_thread(lambda: [*ended.segments.order_by("seq")])()
+    assert [segment.end_time for segment in segments] == [2.4, 3.0]
+    assert ended.duration == 3.0
 
 
 async def test_a_job_without_a_free_stream_waits_in_the_queue_and_says_why(
