@@ -28,9 +28,11 @@ DEMUXERS = (
 )
 AHEAD_PACKETS = 50  # of the audio, read to find the first time of the other tracks
 ABSOLUTE = {"matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"}  # containers whose times begin at 0
-# Samples at the start that come from the encoder, for codecs whose files often don't say how many there are. AAC has
-# a frame at least, as its frames overlap; MP3 has the delays of the decoder (529) and of LAME (576).
-PRIMING = {"aac": 1024, "mp3": 1105}
+# Containers whose times don't allow for priming: the first packet is at 0, and its audio is late.
+UNCOMPENSATED = {"avi"}
+# Samples at the start that come from the encoder, for codecs whose files often don't say how many there are. Codecs
+# whose frames overlap have at least one frame of them; MP3 has the delays of the decoder (529) and of LAME (576).
+PRIMING = {"aac": 1024, "aac_latm": 1024, "mp3": 1105, "mp2": 481, "ac3": 256, "eac3": 256, "dts": 512, "opus": 312}
 
 
 class Refused(Exception):
@@ -91,6 +93,7 @@ class Demuxer:
         self.container = container
         self._queues: dict[int, deque[av.Packet]] = {stream.index: deque() for stream in streams}
         self._unread = demuxed(container)
+        self.shifts: dict[int, float] = {}  # seconds to add to the times of a stream, known with `zero`
 
     def packets(self, index: int) -> Iterator[av.Packet]:
         """Yield the packets of one stream. Raises FFmpegError where it is the disk that can't be read."""
@@ -123,7 +126,11 @@ class Demuxer:
                 is_cover = packet.stream.disposition & Disposition.attached_pic
                 start = start_of(packet, float(packet.stream.time_base or 0))
                 if start is not None and not is_cover:
-                    starts.append((start, start + priming(packet)))
+                    length = priming(packet)
+                    if self.container.format.name in UNCOMPENSATED:
+                        start -= length
+                        self.shifts[packet.stream_index] = -length
+                    starts.append((start, start + length))
             if max(map(len, self._queues.values())) >= AHEAD_PACKETS:
                 break
         return zero(starts, is_absolute=self.container.format.name in ABSOLUTE) if starts else 0.0
@@ -148,7 +155,10 @@ def priming(packet: av.Packet) -> float:
     codec = packet.stream.codec_context
     if packet.stream.type != "audio" or codec is None or not codec.sample_rate:
         return 0.0
-    return (trimmed(packet)[0] or PRIMING.get(codec.codec.canonical_name, 0)) / codec.sample_rate
+    name, rate = codec.codec.canonical_name, codec.sample_rate
+    if name in ("wmav1", "wmav2"):
+        return (2048 if rate > 22_050 else 1024 if rate > 16_000 else 512) / rate  # a frame
+    return (trimmed(packet)[0] or PRIMING.get(name, 0)) / rate
 
 
 def sound_decoders() -> Iterator[str]:

@@ -5,18 +5,23 @@ Only the decoder calls this. Duration, waveform, spool and listening copy all co
 
 import itertools
 from collections.abc import Iterator
+from typing import TypeVar
 
 import av
 
 from uploads.demux import start_of, trimmed
 from uploads.sound import Recording
-from uploads.timeline import Piece, Timeline
+from uploads.timeline import Piece, Placed, Timeline
 
 SPLICED = {"mpegts", "mpeg"}  # containers whose times may begin anew within a file
 
 
-def timeline_of(recording: Recording) -> Timeline:
-    return Timeline(recording.demuxer.zero, is_spliced=recording.container.format.name in SPLICED)
+Content = TypeVar("Content")
+
+
+def _placed(recording: Recording, pieces: Iterator[Piece[Content]]) -> Iterator[Placed[Content]]:
+    zero = recording.demuxer.zero - recording.demuxer.shifts.get(recording.stream.index, 0.0)
+    return Timeline(zero, is_spliced=recording.container.format.name in SPLICED).place(pieces)
 
 
 def seconds(recording: Recording) -> float | None:
@@ -25,7 +30,7 @@ def seconds(recording: Recording) -> float | None:
     Right to some hundredths of a second. None where too few packets say how long they are.
     """
     total, known, unknown = 0.0, 0, 0
-    for placed in timeline_of(recording).place(_packets(recording)):
+    for placed in _placed(recording, _packets(recording)):
         total += placed.gap + placed.seconds
         known, unknown = known + placed.content, unknown + (not placed.content)
     return None if unknown * 100 > known else total
@@ -56,7 +61,7 @@ def frames(recording: Recording) -> Iterator[av.AudioFrame | None]:
     """
     silent = 0.0  # seconds of silence that are due; negative: of audio that must be left out
     last = None
-    for placed in timeline_of(recording).place(_frames(recording)):
+    for placed in _placed(recording, _frames(recording)):
         silent += placed.gap - placed.cut
         frame = placed.content
         if frame is None:

@@ -15,39 +15,53 @@ def pcm(recording: Recording, rate: int, channels: int) -> Iterator[bytes]:
 
     Yields b"" for what can't be decoded, so that the caller can show that it is alive.
     """
-    resampler, shape = None, None
+    converter, shape = None, None
     for frame in frames(recording):
         if frame is None:
             yield b""
             continue
-        if frame.layout.nb_channels > 2 and frame.layout.name.endswith(" channels"):
-            frame = mixed_down(frame)
         frame.pts = None  # its place is known, and the resampler must not look for another
-        if shape != (frame.format.name, frame.layout.name, frame.sample_rate):
+        if shape != (frame.format.name, frame.layout.name, frame.sample_rate) or converter is None:
             # The first frame, or recordings that were joined.
-            yield resampled(resampler, None, channels)
-            resampler = av.AudioResampler("s16", LAYOUTS[channels], rate)
+            yield converter.flush() if converter else b""
+            converter = Converter(frame.layout, rate, channels)
             shape = (frame.format.name, frame.layout.name, frame.sample_rate)
-        yield resampled(resampler, frame, channels)
-    yield resampled(resampler, None, channels)
+        yield converter.convert(frame)
+    yield converter.flush() if converter else b""
 
 
-def mixed_down(frame: av.AudioFrame) -> av.AudioFrame:
-    """Return the mean of the channels of a frame that doesn't say where they belong, as of a four-track recorder."""
-    import numpy as np  # takes a tenth of a second, and is rarely needed
+class Converter:
+    """Converts frames of one kind. Several channels become one by `downmix`, which keeps speech from cancelling."""
 
-    samples = frame.to_ndarray()
-    if not frame.format.is_planar:
-        samples = samples.reshape(-1, frame.layout.nb_channels).T
-    if samples.dtype.kind in "iu":
-        samples = samples / 2.0 ** (8 * samples.dtype.itemsize - 1) - (samples.dtype.kind == "u")
-    mono = av.AudioFrame.from_ndarray(samples.mean(axis=0, keepdims=True).astype(np.float32), "fltp", "mono")
-    mono.sample_rate = frame.sample_rate
-    return mono
+    def __init__(self, layout: av.AudioLayout, rate: int, channels: int) -> None:
+        self._downmix, self._copies = None, 1
+        is_placed = not layout.name.endswith(" channels")  # those of a four-track recorder, for one, are not
+        if layout.nb_channels > 1 and (channels == 1 or (layout.nb_channels > 2 and not is_placed)):
+            from uploads.downmix import Downmix  # with NumPy it takes a tenth of a second, which most don't need
 
+            self._downmix, self._copies = Downmix([channel.name for channel in layout.channels], rate), channels
+            self._frame_bytes = 2 * layout.nb_channels
+            self._resampler = av.AudioResampler("s16", layout, rate)
+        else:
+            self._frame_bytes = 2 * channels
+            self._resampler = av.AudioResampler("s16", LAYOUTS[channels], rate)
 
-def resampled(resampler: av.AudioResampler | None, frame: av.AudioFrame | None, channels: int) -> bytes:
-    """Return what the resampler gives for `frame` (None: what it still holds)."""
-    pieces = resampler.resample(frame) if resampler else []
-    # A plane is longer than its sound.
-    return b"".join(memoryview(piece.planes[0])[: piece.samples * channels * 2] for piece in pieces)
+    def convert(self, frame: av.AudioFrame | None) -> bytes:
+        """Return the samples that are ready. None: those that the resampler still holds."""
+        pieces = self._resampler.resample(frame)
+        # A plane is longer than its samples.
+        samples = b"".join(memoryview(piece.planes[0])[: piece.samples * self._frame_bytes] for piece in pieces)
+        return self._copied(self._downmix.mix(samples)) if self._downmix else samples
+
+    def flush(self) -> bytes:
+        rest = self.convert(None)
+        return rest + self._copied(self._downmix.flush()) if self._downmix else rest
+
+    def _copied(self, mono: bytes) -> bytes:
+        """Return one channel as often as channels are wanted."""
+        if self._copies == 1:
+            return mono
+        copied = bytearray(len(mono) * 2)
+        for byte in range(4):
+            copied[byte::4] = mono[byte % 2 :: 2]
+        return bytes(copied)

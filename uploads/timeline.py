@@ -20,6 +20,7 @@ LONGEST_SPLICE_SECONDS = 10.0
 LONGEST_OVERLAP_SECONDS = 0.5
 # A file that begins later by its own clock, and has nothing before it, is a piece of a longer recording.
 LATEST_START_SECONDS = 60.0
+LONGEST_SHIFT_SECONDS = 0.5
 
 Content = TypeVar("Content")
 
@@ -101,7 +102,9 @@ def zero(starts: Iterable[tuple[float, float]], *, is_absolute: bool) -> float:
     """
     packets, presented = zip(*starts, strict=True)
     first = min(packets)
-    if is_absolute and TOLERANCE_SECONDS < first <= LATEST_START_SECONDS:
+    # With a picture whose frames are reordered, muxers that can't go below 0 move all tracks by some frames.
+    least = TOLERANCE_SECONDS if len(packets) == 1 else LONGEST_SHIFT_SECONDS
+    if is_absolute and least < first <= LATEST_START_SECONDS:
         return 0.0
     if -LONGEST_OVERLAP_SECONDS <= first < 0:
         return max(0.0, min(presented))  # priming is before 0, in Ogg and MP4

@@ -97,6 +97,8 @@ def test_a_broadcast_may_begin_with_a_picture_alone() -> None:
         ([(1_800.0, 1_800.0)], True, 1_800.0),  # a piece of a live stream
         ([(1.4, 1.42), (1.48, 1.48)], False, 1.42),
         ([(0.0, 0.021), (0.021, 0.021)], True, 0.021),  # shifted by the priming samples
+        ([(0.18, 0.2), (0.2, 0.2)], True, 0.2),  # shifted by reordered frames
+        ([(5.0, 5.0), (5.0, 5.0)], True, 0.0),
         ([(-0.021, 0.0)], True, 0.0),
         ([(-0.021, 0.0), (0.08, 0.08)], True, 0.0),
         ([(-0.003, -0.003)], False, 0.0),

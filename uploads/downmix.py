@@ -1,0 +1,78 @@
+"""Channels mixed to one so that speech does not cancel, decided while the samples pass.
+
+A channel with reversed polarity (a cable, an adapter, a "karaoke" recording) removes the speech from a plain sum. The
+recording is not known to its end, so the signs with which channels are added follow their correlation.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+BLOCK_SECONDS = 0.1  # for which the correlation is measured and the signs stay as they are
+MEMORY = 0.6  # of the earlier blocks' correlation that is left a block later
+# Between these bounds the sign stays as it is: channels that have nothing in common lose nothing with either.
+CLEAR_CORRELATION = 0.2
+MEASURED_HZ = 2_000  # the rate of the samples that are compared: most of the energy of speech is below half of it
+FADE_SECONDS = 0.02  # a sign changes by a fade, which is no click
+
+# How loud channels are in the mix, as in FFmpeg's own: speech is in the centre, surround is softer, bass has no words.
+WEIGHTS = {"FC": 1.0, "LFE": 0.0, "LFE2": 0.0, "BL": 0.5, "BR": 0.5, "BC": 0.5, "SL": 0.5, "SR": 0.5}
+OTHER_WEIGHT = 0.707
+
+
+class Downmix:
+    """Mixes interleaved 16-bit samples of the channels `names` (as FFmpeg calls them) at `rate` to one channel."""
+
+    def __init__(self, names: Sequence[str], rate: int) -> None:
+        weights = np.array([WEIGHTS.get(name, OTHER_WEIGHT) for name in names], np.float32)
+        self._weights = weights / weights.sum() if weights.any() else np.full(len(names), 1 / len(names), np.float32)
+        self._signs = np.ones(len(names), np.float32)
+        self._covariance = np.zeros((len(names), len(names)))
+        self._block_bytes = max(1, round(BLOCK_SECONDS * rate)) * len(names) * 2
+        self._decimation = max(1, rate // MEASURED_HZ)
+        self._fade = max(1, round(FADE_SECONDS * rate))
+        self._waiting = bytearray()
+
+    def mix(self, samples: bytes) -> bytes:
+        """Return the mix of as many whole blocks as there are now."""
+        self._waiting += samples
+        size = self._block_bytes
+        whole = len(self._waiting) // size * size
+        blocks = bytes(self._waiting[:whole])
+        del self._waiting[:whole]
+        return b"".join(self._mixed(blocks[start : start + size]) for start in range(0, whole, size))
+
+    def flush(self) -> bytes:
+        """Return the mix of what is left."""
+        rest = self._mixed(bytes(self._waiting)) if self._waiting else b""
+        self._waiting.clear()
+        return rest
+
+    def _mixed(self, block: bytes) -> bytes:
+        channels = np.frombuffer(block, "<i2").reshape(-1, len(self._weights)).astype(np.float32)
+        before = self._signs * self._weights
+        self._follow(channels)
+        after = self._signs * self._weights
+        mono = channels @ after
+        if not np.array_equal(before, after):
+            count = min(self._fade, len(mono))
+            share = np.linspace(0, 1, count, dtype=np.float32)
+            mono[:count] = mono[:count] * share + (channels[:count] @ before) * (1 - share)
+        return mono.clip(-32768, 32767).round().astype("<i2").tobytes()
+
+    def _follow(self, channels: np.ndarray) -> None:
+        """Choose the signs that keep what the channels have in common, from the loudest channel on."""
+        count = len(channels) // self._decimation
+        slow = channels[: count * self._decimation].reshape(count, self._decimation, -1).mean(axis=1)
+        # Twice the difference: hum, which a wrongly wired line has in phase, must not outweigh the speech.
+        changes = np.diff(slow, 2, axis=0)
+        self._covariance = MEMORY * self._covariance + changes.T @ changes
+        covariance = self._covariance
+        loudest_first = np.argsort(-covariance.diagonal(), kind="stable")
+        mixed = np.zeros(len(self._weights))  # the gains of the channels that are in the mix already
+        for channel in loudest_first:
+            common = mixed @ covariance[channel]
+            scale = np.sqrt(covariance[channel, channel] * (mixed @ covariance @ mixed))
+            if abs(common) > CLEAR_CORRELATION * scale:
+                self._signs[channel] = 1 if common > 0 else -1
+            mixed[channel] = self._signs[channel] * self._weights[channel]
