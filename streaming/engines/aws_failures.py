@@ -81,7 +81,8 @@ def _reported(error: ServiceError, account: Account, place: str, *, is_open: boo
     if code in FAILURES:
         return EngineError(f"{place} failed: {error.message or code}", permanent=False)
     if not status:
-        return EngineError(f"{place} failed: {' '.join(filter(None, (code, error.message)))}", permanent=False)
+        reason = " ".join(filter(None, (code, error.message))) or "it gave no reason."
+        return EngineError(f"{place} failed: {reason}", permanent=False)
     answer = f"{status} {code or _phrase(status)}"
     if 300 <= status < 400:
         advice = "Check AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING and HTTPS_PROXY."

@@ -32,11 +32,11 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
-from streaming.engines.scripted import WORD_SECONDS, hear
+from streaming.engines.scripted import BIT_SECONDS, BITS, WORD_SECONDS, hear
 
 STREAM = 1
 SAMPLE_RATE = 16_000
-WORD_BYTES = round(WORD_SECONDS * SAMPLE_RATE) * 2
+BIT_BYTES = round(BIT_SECONDS * SAMPLE_RATE) * 2
 WORDS_PER_FINAL = 4
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 PATIENCE_SECONDS = 30.0
@@ -205,12 +205,21 @@ class Peer:
     # What it recognises.
 
     def words(self) -> list[tuple[str, float]]:
-        """Return the words of the audio so far, each with its time in the stream."""
-        heard = []
-        for place in range(len(self._pcm) // WORD_BYTES):
-            samples = array.array("h", bytes(self._pcm[place * WORD_BYTES : (place + 1) * WORD_BYTES]))
-            if (number := hear(samples, SAMPLE_RATE)) is not None:
-                heard.append((f"w{number}", place * WORD_SECONDS))
+        """Return the words of the audio so far, each with its time in the stream.
+
+        Silence may stand anywhere, since the engine sends some while it has to wait for audio.
+        """
+        heard, bits, start = [], array.array("h"), 0.0
+        for place in range(0, len(self._pcm) - BIT_BYTES + 1, BIT_BYTES):
+            samples = array.array("h", bytes(self._pcm[place : place + BIT_BYTES]))
+            if not samples[0]:
+                continue
+            if not bits:
+                start = place / BIT_BYTES * BIT_SECONDS
+            bits += samples
+            if len(bits) * 2 == BITS * BIT_BYTES:
+                heard.append((f"w{hear(bits, SAMPLE_RATE)}", round(start, 2)))
+                bits = array.array("h")
         return heard
 
     def tell(self, *, is_last: bool = False, **fields: Any) -> bool:
