@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, When
 from django.urls import reverse
 from django.utils import timezone
 
@@ -56,6 +56,11 @@ class JobQuerySet(models.QuerySet["Job"]):
         if user.is_staff and user.has_perm("streaming.view_job"):
             return self
         return self.filter(owner_id=user.pk)
+
+    def best_first(self) -> "JobQuerySet":
+        """Order jobs by what a reader wants to open: a running one, else the newest completed, else the newest."""
+        rank = Case(When(status=Status.RUNNING, then=0), When(status=Status.COMPLETED, then=1), default=2)
+        return self.order_by(rank, "-created_at")
 
     def claimable(self) -> "JobQuerySet":
         """Return the jobs that a worker may take, oldest first."""

@@ -34,14 +34,14 @@ STATUS_OF_REFUSAL = {"not_found": 404, "conflict": 409}
 
 @require_safe
 def library(request: HttpRequest) -> HttpResponse:
-    """This person's recordings, newest first, each with its last job."""
+    """This person's recordings, newest first, each with the job that its title opens."""
     mine = Upload.objects.filter(owner_id=request.user.pk).defer("peaks")
     page = Paginator(mine, PAGE_LENGTH).get_page(request.GET.get("page"))
-    newest = Job.objects.filter(upload=OuterRef("upload")).order_by("-created_at").values("pk")[:1]
-    last_jobs = {job.upload_id: job for job in Job.objects.filter(upload__in=page.object_list, pk=Subquery(newest))}
+    best = Job.objects.filter(upload=OuterRef("upload")).best_first().values("pk")[:1]
+    best_jobs = {job.upload_id: job for job in Job.objects.filter(upload__in=page.object_list, pk=Subquery(best))}
     for upload in page:
         # Set from outside, because uploads knows nothing of jobs. A button pressed twice is the same request.
-        setattr(upload, "last_job", last_jobs.get(upload.pk))  # noqa: B010
+        setattr(upload, "best_job", best_jobs.get(upload.pk))  # noqa: B010
         setattr(upload, "request_id", uuid4().hex)  # noqa: B010
     # What costs is shown before the start, on the recording's page.
     costs = engine_class(settings.TRANSCRIBE_DEFAULT_ENGINE).quote(0, {}) is not None

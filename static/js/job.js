@@ -23,7 +23,11 @@ const follow = new Follow(page, document.querySelector(".to-live"));
 const { seq, language } = page.dataset;
 const transcript = new Transcript(log, { seq: Number(seq), language, onGap: () => socket.sync() });
 const player = new Player(document.querySelector(".player"), { onHear: hear });
-const socket = new Socket(page.dataset.socket, { after: () => transcript.seq, onEvent: receive, onState: showConnection });
+const socket = new Socket(page.dataset.socket, {
+  query: () => ({ after: transcript.seq }),
+  onEvent: receive,
+  onState: showConnection,
+});
 
 function receive(event) {
   switch (event.type) {

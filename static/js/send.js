@@ -1,6 +1,15 @@
 /* Sends one file. XMLHttpRequest, because fetch can't tell how much has been sent. */
 
-export class SendError extends Error {}
+// No session; a form whose token is of an earlier one; a redirect to the sign-in page, which was followed.
+const SIGNED_OUT = new Set([401, 403, 200]);
+
+export class SendError extends Error {
+  /* `isSignedOut`: the same file can be sent after a new sign-in. */
+  constructor(message, { isSignedOut = false } = {}) {
+    super(message);
+    this.isSignedOut = isSignedOut;
+  }
+}
 
 /* Returns {answer, cancel}: `answer` resolves to {id, url} or rejects with a SendError, whose message is for the
    reader; after `cancel()` it does neither. `onProgress(part)` is called with 0 to 1; at 1 the server has all
@@ -8,15 +17,16 @@ export class SendError extends Error {}
 export function send(file, { address, token, onProgress }) {
   const request = new XMLHttpRequest();
   const answer = new Promise((resolve, reject) => {
-    const fail = (message) => reject(new SendError(message));
+    const fail = (message, options) => reject(new SendError(message, options));
     request.upload.addEventListener("progress", (event) => {
       if (event.lengthComputable) onProgress(event.loaded / event.total);
     });
     request.upload.addEventListener("load", () => onProgress(1));
-    request.addEventListener("error", () => fail("The connection broke. Nothing was kept; try again when you are online."));
+    request.addEventListener("error", () => fail("The connection was lost. Try again when you're online."));
     request.addEventListener("load", () => {
       const object = parsed(request.responseText);
       if (request.status === 201 && object?.url) resolve(object);
+      else if (SIGNED_OUT.has(request.status)) fail("You've been signed out.", { isSignedOut: true });
       else fail(object?.error ?? sentence(request));
     });
   });
@@ -38,9 +48,8 @@ function parsed(text) {
 }
 
 function sentence({ status }) {
-  if (status === 507) return "The server's disk is full. Nothing was kept; try again later.";
-  if (status === 413) return "The server takes no file this large.";
-  if (status === 403 || status === 200) return "You were signed out. Sign in on another tab, then try again.";
-  if (status >= 500) return "The server broke over this file. Try again; if it happens again, tell whoever runs this site.";
+  if (status === 507) return "The server's disk is full. Try again later.";
+  if (status === 413) return "This file is larger than the server allows.";
+  if (status >= 500) return "Something went wrong while processing this file. Try again; if it keeps happening, contact your administrator.";
   return `The server refused the file (${status}).`;
 }

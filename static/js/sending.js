@@ -9,6 +9,7 @@ const AT_ONCE = 2; // more would only share the same line, and each would take l
 const template = document.getElementById("sending");
 const waiting = [];
 let busy = 0;
+let isPaused = false; // until the reader has signed in again
 
 /* Whether anything would be lost by leaving the page. */
 export function isSending() {
@@ -16,12 +17,18 @@ export function isSending() {
 }
 
 function next() {
-  while (busy < AT_ONCE && waiting.length) waiting.shift().start();
+  while (!isPaused && busy < AT_ONCE && waiting.length) waiting.shift().start();
+}
+
+/* Send what waited for a new sign-in. */
+export function resume() {
+  isPaused = false;
+  next();
 }
 
 export class Sending {
   #file;
-  #where; // {address, token, maxBytes, news}
+  #where; // {address, token, maxBytes, news, onSignedOut}
   #row;
   #request = null;
   #isWhole = false; // has the server all of it?
@@ -67,6 +74,10 @@ export class Sending {
         this.#row.remove(); // nothing was kept
         return;
       }
+      if (error.isSignedOut) {
+        this.#waitForSignIn();
+        return;
+      }
       this.#show("failed", error.message);
       this.#tell(`${this.#file.name} was not uploaded: ${error.message}`);
     } finally {
@@ -74,11 +85,20 @@ export class Sending {
     }
   }
 
+  /* Keep the file, and its place before the files that were chosen later. */
+  #waitForSignIn() {
+    isPaused = true;
+    waiting.unshift(this);
+    this.#part("progress").value = 0;
+    this.#show("waiting", "waiting for you to sign in");
+    this.#where.onSignedOut();
+  }
+
   #refusal() {
     const { size } = this.#file;
     if (size === 0) return "This file is empty, or a folder. Choose the recordings themselves.";
     if (size > this.#where.maxBytes) {
-      return `This file has ${bytes(size)}; at most ${bytes(this.#where.maxBytes)} can be sent. A compressed copy (M4A, MP3, OGG) is often small enough.`;
+      return `This file is ${bytes(size)}. The limit is ${bytes(this.#where.maxBytes)}. A compressed copy (M4A, MP3, OGG) is often small enough.`;
     }
     return "";
   }
@@ -87,10 +107,11 @@ export class Sending {
     this.#isWhole = part === 1;
     this.#part("progress").value = part;
     const share = `${Math.floor(part * 100)}% of ${bytes(this.#file.size)}`;
-    this.#part("said").textContent = part < 1 ? share : "Looking for the sound in it…";
+    this.#part("said").textContent = part < 1 ? share : "Checking the audio…";
   }
 
-  #done({ url }) {
+  #done({ id, url }) {
+    this.#row.dataset.upload = id;
     const link = document.createElement("a");
     link.className = "name";
     link.href = url;
@@ -104,7 +125,7 @@ export class Sending {
       start.href = `${url}#transcribe`; // it would cost, and the recording's page says how much
     }
     this.#show("done", `Uploaded, ${bytes(this.#file.size)}`);
-    this.#tell(`${this.#file.name} is uploaded.`);
+    this.#tell(`Uploaded ${this.#file.name}.`);
   }
 
   #cancel() {

@@ -1,6 +1,6 @@
-/* The connection of a page that watches a job: connects, comes back, notices silence. Knows no DOM and no
-   event but "something came". `after()` is asked at each connection for the seq of the last segment that the
-   page has, so that the first message is what came since. */
+/* The connection of a page that watches a job or a list: connects, comes back, notices silence. Knows no DOM and no
+   event but "something came". `query()` is called at each connection and for each `sync`: it says where the page is
+   (`after`: the seq of its last segment) or what it shows (`ids`), so that the first message is what it lacks. */
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 10_000;
@@ -15,7 +15,7 @@ export class Socket {
   quietMs = 25_000;
 
   #path;
-  #after;
+  #query;
   #onEvent;
   #onState;
   #socket = null;
@@ -26,9 +26,9 @@ export class Socket {
 
   /* `onEvent(object)` gets every message; `onState(state, code)` gets "connecting", "open", "waiting" (will try
      again) or "ended" (won't) with the close code. */
-  constructor(path, { after, onEvent, onState }) {
+  constructor(path, { query, onEvent, onState }) {
     this.#path = path;
-    this.#after = after;
+    this.#query = query;
     this.#onEvent = onEvent;
     this.#onState = onState;
     window.addEventListener("online", () => this.#hurry());
@@ -44,7 +44,7 @@ export class Socket {
     clearTimeout(this.#timer);
     const url = new URL(this.#path, location.href);
     url.protocol = url.protocol.replace("http", "ws");
-    url.searchParams.set("after", this.#after());
+    for (const [name, value] of Object.entries(this.#query())) url.searchParams.set(name, value);
     const socket = new WebSocket(url);
     this.#socket = socket;
     this.#onState("connecting");
@@ -73,7 +73,7 @@ export class Socket {
   }
 
   sync() {
-    return this.send({ type: "sync", after: this.#after() });
+    return this.send({ type: "sync", ...this.#query() });
   }
 
   /* Close for good. */

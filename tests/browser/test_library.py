@@ -123,7 +123,7 @@ def test_pages_read_and_work_without_javascript(
     if java_script:
         return
     page.locator("#files").set_input_files([recordings.speech("beckett")])
-    page.get_by_role("button", name="Send").click()
+    page.get_by_role("button", name="Upload", exact=True).click()
     page.wait_for_url("**/uploads/*/")
     page.goto("/")
     page.get_by_role("link", name="beckett.wav").click()

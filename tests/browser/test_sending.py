@@ -102,7 +102,7 @@ def test_a_sending_that_is_cancelled_when_the_server_has_it_is_taken_back(
     line = hold_answers(page)
     before = names(site)
     row = choose(page, recording)
-    expect(row.locator(".said")).to_have_text("Looking for the sound in it…")
+    expect(row.locator(".said")).to_have_text("Checking the audio…")
     wait_until(lambda: recording.name in names(site), what="the recording is stored")
     row.get_by_role("button", name="Cancel").click()
     expect(row.locator(".said")).to_have_text("Cancelling…")
@@ -128,7 +128,7 @@ def test_a_sending_that_broke_or_was_refused_can_be_tried_again(new_page: NewPag
     page.route("**/uploads/", answer)
     page.goto("/")
     row = choose(page, recording)
-    for said in ("The connection broke", "The disk is full.", "The server broke over this file"):
+    for said in ("The connection was lost", "The disk is full.", "Something went wrong"):
         expect(row.locator(".said")).to_contain_text(said)
         expect(row).to_have_attribute("data-state", "failed")
         expect(row.get_by_role("button", name="Cancel")).to_be_hidden()
@@ -181,3 +181,81 @@ def test_leaving_while_something_is_sent_asks_first(new_page: NewPage, recording
     page.get_by_role("link", name="History").click()
     expect(page).to_have_title("History · Transcribe")
     assert asked == ["beforeunload"]
+
+
+def test_starting_a_job_does_not_leave_the_page_while_a_file_is_sent(
+    new_page: NewPage, site: Site, recording: Path
+) -> None:
+    page = new_page()
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    page.goto("/")
+    first = choose(page, recordings.tone(1.0))
+    expect(first.get_by_role("button", name="Transcribe")).to_be_visible()
+    line = limit(page, 10 * KIB)
+    second = choose(page, recording)
+    expect(second).to_have_attribute("data-state", "sending")
+    throttle(line, 40 * KIB)
+    first.get_by_role("button", name="Transcribe").click()
+    expect(first.get_by_role("link", name="Watch")).to_have_attribute("href", re.compile("^/jobs/[-0-9a-f]{36}/$"))
+    assert asked == []
+    throttle(line, -1)
+    expect(second).to_have_attribute("data-state", "done")
+    first.get_by_role("link", name="Watch").click()
+    page.wait_for_url("**/jobs/*/")
+
+
+def test_a_form_that_was_kept_from_leaving_can_be_sent_later(new_page: NewPage, site: Site, recording: Path) -> None:
+    """The dialog that deletes leaves the page; after Stay its button works again."""
+    page = new_page()
+    page.on("dialog", lambda dialog: dialog.dismiss())
+    with_one = choose_and_wait(page)
+    page.reload()
+    line = limit(page, 10 * KIB)
+    row = choose(page, recording)
+    expect(row).to_have_attribute("data-state", "sending")
+    page.locator(f"[data-row='{with_one}']").get_by_label("Actions for").click()
+    page.locator(f"[data-row='{with_one}']").get_by_role("link", name="Delete…").click()
+    button = page.get_by_role("dialog").get_by_role("button", name="Delete")
+    button.click()
+    expect(button).to_be_enabled()
+    expect(row).to_have_attribute("data-state", "sending")
+    row.get_by_role("button", name="Cancel", include_hidden=True).evaluate("button => button.click()")
+    throttle(line, -1)
+    button.click()
+    expect(page.locator(f"[data-row='{with_one}']")).to_have_count(0)
+
+
+def choose_and_wait(page: Page) -> str:
+    """Upload a file from the library, and return the id of its recording."""
+    page.goto("/")
+    row = choose(page, recordings.tone(1.0))
+    expect(row).to_have_attribute("data-state", "done")
+    return row.get_attribute("data-upload") or ""
+
+
+def test_files_wait_for_a_new_sign_in_and_are_sent_then(new_page: NewPage, site: Site, recording: Path) -> None:
+    page = new_page(tells_errors=False)  # the browser notes the refusal on its console
+    page.goto("/")
+    signed_in = page.context.cookies()
+    page.context.clear_cookies(name="sessionid")
+    row = choose(page, recording)
+    other = choose(page, recordings.tone(1.0))
+    expect(page.get_by_text("You've been signed out.")).to_be_visible()
+    for each in (row, other):
+        expect(each).to_have_attribute("data-state", "waiting")
+    with page.expect_popup() as popup:
+        page.locator("#signed-out").get_by_role("link", name="Sign in").click()
+    tab = popup.value
+    tab.get_by_label("Username").fill("admin")
+    tab.get_by_label("Password").fill("wonderland")
+    tab.get_by_role("button", name="Sign in").click()
+    tab.wait_for_url(site.url + "/")
+    assert {cookie["name"]: cookie["value"] for cookie in page.context.cookies()}["csrftoken"] != {
+        cookie["name"]: cookie["value"] for cookie in signed_in
+    }.get("csrftoken")
+    tab.close()
+    for each in (row, other):
+        expect(each).to_have_attribute("data-state", "done")
+    expect(page.get_by_text("You've been signed out.")).to_be_hidden()
+    assert recording.name in names(site)

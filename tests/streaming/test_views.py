@@ -140,7 +140,7 @@ def test_staff_without_the_permission_are_strangers(client_of: ClientOf, rows: R
 # The library
 
 
-def test_the_library_shows_ones_own_recordings_newest_first_each_with_its_last_job(
+def test_the_library_shows_ones_own_recordings_newest_first_each_with_its_best_job(
     alice: User, charlie: User, client_of: ClientOf
 ) -> None:
     now = timezone.now()
@@ -152,9 +152,32 @@ def test_the_library_shows_ones_own_recordings_newest_first_each_with_its_last_j
     rows_of(charlie)
     response = client_of(alice).get("/")
     assert response.status_code == 200
-    shown = [(upload, upload.last_job) for upload in response.context["page"]]
+    shown = [(upload, upload.best_job) for upload in response.context["page"]]
     assert shown == [(again, None), (done, last), (bare, None)]
     assert b"charlie.wav" not in response.content
+
+
+@pytest.mark.parametrize(
+    ("statuses", "best"),
+    [
+        ((Status.COMPLETED, Status.CANCELLED), 0),
+        ((Status.COMPLETED, Status.COMPLETED, Status.FAILED), 1),
+        ((Status.RUNNING, Status.COMPLETED), 0),
+        ((Status.COMPLETED, Status.RUNNING, Status.QUEUED), 1),
+        ((Status.FAILED, Status.CANCELLED), 1),
+        ((Status.CANCELLED, Status.QUEUED), 1),
+    ],
+)
+def test_a_recording_opens_its_running_else_its_newest_completed_else_its_newest_transcript(
+    alice: User, client_of: ClientOf, statuses: tuple[Status, ...], best: int
+) -> None:
+    upload, now = make_upload(alice), timezone.now()
+    made = [
+        make_job(upload, status, created_at=now - timedelta(hours=9 - number)) for number, status in enumerate(statuses)
+    ]
+    response = client_of(alice).get("/")
+    assert [upload.best_job for upload in response.context["page"]] == [made[best]]
+    assert f'class="name" href="{made[best].get_absolute_url()}"' in response.content.decode()
 
 
 def test_the_library_of_staff_is_their_own(bob: User, client_of: ClientOf, rows: Rows) -> None:

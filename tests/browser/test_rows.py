@@ -1,0 +1,74 @@
+"""Lists that stay up to date: what another tab or a worker changes is seen without a reload."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests import recordings
+from tests.browser.conftest import JOB_TIMEOUT
+from tests.site import Site
+from tests.visitor import Visitor
+
+NewPage = Callable[..., Page]
+
+
+SCRIPTED = pytest.mark.parametrize("site", [{"DJANGO_SETTINGS_MODULE": "tests.served"}], indirect=True)
+
+
+@SCRIPTED
+@pytest.mark.parametrize("address", ["/", "/jobs/"])
+def test_a_job_is_followed_to_its_end_with_its_words(
+    new_page: NewPage, site: Site, visitor: Visitor, address: str, tmp_path: Path
+) -> None:
+    upload = visitor.upload(recordings.numbers(tmp_path / "numbers.wav", 40))
+    visitor.start_scripted(upload, pace=2.0)
+    page = new_page()
+    page.goto(address)
+    row = page.locator("[data-row]")
+    expect(row.locator(".last-words")).to_have_text(re.compile(r"^w\d+ w\d+ w\d+ w\d+$"))
+    expect(row.locator(".percent")).to_have_text(re.compile("[1-9][0-9]%"))
+    expect(row.locator(".state")).to_have_text("Completed", timeout=JOB_TIMEOUT)
+    expect(row.locator(".last-words")).to_be_hidden()
+
+
+def test_a_job_that_another_tab_starts_appears(new_page: NewPage, site: Site, visitor: Visitor) -> None:
+    upload = visitor.upload(recordings.speech("beckett"))
+    page = new_page()
+    page.goto("/")
+    row = page.locator(f"[data-row='{upload}']")
+    expect(row.get_by_role("button", name="Transcribe", exact=True)).to_be_visible()
+    visitor.http.post(f"/uploads/{upload}/jobs/")
+    expect(row.locator(".state")).to_contain_text("Completed", timeout=JOB_TIMEOUT)
+    expect(row.get_by_role("button", name="Transcribe", exact=True)).to_have_count(0)
+
+
+def test_the_page_of_a_recording_lists_a_new_transcript(new_page: NewPage, site: Site, visitor: Visitor) -> None:
+    upload = visitor.upload(recordings.speech("beckett"))
+    page = new_page()
+    page.goto(f"/uploads/{upload}/")
+    expect(page.get_by_text("No transcripts yet")).to_be_visible()
+    visitor.http.post(f"/uploads/{upload}/jobs/")
+    expect(page.locator("[data-row] .state")).to_contain_text("Completed", timeout=JOB_TIMEOUT)
+    expect(page.get_by_text("No transcripts yet")).to_be_hidden()
+
+
+def test_new_names_and_deleted_recordings_are_seen_but_an_open_field_is_left_alone(
+    new_page: NewPage, site: Site, visitor: Visitor
+) -> None:
+    kept = visitor.upload(recordings.speech("beckett"))
+    deleted = visitor.upload(recordings.tone(1.0))
+    page = new_page()
+    page.goto("/")
+    row = page.locator(f"[data-row='{kept}']")
+    row.get_by_label("Actions for").click()
+    row.get_by_role("link", name="Rename").click()
+    page.keyboard.type("typed")
+    visitor.http.post(f"/uploads/{deleted}/delete/")
+    visitor.http.post(f"/uploads/{kept}/rename/", data={"name": "Elsewhere.wav"})
+    expect(page.locator(f"[data-row='{deleted}']")).to_have_count(0)
+    expect(row.get_by_label("New name")).to_have_value("typed.wav")
+    page.keyboard.press("Escape")
+    expect(row.get_by_role("link", name="Elsewhere.wav")).to_be_visible()
