@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 
 # From the bottom up; a module may import from its own line and those before.
 LAYERS = [
-    {"transcripts", "pauses", "logs", "close_codes", "unsent", "crowd"},
+    {"transcripts", "captions", "pauses", "logs", "close_codes", "unsent", "crowd"},
     {"models"},
     {"events"},
     {"audio", "broadcast", "database", "metrics", "people", "origins", "outbox", "workers", "samples"},
