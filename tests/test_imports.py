@@ -10,8 +10,8 @@ ROOT = Path(__file__).parent.parent
 
 # From the bottom up; a module may import from its own line and those before.
 LAYERS = [
-    {"transcripts", "captions", "pauses", "logs", "close_codes", "unsent", "crowd"},
-    {"models"},
+    {"typesetting", "transcripts", "pauses", "logs", "close_codes", "unsent", "crowd"},
+    {"models", "captions"},
     {"events"},
     {"audio", "broadcast", "database", "metrics", "people", "origins", "outbox", "workers", "samples"},
     {"engines"},
