@@ -67,7 +67,11 @@ class Recording:
                 return frames[0]
         if frames := self.decode(None):
             return frames[0]
-        raise Refused(f"There is a sound track in this file ({self.codec}), but nothing in it can be decoded.")
+        raise self.refusal()
+
+    def refusal(self) -> Refused:
+        """Return what to raise where no packet of the track could be decoded."""
+        return Refused(f"There is a sound track in this file ({self.codec}), but nothing in it can be decoded.")
 
     def length(self, packet: av.Packet | None) -> float:
         """Return how long a packet is in seconds, as its container or its codec says; 0 where neither does."""

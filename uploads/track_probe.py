@@ -1,10 +1,11 @@
 """The decoder's look at the audio tracks of a file: their descriptions, and whether each can be decoded and has sound.
 
-Called by `decoder.py probe`. Every track gets an opened file of its own: a walk ends wherever it ends, and the next
-one begins at the start.
+Called by `decoder.py probe`. The file is opened once for all tracks: to open it for each would build a hostile file's
+index of millions of entries dozens of times.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import av
@@ -12,8 +13,8 @@ from av.error import FFmpegError
 from av.stream import Disposition
 
 from uploads import tracks
-from uploads.demux import Refused, opened
-from uploads.sound import Recording
+from uploads.demux import Refused, demuxed, opened
+from uploads.sound import UNDECODABLE_PACKETS, Recording
 from uploads.tracks import Track
 
 QUIET = 64  # of 32768: a track that stays below is silent, as its waveform shows it
@@ -26,28 +27,75 @@ TITLES = ("title", "name", "handler_name")  # Matroska's; MP4's of a track; MP4'
 BOILERPLATE = {"und", "SoundHandler", "Core Media Audio", "Sound Media Handler", "soun"}
 
 
+@dataclass
+class Head:
+    """The beginning of one track: its first frame, and whether there is sound in it."""
+
+    recording: Recording
+    track: Track
+    wanted_seconds: float
+    frame: av.AudioFrame | None = None
+    seconds: float = 0.0
+    packet_count: int = 0
+    has_sound: bool = False
+
+    @property
+    def is_done(self) -> bool:
+        if self.frame is None:
+            return self.packet_count >= UNDECODABLE_PACKETS
+        return self.has_sound or self.seconds >= self.wanted_seconds
+
+    def take(self, packet: av.Packet | None) -> None:
+        """Decode a packet of the track; None: what the decoder still holds."""
+        self.packet_count += 1
+        for frame in self.recording.decode(packet):
+            self.frame = self.frame or frame
+            self.seconds += frame.samples / frame.sample_rate
+            self.has_sound = self.has_sound or (self.wanted_seconds > 0 and peak(frame) >= QUIET)
+
+
 def look(path: str) -> list[Track]:
     """Describe the audio tracks. Raises Refused where none can be decoded."""
     with opened(path) as container:
         found = [describe(stream) for stream in container.streams.audio[: tracks.MOST]]
-    refusal: Refused | None = None
-    for index, track in enumerate(found):
-        try:
-            with Recording(path, index) as recording:
-                frame = recording.first_frame()
-        except Refused as error:
-            refusal = refusal or error
-            continue
-        track["is_decodable"] = True
-        track["sample_rate"], track["channels"] = frame.sample_rate, frame.layout.nb_channels
-    if refusal and not any(track["is_decodable"] for track in found):
-        raise refusal
-    if len(found) > 1:
+        heads, refusals = [], []
         for index, track in enumerate(found):
-            if track["is_decodable"]:
-                with Recording(path, index) as recording:
-                    track["has_sound"] = has_sound(recording)
+            try:
+                heads.append(Head(Recording(container, index), track, HEAD_SECONDS if len(found) > 1 else 0.0))
+            except Refused as refusal:
+                refusals.append(refusal)
+        read(container, heads)
+        for head in heads:
+            if head.frame is not None:
+                head.track["is_decodable"] = True
+                head.track["sample_rate"] = head.frame.sample_rate
+                head.track["channels"] = head.frame.layout.nb_channels
+            else:
+                refusals.append(head.recording.refusal())
+        decodable = [head for head in heads if head.frame is not None]
+        if not decodable:
+            raise refusals[0]
+        if len(found) > 1:
+            for head in decodable:
+                head.track["has_sound"] = head.has_sound or has_sound_later(head.recording)
     return found
+
+
+def read(container: av.container.InputContainer, heads: list[Head]) -> None:
+    """Read the file from its start until the head of every track is done, each packet once."""
+    by_stream = {head.recording.stream.index: head for head in heads}
+    waiting = len(by_stream)
+    for packet in demuxed(container) if heads else ():
+        head = by_stream.get(packet.stream_index)
+        if head is None or head.is_done:
+            continue
+        head.take(packet)
+        waiting -= head.is_done
+        if not waiting:
+            return
+    for head in heads:
+        if not head.is_done:
+            head.take(None)
 
 
 def describe(stream: av.AudioStream) -> Track:
@@ -74,10 +122,8 @@ def text(stream: av.AudioStream, name: str, characters: int) -> str:
     return "" if value in BOILERPLATE else value
 
 
-def has_sound(recording: Recording) -> bool:
-    """Tell whether a track is louder than QUIET anywhere in its first seconds or at places spread over the rest."""
-    if is_loud(recording, HEAD_SECONDS):
-        return True
+def has_sound_later(recording: Recording) -> bool:
+    """Tell whether a track whose head is silent is louder than QUIET at any of the places after it."""
     stream, container = recording.stream, recording.container
     base, length = stream.time_base, stream.duration
     if length is None and container.duration is not None and base:
@@ -90,6 +136,7 @@ def has_sound(recording: Recording) -> bool:
             container.seek(begin + length * place // (PLACES + 1), stream=stream)
         except FFmpegError:
             return False  # a file without an index: what its head holds is all that can be known cheaply
+        recording.decoder.flush_buffers()
         if is_loud(recording, PLACE_SECONDS):
             return True
     return False
@@ -102,7 +149,9 @@ def is_loud(recording: Recording, seconds: float) -> bool:
 def frames(recording: Recording, seconds: float) -> Iterator[av.AudioFrame]:
     """Yield decoded frames of so many seconds, from where the file stands."""
     left = seconds
-    for packet in recording.packets():
+    for packet in demuxed(recording.container):
+        if packet.stream_index != recording.stream.index:
+            continue
         for frame in recording.decode(packet):
             yield frame
             left -= frame.samples / frame.sample_rate
