@@ -29,8 +29,12 @@ from uploads.demux import Refused
 from uploads.mixing import Mix
 from uploads.sound import Recording
 
+# Address space. The probe is the first to meet a hostile file: real ones of twelve hours take 300 MiB, 120 of them
+# for libraries, and a sample table of 40 million entries 1.4 GiB. Later decoders only see files that passed it.
 MEMORY_BYTES = 3 * 1024**3 // 2
+PROBE_MEMORY_BYTES = 512 * 1024**2
 CPU_SECONDS = 900  # twelve hours of sound take about a tenth of it
+PROBE_CPU_SECONDS = 300  # twelve hours that have to be decoded to know their length take about a third of it
 MESSAGE_BYTES = 1024**2  # what `probe` and `peaks` may write to a file; they need a few kilobytes
 REPORT_SECONDS = 0.05
 NICENESS = 5  # for what nobody waits for: the waveform, and all of the sound but its beginning
@@ -56,9 +60,11 @@ class Report:
         return time.monotonic() - self.said_at >= REPORT_SECONDS
 
 
-def limit(output_bytes: int) -> None:
+def limit(output_bytes: int, *, is_probe: bool) -> None:
     """Give up, for good, what decoding does not need."""
-    most = {"AS": MEMORY_BYTES, "CPU": CPU_SECONDS, "FSIZE": output_bytes, "NOFILE": 32, "CORE": 0}
+    memory = PROBE_MEMORY_BYTES if is_probe else MEMORY_BYTES
+    cpu = PROBE_CPU_SECONDS if is_probe else CPU_SECONDS
+    most = {"AS": memory, "CPU": cpu, "FSIZE": output_bytes, "NOFILE": 32, "CORE": 0}
     for name, value in most.items():
         # Not every system has every limit (macOS has no RLIMIT_AS), and one that is lower already stays.
         # At the lower limit of time comes SIGXCPU, which says what it is; at the upper one SIGKILL.
@@ -183,7 +189,7 @@ def sentence(error: Exception) -> str:
     """Return what went wrong in words for a person who can't see the machine."""
     if isinstance(error, Refused):
         return str(error)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError | ImportError):  # a library that finds no room for itself
         return "Decoding this file takes more memory than a recording may."
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return "The disk is full."
@@ -207,7 +213,8 @@ def main() -> None:
     given = parser.parse_args()
     die_with(given.parent)
     is_pcm = given.mode == "pcm"
-    limit((given.max_seconds + 1) * given.rate * given.channels * 2 if is_pcm else MESSAGE_BYTES)
+    output_bytes = (given.max_seconds + 1) * given.rate * given.channels * 2 if is_pcm else MESSAGE_BYTES
+    limit(output_bytes, is_probe=given.mode == "probe")
     report = Report(channel=2 if is_pcm else 1)
     try:
         if is_pcm:
@@ -218,7 +225,7 @@ def main() -> None:
             probe(given.path, report, given.max_seconds)
     except BrokenPipeError:
         sys.exit(1)  # nobody listens any more
-    except (Refused, MemoryError, OSError, FFmpegError, ValueError) as error:
+    except (Refused, MemoryError, ImportError, OSError, FFmpegError, ValueError) as error:
         report.say(error=sentence(error), samples=report.samples)
         sys.exit(1)
 

@@ -21,6 +21,7 @@ from typing import Any
 from django.conf import settings
 
 from uploads import kinds, processes
+from uploads.places import Purpose, places
 from uploads.tracks import Track, described
 
 logger = logging.getLogger(__name__)
@@ -54,14 +55,18 @@ class Probe:
     tracks: list[Track]
 
 
-def probe(path: Path) -> Probe:
-    """Return what is in a file whose sound can be decoded. Raises DecodingError for any other."""
+def probe(path: Path, person: int | None = None) -> Probe:
+    """Return what is in a file whose sound can be decoded. Raises DecodingError for any other.
+
+    Waits for a place (`places.py`), in which the decoders of `person` (the id of an account) count together.
+    """
     # On a loop of its own: the server's may stop while a request waits here.
-    return asyncio.run(_probe(path))
+    return asyncio.run(_probe(path, person))
 
 
-async def _probe(path: Path) -> Probe:
-    found = await _last_message("probe", path, max_seconds=settings.MAX_AUDIO_SECONDS)
+async def _probe(path: Path, person: int | None) -> Probe:
+    async with places.taken(Purpose.PROBE, person):
+        found = await _last_message("probe", path, max_seconds=settings.MAX_AUDIO_SECONDS)
     codec = str(found["codec"])[:64]
     return Probe(
         container=kinds.container_name(str(found["container"]), codec)[:64],

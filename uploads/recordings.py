@@ -49,7 +49,7 @@ def store(owner: "User | AnonymousUser", file: File, name: str) -> Upload:
         # A file of our own that can be moved into the storage, whatever was given: an upload in memory, a sample.
         with TemporaryUploadedFile("recording", "", 0, None) as copy:
             size, sha256 = _copy(file, copy)
-            found = _probe(Path(copy.temporary_file_path()))
+            found = _probe(Path(copy.temporary_file_path()), owner.pk)
             upload = Upload(owner_id=owner.pk, name=names.of_file(name), size=size, sha256=sha256, **vars(found))
             _save(upload, copy)
     except StorageRefused as error:
@@ -93,9 +93,9 @@ def _copy(file: File, copy: TemporaryUploadedFile) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
-def _probe(path: Path) -> decoding.Probe:
+def _probe(path: Path, person: int) -> decoding.Probe:
     try:
-        found = decoding.probe(path)
+        found = decoding.probe(path, person)
     except decoding.DecoderNotStarted as error:
         raise RecordingRefused(str(error), 503) from error
     except decoding.DecodingError as error:
