@@ -300,3 +300,29 @@ def test_a_server_ends_while_recordings_are_being_sent(site: Site, visitor: Visi
     finally:
         is_over.set()
         sending.join()
+
+
+def test_a_stopping_server_finishes_requests_and_refuses_new_connections(site: Site, visitor: Visitor) -> None:
+    """A proxy sends what is refused to another process, so that an upgrade costs nobody a request."""
+    host, port = site.url.removeprefix("http://").split(":")
+    token = visitor.http.cookies["csrftoken"]
+    head = (
+        f"POST /accounts/login/ HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: csrftoken={token}\r\n"
+        f"X-CSRFToken: {token}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    )
+    body = b"username=admin&password=wonderland"
+    with socket.create_connection((host, int(port)), timeout=60) as begun:
+        begun.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:5])
+        assert site.process is not None
+        site.process.terminate()
+        wait_until(lambda: refuses(host, int(port)), what="refusing new connections")
+        begun.sendall(body[5:])
+        answer = begun.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 302 ")
+        assert b"\r\nConnection: close\r\n" in answer
+    assert site.process.wait(timeout=60) == 0
+
+
+def refuses(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((host, port)) != 0

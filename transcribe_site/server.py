@@ -19,7 +19,7 @@ from twisted.internet import reactor as installed_reactor
 
 from transcribe_site.flow import Flow
 from transcribe_site.handler import IS_CHECKED
-from transcribe_site.http import RequestFactory
+from transcribe_site.http import Request, RequestFactory
 from transcribe_site.sockets import Receive, Socket, SocketFactory
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,9 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PIECE_BYTES = 64 * 1024
-END_SECONDS = 5.0  # for applications that are cancelled at the end of the server
+ARRIVE_SECONDS = 0.5  # for requests on connections that were accepted just before the end of the server
+FINISH_SECONDS = 4.0  # for requests that run then; a proxy sends new ones to another process meanwhile
+END_SECONDS = 5.0  # for applications that are cancelled after that
 RESTARTING = 1012
 READER = "transcribe_site.reader"  # in a scope: what makes the application's `receive` of daphne's
 
@@ -80,6 +82,8 @@ class Server(daphne.server.Server):
         self._on_listening = on_listening
         self._on_stop = on_stop
         self.failure = ""  # why it could not listen
+        self._ports: list[Any] = []
+        self._is_ending = False
 
     def run(self) -> None:
         # There is no other way to choose them.
@@ -94,6 +98,7 @@ class Server(daphne.server.Server):
 
     def listen_success(self, port: Any) -> None:
         super().listen_success(port)
+        self._ports.append(port)
         self._on_listening(port.getHost().host, port.getHost().port)
 
     def create_application(self, protocol: Any, scope: Scope) -> Any:
@@ -106,6 +111,9 @@ class Server(daphne.server.Server):
                 scope["headers"].append((b"content-length", b"%d" % protocol.body_bytes))
         if isinstance(protocol, Socket):
             scope[READER] = protocol.reader
+        elif self._is_ending:
+            protocol.setHeader(b"Connection", b"close")  # the client sends its next request elsewhere
+            protocol.channel.persistent = False
         return super().create_application(protocol, scope)
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
@@ -120,18 +128,39 @@ class Server(daphne.server.Server):
         if is_more and isinstance(protocol, Flow) and "disconnected" not in connection:
             await protocol.drained()
 
-    def kill_all_applications(self) -> defer.Deferred:
-        """Cancel all applications and wait for their ends. daphne's own fails at a request that has none yet."""
-        instances = [details.get("application_instance") for details in self.connections.values()]
-        running = [instance for instance in instances if instance is not None and not instance.done()]
-        for instance in running:
-            instance.cancel()
-        ends = asyncio.wait(running, timeout=END_SECONDS) if running else asyncio.sleep(0)
-        return defer.Deferred.fromFuture(asyncio.ensure_future(ends))
-
     def _stop(self) -> defer.Deferred:
-        """Tell the viewers that they may come again, then let the jobs go."""
+        """Refuse new connections, close sockets with 1012, and release running jobs. Requests run on for a while."""
+        self._is_ending = True
+        for port in self._ports:
+            port.doRead()  # accepts the connections that wait already; to close the port would reset them
+            port.stopListening()
         for protocol in self.connections:
             if isinstance(protocol, Socket) and protocol.is_connected:
                 protocol.serverClose(RESTARTING)
         return defer.Deferred.fromFuture(asyncio.ensure_future(self._on_stop()))
+
+    def kill_all_applications(self) -> defer.Deferred:
+        """Let requests finish, then cancel what still runs. daphne calls this at its end, after `_stop`.
+
+        daphne's own cancels at once, and fails at a request that has no application yet.
+        """
+        return defer.Deferred.fromFuture(asyncio.ensure_future(self._end_applications()))
+
+    async def _end_applications(self) -> None:
+        await asyncio.sleep(ARRIVE_SECONDS)
+        deadline = asyncio.get_running_loop().time() + FINISH_SECONDS - ARRIVE_SECONDS
+        while self._has_requests() and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.05)
+        instances = [details.get("application_instance") for details in self.connections.values()]
+        running = [instance for instance in instances if instance is not None and not instance.done()]
+        for instance in running:
+            instance.cancel()
+        if running:
+            await asyncio.wait(running, timeout=END_SECONDS)
+
+    def _has_requests(self) -> bool:
+        """Return whether an HTTP request arrives or is answered now."""
+        return any(
+            isinstance(protocol, Request) and "disconnected" not in details
+            for protocol, details in self.connections.items()
+        )
