@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header
 
-from uploads import kinds, ranges
+from uploads import kinds, names, ranges
 from uploads.contents import CHUNK_BYTES, Content, content_of
 from uploads.models import Upload
 
@@ -32,8 +32,9 @@ def serve(request: HttpRequest, upload: Upload) -> HttpResponseBase:
             response = _content(request, content, size, _asked(request, size, etag))
         except ranges.Unsatisfiable:
             response = HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
+    file_name = names.cleaned(upload.name) or names.NAMELESS
     response["Content-Type"] = kinds.content_type(upload.container)
-    response["Content-Disposition"] = content_disposition_header("download" in request.GET, upload.name) or "inline"
+    response["Content-Disposition"] = content_disposition_header("download" in request.GET, file_name) or "inline"
     response["Accept-Ranges"] = "bytes"
     response["ETag"] = etag
     response["Cache-Control"] = "private, max-age=3600"

@@ -1,4 +1,7 @@
-"""The names of recordings: as they were given, without what could deceive a reader or be taken for a path."""
+"""The names of recordings: as people type them, without characters that deceive a reader.
+
+A stored name is never part of a path, so it may hold any punctuation. Names of files that leave the site are `cleaned`.
+"""
 
 import unicodedata
 
@@ -17,13 +20,20 @@ def of_file(given: str) -> str:
 
 
 def cleaned(given: str) -> str:
-    """Return a name of at most 255 characters, its ending kept, without control characters and slashes.
+    """Return a name for a file: `typed`, without slashes, and without the dot that hides a file.
 
     Returns "" if nothing that can be seen is left.
     """
-    name = "".join("-" if letter in "/\\" else letter for letter in given if is_printed(letter))
-    name = " ".join(name.split()).lstrip(".")
-    if all(unicodedata.category(letter) == "Cf" or letter in BLANKS or letter == " " for letter in name):
+    return typed(given.replace("/", "-").replace("\\", "-").strip().lstrip("."))
+
+
+def typed(given: str) -> str:
+    """Return a name of at most 255 characters, its ending kept, on one line and without control characters.
+
+    Quotes, slashes, percent signs, emoji and every script stay. Returns "" if nothing that can be seen is left.
+    """
+    name = " ".join("".join(filter(is_printed, given)).split())
+    if all(unicodedata.category(letter) == "Cf" or letter in BLANKS or letter in " ." for letter in name):
         return ""
     stem, dot, suffix = name.rpartition(".")
     if not stem or len(suffix) > MAX_SUFFIX:

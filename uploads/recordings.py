@@ -50,7 +50,9 @@ def store(owner: "User | AnonymousUser", file: File, name: str) -> Upload:
         with TemporaryUploadedFile("recording", "", 0, None) as copy:
             size, sha256 = _copy(file, copy)
             found = _probe(Path(copy.temporary_file_path()), owner.pk)
-            upload = Upload(owner_id=owner.pk, name=names.of_file(name), size=size, sha256=sha256, **vars(found))
+            upload = Upload(
+                owner_id=owner.pk, name=names.typed(name) or names.NAMELESS, size=size, sha256=sha256, **vars(found)
+            )
             _save(upload, copy)
     except StorageRefused as error:
         raise RecordingRefused(f"{error} Nothing was stored.", 503) from error
@@ -142,11 +144,11 @@ def _too_large() -> RecordingRefused:
 
 def rename(upload: Upload, name: str) -> None:
     """Give a recording another name. Raises RecordingRefused if nothing of `name` can be shown."""
-    cleaned = names.cleaned(name)
-    if not cleaned:
+    typed = names.typed(name)
+    if not typed:
         raise RecordingRefused("A recording needs a name.")
-    upload.name = cleaned
-    if not Upload.objects.filter(pk=upload.pk).update(name=cleaned):
+    upload.name = typed
+    if not Upload.objects.filter(pk=upload.pk).update(name=typed):
         raise RecordingRefused("This recording was deleted.", 404)
 
 

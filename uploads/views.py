@@ -22,8 +22,15 @@ LATER = {"Retry-After": "10", "Cache-Control": "no-store"}
 
 @require_POST
 def create(request: HttpRequest) -> HttpResponse:
-    """Store the files of the field `file`: one from a program, any number from a form."""
+    """Store the files of the field `file`: one from a program, any number from a form.
+
+    The field `name` has a file's name as it is: browsers change quotes in the file name of a multipart body, and Django
+    takes what follows a backslash and decodes what looks like HTML.
+    """
     files = request.FILES.getlist("file")
+    given = request.POST.getlist("name")
+    if len(given) != len(files):
+        given = [""] * len(files)
     if error := request.META.get(DISK_ERROR):
         refused = recordings.refused_by(error)
         return answers.refuse(request, str(refused), refused.status)
@@ -32,13 +39,14 @@ def create(request: HttpRequest) -> HttpResponse:
     if answers.wants_json(request) and len(files) > 1:
         return answers.refuse(request, "Send one file in a request.", 400)
     stored = []
-    for file in files:
+    for file, name in zip(files, given, strict=True):
+        name = names.typed(name) or names.of_file(file.name or "")
         try:
-            stored.append(recordings.store(request.user, file, file.name or ""))
+            stored.append(recordings.store(request.user, file, name))
         except recordings.RecordingRefused as refusal:
             if answers.wants_json(request):
                 return JsonResponse({"error": str(refusal)}, status=refusal.status)
-            messages.error(request, f"{names.of_file(file.name or '')}: {refusal}")
+            messages.error(request, f"{name}: {refusal}")
     if answers.wants_json(request):
         return JsonResponse({"id": str(stored[0].pk), "url": stored[0].get_absolute_url()}, status=201)
     for upload in stored:

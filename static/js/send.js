@@ -31,6 +31,7 @@ export function send(file, { address, token, onProgress }) {
     });
   });
   const form = new FormData();
+  form.append("name", file.name); // as it is: in a multipart file name, quotes and line ends are escaped
   form.append("file", file, file.name);
   request.open("POST", address);
   request.setRequestHeader("Accept", "application/json");

@@ -44,6 +44,39 @@ def test_a_slash_in_a_name_that_a_person_types_is_no_folder() -> None:
     assert names.cleaned("AC/DC, 3\\4.mp3") == "AC-DC, 3-4.mp3"
 
 
+TYPED = [
+    "Interview \"final\" 'draft'.wav",
+    "AC/DC, 3\\4.mp3",
+    "100% %22 %0A &quot; &amp; <b>.wav",
+    "…and then.wav",
+    ".hidden.wav",
+    "C:\\talks\\new.wav",
+    "家族 🎙️ 👩‍👩‍👧.m4a",
+    "مقابلة مع الجدة.ogg",
+    "ראיון.wav",
+    "a" * 255,
+]
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_a_typed_name_stays_as_it_is(name: str) -> None:
+    assert names.typed(name) == name
+
+
+@pytest.mark.parametrize(
+    ("given_name", "name"),
+    [
+        ("two\r\nlines.wav", "two lines.wav"),
+        ("\u202egnp.wav", "gnp.wav"),
+        ("x" * 300 + ".wav", "x" * 251 + ".wav"),
+        ("  spaced  ", "spaced"),
+        ("...", ""),
+    ],
+)
+def test_a_typed_name_loses_only_what_deceives(given_name: str, name: str) -> None:
+    assert names.typed(given_name) == name
+
+
 def test_of_nothing_that_can_be_seen_remains_nothing() -> None:
     assert [names.cleaned(text) for text in ("", " \t", "\u2060", "...", "\u202e", "\u3164 \u2800")] == [""] * 6
 

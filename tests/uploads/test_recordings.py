@@ -98,7 +98,7 @@ def test_two_files_of_the_same_name_are_two_recordings(alice: User, stored: Stor
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "..", "a/../../b.wav", "C:\\x\\..\\b.wav"])
 def test_no_name_leads_out_of_the_folder(alice: User, stored: Stored, storage: Path, name: str) -> None:
     upload = stored(made.tone(1.0), name)
-    assert "/" not in upload.name
+    assert upload.name == name if name != ".." else "recording"
     assert Path(upload.file.path) == storage / "media" / "uploads" / upload.pk.hex[:2] / str(upload.pk)
 
 
@@ -247,7 +247,7 @@ def test_renames_as_given(stored: Stored) -> None:
     upload = stored()
     recordings.rename(upload, "  Grüße / 🎙️\u202e.wav ")
     upload.refresh_from_db()
-    assert upload.name == "Grüße - 🎙️.wav"
+    assert upload.name == "Grüße / 🎙️.wav"
 
 
 @pytest.mark.parametrize("name", ["", "   ", "\u200b", "..."])

@@ -3,6 +3,7 @@
 import re
 import uuid
 from collections.abc import Callable
+from email.message import EmailMessage
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -44,6 +45,49 @@ def test_a_browser_is_shown_what_it_sent(alice: User, client_of: ClientOf) -> No
     assert (response.status_code, response.url) == (302, f"/uploads/{upload.pk}/")
     assert (upload.owner, upload.name) == (alice, "Grüße 🎙️.wav")
     assert said(response) == ["Grüße 🎙️.wav is uploaded."]
+
+
+HOSTILE_NAMES = [
+    'say "hello".wav',
+    "back\\slash.wav",
+    "100% %22 %0D%0A.wav",
+    "&quot;&amp;.wav",
+    "a/b.wav",
+    "家族 👩‍👩‍👧.wav",
+    "ראיון.wav",
+    ";filename=x.wav",
+    "y" * 251 + ".wav",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_the_field_name_is_the_recordings_name(alice: User, client_of: ClientOf, name: str) -> None:
+    client = client_of(alice)
+    fields = {"name": name, "file": sound("changed-by-the-browser.wav")}
+    response = client.post(reverse("upload-create"), fields, headers=JSON)
+    assert response.status_code == 201
+    upload = Upload.objects.get()
+    assert upload.name == name
+    client.post(reverse("upload-rename", args=[upload.pk]), {"name": f"x {name}"[:255]}, headers=JSON)
+    upload.refresh_from_db()
+    assert upload.name == f"x {name}"[:255]
+    # A program that keeps the file is given the name too, without what would be a folder.
+    header = client.get(reverse("upload-audio", args=[upload.pk]), {"download": ""})["Content-Disposition"]
+    message = EmailMessage()
+    message["Content-Disposition"] = header
+    assert message.get_filename() == upload.name.replace("/", "-").replace("\\", "-")
+
+
+def test_a_form_names_several_files_in_their_order(alice: User, client_of: ClientOf) -> None:
+    fields = {"name": ['"a"', ""], "file": [sound("a.wav"), sound("b.wav")]}
+    assert client_of(alice).post(reverse("upload-create"), fields).status_code == 302
+    assert sorted(Upload.objects.values_list("name", flat=True)) == ['"a"', "b.wav"]
+
+
+def test_names_without_files_of_their_own_are_ignored(alice: User, client_of: ClientOf) -> None:
+    fields = {"name": ["x", "y"], "file": sound("a.wav")}
+    assert client_of(alice).post(reverse("upload-create"), fields, headers=JSON).status_code == 201
+    assert Upload.objects.get().name == "a.wav"
 
 
 def test_a_program_is_told_the_address(alice: User, client_of: ClientOf) -> None:
