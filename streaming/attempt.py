@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.db import Error
 
-from streaming import broadcast, events, jobs, logs, metrics
+from streaming import broadcast, events, jobs, logs, metrics, preemption
 from streaming.audio import Spool, open_spool
 from streaming.database import PASSING, in_thread
 from streaming.engines.base import Engine, EngineBusy, EngineError
@@ -51,6 +51,10 @@ async def insist(write: Callable[..., Value], *args: Any, **kwargs: Any) -> Valu
             await asyncio.sleep(BEAT_SECONDS)
 
 
+class Preempted(Exception):
+    """The job has returned to the queue, to make way for another person's."""
+
+
 class Attempt:
     """Runs one claimed job. `publish` takes a message for the channel layer and returns at once."""
 
@@ -62,8 +66,9 @@ class Attempt:
         self._partials: dict[str, events.Event] = {}
         self._spool: Spool | None = None
         self._look = asyncio.Event()
-        self._watched_at = time.monotonic()
+        self.began_at = self._watched_at = time.monotonic()
         self._outcome = "handed_back"  # of one that is cancelled
+        self.is_to_be_preempted = False  # set by the runner; at the next final, if that is still due
 
     async def run(self) -> None:
         """Transcribe to the end. Returns when the job has ended or is lost; is cancelled to give it back."""
@@ -78,7 +83,8 @@ class Attempt:
                     await self._transcribe()
                     beating.cancel()
             except* jobs.LostClaim:
-                self._outcome = "lost"
+                if self._outcome != "preempted":  # after which the lease can't be extended either
+                    self._outcome = "lost"
             finally:
                 logger.info("The attempt ends: %s", self._outcome.replace("_", " "))
                 metrics.ATTEMPTS_ENDED.labels(self.job.engine, self._outcome).inc()
@@ -93,6 +99,10 @@ class Attempt:
 
     def is_watched(self) -> bool:
         return time.monotonic() - self._watched_at < WATCHED_SECONDS
+
+    @property
+    def is_preemptible(self) -> bool:
+        return self._engine.is_preemptible
 
     def repeat(self) -> None:
         """Send again what is not in the database, for a feed that has just begun to watch."""
@@ -130,6 +140,8 @@ class Attempt:
             logger.exception("The job failed on the disk")
             reason = f"The server could not keep the decoded sound on its disk: {error.strerror or error}."
             await self._finish(Status.FAILED, reason, position=self.job.position)
+        except Preempted:
+            logger.info("The job makes way for another person's")
         except jobs.LostClaim:
             raise
         except Exception:
@@ -169,6 +181,11 @@ class Attempt:
         self.job.segment_count = seq
         self._count_promise(self._partials.pop(result.slot, None), result)
         self._send(events.final(segment))
+        if self.is_to_be_preempted:
+            if await insist(preemption.preempt, self.job):
+                self._outcome = "preempted"
+                raise Preempted
+            self.is_to_be_preempted = False  # no other job waits any more
 
     def _count_promise(self, partial: events.Event | None, final: Result) -> None:
         """Count whether the final kept the prefix that its last partial called stable."""

@@ -9,12 +9,14 @@ import uuid
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from heapq import heappop, heapreplace
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Count, Min
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from streaming.database import try_lock_until_commit
@@ -27,11 +29,16 @@ def running() -> JobQuerySet:
     return Job.objects.filter(is_held(timezone.now())).order_by()
 
 
-def turns() -> Generator[JobQuerySet, bool, None]:
-    """Yield, for each person in their turn, the jobs of theirs that a worker may take now, oldest first. One query.
+class Openings(NamedTuple):
+    """The jobs that workers with a free slot may claim now. Made by one query."""
 
-    Is sent whether one of them was taken: then that person has another turn, after those who have fewer running.
-    """
+    jobs: JobQuerySet  # not evaluated; also of people who have too many running
+    since: dict[int, datetime]  # by owner: when the oldest of theirs was created
+    held_counts: Counter[int]  # by owner: how many of theirs run
+
+
+def openings() -> Openings:
+    """Return what may be claimed now, within the limits of engines and people."""
     now = timezone.now()
     groups = (
         Job.objects.filter(status__in=ACTIVE)
@@ -55,7 +62,7 @@ def turns() -> Generator[JobQuerySet, bool, None]:
         if no_room_since is not None:
             bounds[engine] = min(no_room_since, bounds.get(engine, no_room_since))
     if not oldest:
-        return
+        return Openings(Job.objects.none(), {}, by_owner)
     full = {name for name, most in limits().items() if by_engine[name] >= most}
     most = most_of_a_person()
     first: dict[int, datetime] = {}
@@ -65,6 +72,25 @@ def turns() -> Generator[JobQuerySet, bool, None]:
     free = Job.objects.claimable().exclude(engine__in=full)
     for engine, bound in bounds.items():
         free = free.exclude(engine=engine, created_at__gt=bound)
+    return Openings(free, first, by_owner)
+
+
+def has_waiting(seconds: float, *, except_of: int) -> bool:
+    """Return whether a job that a worker may claim now, of any other person, has waited for so long. Two queries."""
+    open_now = openings()
+    others = open_now.jobs.filter(owner_id__in=open_now.since.keys() - {except_of})
+    # A running job waits from the end of its lease on.
+    waits_since = Coalesce("lease_expires_at", "queued_at", "created_at")
+    until = timezone.now() - timedelta(seconds=seconds)
+    return others.annotate(waits_since=waits_since).filter(waits_since__lte=until).exists()
+
+
+def turns() -> Generator[JobQuerySet, bool, None]:
+    """Yield, for each person in their turn, the jobs of theirs that a worker may take now, oldest first. One query.
+
+    Is sent whether one of them was taken: then that person has another turn, after those who have fewer running.
+    """
+    free, first, by_owner = openings()
     people = sorted((by_owner[owner], since, owner) for owner, since in first.items())  # a heap
     while people:
         count, since, owner = people[0]

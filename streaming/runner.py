@@ -15,7 +15,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import Error
 
-from streaming import broadcast, jobs, logs, queue, workers
+from streaming import broadcast, jobs, logs, preemption, queue, workers
 from streaming.attempt import Attempt
 from streaming.database import in_thread
 from streaming.engines import engine_class
@@ -26,6 +26,7 @@ from streaming.outbox import Outbox
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0  # between two looks for work that nobody rang for
+PREEMPTION_LOOK_SECONDS = 5.0  # between two looks whether a job has to make way for another person's
 DEAD_SECONDS = 5.0  # between two looks for workers that died on this machine
 
 
@@ -42,6 +43,7 @@ class Runner:
         self._outbox = Outbox()
         self._rung = asyncio.Event()
         self._looked_for_dead_at = -DEAD_SECONDS
+        self._looked_for_preemption_at = -PREEMPTION_LOOK_SECONDS
 
     async def run(self) -> None:
         """Run jobs until cancelled; then stop what runs and hand it back, for another worker or the next start."""
@@ -80,6 +82,20 @@ class Runner:
         claims = queue.claims(self._worker.name)
         while len(self._tasks) < self._max_jobs and (job := await self._claim(claims)):
             await self._begin(job)
+        await self._look_for_preemption()
+
+    async def _look_for_preemption(self) -> None:
+        """Choose a job to make way where one person's jobs hold all slots and another person's job waits."""
+        is_looking = time.monotonic() - self._looked_for_preemption_at >= PREEMPTION_LOOK_SECONDS
+        running = sorted(self._tasks.values(), key=lambda attempt: attempt.began_at)
+        owner = preemption.sole_owner([attempt.job for attempt in running])
+        if not is_looking or len(running) < self._max_jobs or owner is None:
+            return
+        self._looked_for_preemption_at = time.monotonic()
+        longest = next((attempt for attempt in running if attempt.is_preemptible), None)
+        if longest is None or any(attempt.is_to_be_preempted for attempt in running):
+            return
+        longest.is_to_be_preempted = await in_thread(preemption.is_due)(owner)
 
     async def _claim(self, claims: Iterator[Job]) -> Job | None:
         claiming = asyncio.ensure_future(in_thread(next)(claims, None))

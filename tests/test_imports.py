@@ -19,6 +19,7 @@ LAYERS = [
     {"library_rows"},
     {"library"},
     {"jobs"},
+    {"preemption"},
     {"attempt", "cursor"},
     {"feed"},
     {"runner", "feeds"},

@@ -90,6 +90,8 @@ class Engine(ABC):
     label: ClassVar[str]
     languages: ClassVar[Mapping[str, str]]  # code → what people call it; the first is the default
     options: ClassVar[tuple[Option, ...]] = ()
+    # A running job may return to the queue for another person's job. Not where that costs money or time at a service.
+    is_preemptible: ClassVar[bool] = False
     test_note: ClassVar[str] = ""  # what a test of the connection costs, said before it
 
     @classmethod

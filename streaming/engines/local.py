@@ -121,6 +121,7 @@ class Recogniser:
 class LocalEngine(Engine):
     name = "local"
     label = "Built-in"
+    is_preemptible = True
     languages: ClassVar[Mapping[str, str]] = {
         "en-US": "English, US",
         "en-GB": "English, British",

@@ -45,6 +45,7 @@ def hear(samples: "array.array[int]", sample_rate: int) -> int | None:
 class ScriptedEngine(Engine):
     name = "scripted"
     label = "Scripted"
+    is_preemptible = True
     languages: ClassVar[Mapping[str, str]] = {"en-US": "English, US", "de-DE": "German"}
 
     @classmethod
