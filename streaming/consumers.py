@@ -24,7 +24,7 @@ from streaming.feed import Feed
 from streaming.feeds import feeds
 from streaming.jobs import JobRefused
 from streaming.models import Job
-from streaming.people import current_user
+from streaming.people import SIGNED_IN, current_user
 from streaming.unsent import cut, transport_behind
 from uploads.models import Upload
 
@@ -78,6 +78,8 @@ class ViewerConsumer(AsyncWebsocketConsumer):
                 await self.close(TRY_AGAIN)
             else:
                 self._counted_for = user.pk
+                if SIGNED_IN in self.scope:
+                    self.scope[SIGNED_IN]()
                 await self.open()
         except Error:
             logger.exception("Nobody could be asked who wants to watch")

@@ -11,6 +11,9 @@ from django.http import HttpRequest
 
 from streaming.models import Job
 
+# In a scope of our own server: a function that notes that a request or socket is a signed-in person's.
+SIGNED_IN = "transcribe_site.signed_in"
+
 
 def current_user(session_key: str | None) -> User | None:
     """Return the person of a session, or None once it has ended (signed out, expired, password changed, blocked)."""

@@ -15,7 +15,7 @@ def server() -> Server:
 
     async def application(*_: object) -> None: ...
 
-    ours = {"max_body_bytes": 1, "on_listening": lambda host, port: None, "on_stop": stop}
+    ours = {"max_body_bytes": 1, "max_connections": 10, "on_listening": lambda host, port: None, "on_stop": stop}
     server = Server(application, endpoints=["tcp:port=0"], **ours)
     server.connections = {}
     return server

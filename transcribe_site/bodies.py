@@ -56,6 +56,8 @@ TOO_LONG = Refusal(413, "This request is longer than the server accepts.")
 TOO_SLOW = Refusal(408, "The request arrived too slowly. Check the connection and try again.")
 DISK_FULL = Refusal(507, "The server's disk is full. Nothing was stored; try again later.")
 DATABASE_AWAY = Refusal(503, "The database is not available. Nothing was stored; try again in a moment.")
+TOO_MANY = Refusal(429, "There are too many connections from your network. Try again in a moment.")
+FULL = Refusal(503, "The server has too many connections. Try again in a moment.")
 BAD_REQUEST = Refusal(400, "The server could not read this request.")
 
 
@@ -102,10 +104,15 @@ async def permit(headers: Headers, length: int | None, max_bytes: int) -> Permit
     return ANONYMOUS
 
 
+def session_key(headers: Headers) -> str | None:
+    """Return the session that a request names, which need not exist."""
+    cookies = parse_cookie(";".join(value.decode("latin-1") for name, value in headers if name == b"cookie"))
+    return cookies.get(settings.SESSION_COOKIE_NAME)
+
+
 async def is_signed_in(headers: Headers) -> bool:
     """Return whether a request has a valid session. Raises `BodyRefused` where the database can't tell."""
-    cookies = parse_cookie(";".join(value.decode("latin-1") for name, value in headers if name == b"cookie"))
-    key = cookies.get(settings.SESSION_COOKIE_NAME)
+    key = session_key(headers)
     if key is None:
         return False
     try:

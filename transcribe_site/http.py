@@ -10,8 +10,9 @@ from daphne.http_protocol import HTTPFactory, WebRequest
 from twisted.internet import reactor as installed_reactor
 from twisted.web.http import HTTPChannel
 
-from transcribe_site import bodies
+from transcribe_site import addresses, bodies
 from transcribe_site.bodies import ANONYMOUS, DISK_FULL, TOO_SLOW, BodyRefused, Headers, Pace, Permit, Refusal
+from transcribe_site.connections import Connections, Seat
 from transcribe_site.flow import Flow
 
 logger = logging.getLogger(__name__)
@@ -111,6 +112,7 @@ class Request(Flow, WebRequest):
         if self.is_refused:
             self.channel.transport.loseConnection()
             return
+        self.channel.limits.works(self.channel.seat)
         # daphne takes the site's own address from this header, whoever sends it.
         self.requestHeaders.removeHeader(b"daphne-root-path")
         self.body_bytes = self.content.tell()
@@ -134,10 +136,22 @@ class Channel(HTTPChannel):
     Twisted begins to wait anew at each byte of a head.
     """
 
+    transport: Any
     requests: list[Request]
+    seat: Seat
     _is_in_head = False
     _is_lost = False
     _checking: "asyncio.Task[None] | None" = None
+
+    @property
+    def limits(self) -> Connections:
+        limits: Connections = self.factory.server.limits
+        return limits
+
+    def connectionMade(self) -> None:
+        self.seat.transport = self.transport
+        self.transport.seat = self.seat  # a WebSocket takes over the transport, not the channel
+        super().connectionMade()
 
     def dataReceived(self, data: bytes) -> None:
         if self.line_mode and not self._is_in_head:
@@ -152,6 +166,10 @@ class Channel(HTTPChannel):
     def allHeadersReceived(self) -> None:
         self._is_in_head = False
         self.setTimeout(self._idle_seconds)
+        if (refusal := self._refusal()) is not None:
+            self.requests[-1].refuse(refusal)
+            super().allHeadersReceived()
+            return
         if self.length is not None and self.length <= bodies.ANONYMOUS_BYTES:
             super().allHeadersReceived()
             return
@@ -159,6 +177,17 @@ class Channel(HTTPChannel):
         self.paused = True
         self._networkProducer.pauseProducing()
         self._checking = asyncio.ensure_future(self._check(self.requests[-1]))
+
+    def _refusal(self) -> Refusal | None:
+        """Return the answer to a request for which there is no connection left."""
+        request, peer = self.requests[-1], self.transport.getPeer()
+        if addresses.is_trusted(host := getattr(peer, "host", "")):
+            forwarded = request.requestHeaders.getRawHeaders(b"X-Forwarded-For", [])
+            address = addresses.client_address(host, [value.decode("latin-1") for value in forwarded])
+            if not self.limits.name(self.seat, address):
+                return bodies.TOO_MANY
+        is_for_reserve = self._path == b"/healthz" or bodies.session_key(request.headers) is not None
+        return bodies.FULL if self.seat.is_extra and not is_for_reserve else None
 
     async def _check(self, request: Request) -> None:
         """Decide on a long body, then read on."""
@@ -175,6 +204,8 @@ class Channel(HTTPChannel):
             return
         if refusal is not None:
             request.refuse(refusal)
+        elif request.allowed.is_signed_in:
+            self.limits.sign_in(self.seat)
         super().allHeadersReceived()
         self.paused = False
         if not self._waitingForTransport:
@@ -190,16 +221,32 @@ class Channel(HTTPChannel):
         if not self.requests[-1].is_refused:
             super()._send100Continue()
 
+    def requestDone(self, request: Request) -> None:
+        self.limits.waits(self.seat, connection_address(self.transport.getPeer()))
+        super().requestDone(request)  # which begins with the next request if that has arrived
+
     def connectionLost(self, reason: Any) -> None:  # type: ignore[override]
         self._is_lost = True
+        self.limits.close(self.seat)
         super().connectionLost(reason)
+
+
+def connection_address(peer: Any) -> str | None:
+    """Return the address that a connection counts for; None for a proxy's, which carries requests of many clients."""
+    host = getattr(peer, "host", "")
+    return None if addresses.is_trusted(host) else addresses.client_address(host)
 
 
 class RequestFactory(HTTPFactory):
     protocol = Channel
 
     def buildProtocol(self, addr: Any) -> Any:
+        """Return the protocol of a new connection, or None to close it at once."""
+        seat = self.server.limits.open(connection_address(addr))
+        if seat is None:
+            return None
         protocol = super().buildProtocol(addr)
+        protocol.seat = seat
         protocol.requestFactory = Request
         protocol.timeOut = IDLE_SECONDS
         return protocol

@@ -8,6 +8,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.deprecation import MiddlewareMixin
 
 from streaming import origins
+from streaming.people import SIGNED_IN
 from uploads.answers import wants_json
 
 SCHEME_KEY = "transcribe_site.scheme"  # in META; headers of clients get keys that begin with `HTTP_`
@@ -63,7 +64,17 @@ class JsonErrorsMiddleware(MiddlewareMixin):
 
 
 class SignInMiddleware(LoginRequiredMiddleware):
-    """Django's, but a program is told that it is signed out: it could do nothing with the sign-in page."""
+    """Django's, but a program is told that it is signed out: it could do nothing with the sign-in page.
+
+    Tells our own server which requests are those of signed-in people: it closes other connections first.
+    """
+
+    def process_view(self, request: HttpRequest, *view: Any) -> Any:
+        refusal = super().process_view(request, *view)
+        note = getattr(request, "scope", {}).get(SIGNED_IN)  # not there in tests' requests, nor behind other servers
+        if refusal is None and note is not None and request.user.is_authenticated:
+            note()
+        return refusal
 
     def handle_no_permission(self, request: HttpRequest, view_func: Any) -> Any:  # a redirect, or JSON
         if wants_json(request):

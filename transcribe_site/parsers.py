@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,6 +30,10 @@ def origins(value: str) -> list[str]:
     if not all(origin.startswith(("http://", "https://")) for origin in found):
         raise ValueError
     return found
+
+
+def networks(value: str) -> list[IPv4Network | IPv6Network]:
+    return [ip_network(name) for name in names(value)]
 
 
 def whole(lowest: int, highest: int) -> Callable[[str], int]:

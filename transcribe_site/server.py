@@ -17,6 +17,8 @@ import daphne.server
 from twisted.internet import defer
 from twisted.internet import reactor as installed_reactor
 
+from streaming.people import SIGNED_IN
+from transcribe_site.connections import Connections
 from transcribe_site.flow import Flow
 from transcribe_site.handler import IS_CHECKED
 from transcribe_site.http import Request, RequestFactory
@@ -66,19 +68,24 @@ def reader(content: Any, receive: Receive) -> Receive:
 
 
 class Server(daphne.server.Server):
-    """`max_body_bytes` is the longest body of any request. `on_listening` gets the address; `on_stop` is awaited."""
+    """`max_body_bytes` is the longest body of any request, `max_connections` how many connections are open at most.
+
+    `on_listening` gets the address; `on_stop` is awaited.
+    """
 
     def __init__(
         self,
         application: Application,
         *,
         max_body_bytes: int,
+        max_connections: int,
         on_listening: Callable[[str, int], None],
         on_stop: Callable[[], Awaitable[None]],
         **options: Any,
     ) -> None:
         super().__init__(in_pieces(application), **options)
         self.max_body_bytes = max_body_bytes
+        self.limits = Connections(max_connections)
         self._on_listening = on_listening
         self._on_stop = on_stop
         self.failure = ""  # why it could not listen
@@ -114,6 +121,11 @@ class Server(daphne.server.Server):
         elif self._is_ending:
             protocol.setHeader(b"Connection", b"close")  # the client sends its next request elsewhere
             protocol.channel.persistent = False
+        seat = getattr(protocol.transport, "seat", None)
+        if seat is not None:
+            sign_in = partial(self.limits.sign_in, seat)
+            # Called from the threads of requests.
+            scope[SIGNED_IN] = partial(asyncio.get_running_loop().call_soon_threadsafe, sign_in)
         return super().create_application(protocol, scope)
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:

@@ -136,6 +136,10 @@ class Socket(Flow, WebSocketProtocol):
     def serverClose(self, code: int | None = None) -> None:
         self.sendCloseFrame(code=1000 if code is None else code)
 
+    def connectionLost(self, reason: Any) -> None:
+        self.factory.server_class.limits.close(self.transport.seat)
+        super().connectionLost(reason)
+
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:
         self.let_go()
         super().onClose(wasClean, code, reason)

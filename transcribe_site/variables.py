@@ -4,7 +4,7 @@
 defaults, and a test compares them.
 """
 
-from transcribe_site.parsers import Variable, flag, names, number, one_of, origins, text, url, whole
+from transcribe_site.parsers import Variable, flag, names, networks, number, one_of, origins, text, url, whole
 
 VARIABLES = (
     Variable(
@@ -85,6 +85,13 @@ VARIABLES = (
         whole(0, 1_000_000),
         "a number from 0 to 1000000",
         "How many sockets one person has open in one process. 0: any number.",
+    ),
+    Variable(
+        "TRANSCRIBE_TRUSTED_PROXIES",
+        "",
+        networks,
+        "networks, separated by commas, as in 10.0.0.0/8,fd00::/8",
+        "The proxies whose X-Forwarded-For names the client. Empty: every client connects directly.",
     ),
     Variable(
         "TRANSCRIBE_AWS_PACE",

@@ -6,6 +6,7 @@ SERVER = "tests/test_server.py::"
 UPLOADS = "tests/faults/test_uploads.py::"
 SILENCE = "tests/browser/test_silence.py::"
 VIEWERS = "tests/faults/test_viewers.py::"
+CONNECTIONS = "tests/faults/test_connections.py::"
 BODIES = "tests/faults/test_bodies.py::"
 
 PROOFS: list[Proof] = [
@@ -275,5 +276,33 @@ PROOFS: list[Proof] = [
         "transcribe_site/bodies.py",
         "else ANONYMOUS_SECONDS)",
         "else 3600.0)",
+    ),
+    Proof(
+        "1,100 idle connections from one address",
+        f"{CONNECTIONS}test_1100_idle_connections_from_one_address_lock_nobody_out",
+        "transcribe_site/connections.py",
+        "ADDRESS_CONNECTIONS or self._evict(address)",
+        "ADDRESS_CONNECTIONS",
+    ),
+    Proof(
+        "idle connections from many addresses",
+        f"{CONNECTIONS}test_idle_connections_from_many_addresses_leave_room_for_signed_in_people",
+        "transcribe_site/connections.py",
+        "            longest.transport.abortConnection()",
+        "            pass",
+    ),
+    Proof(
+        "a low soft limit of descriptors",
+        f"{CONNECTIONS}test_the_soft_limit_of_descriptors_is_raised",
+        "transcribe_site/connections.py",
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))",
+        "pass",
+    ),
+    Proof(
+        "one client of a proxy",
+        f"{CONNECTIONS}test_behind_a_trusted_proxy_each_client_has_its_own_limit",
+        "transcribe_site/http.py",
+        'if addresses.is_trusted(host := getattr(peer, "host", "")):',
+        'if host := "":',
     ),
 ]

@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from streaming.database import refuse_unmigrated
 from streaming.runner import Runner
 from streaming.workers import end_soon
+from transcribe_site.connections import raise_descriptor_limit
 from transcribe_site.static import refuse_uncollected
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class Command(BaseCommand):
             application,
             endpoints=[f"tcp:port={settings.PORT}:interface={settings.HOST.replace(':', chr(92) + ':')}"],
             max_body_bytes=settings.MAX_BODY_BYTES,
+            max_connections=raise_descriptor_limit(),
             websocket_handshake_timeout=HANDSHAKE_SECONDS,
             websocket_max_message_size=MESSAGE_BYTES,
             websocket_max_frame_size=MESSAGE_BYTES,
