@@ -15,7 +15,20 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "transcribe_site.settings")
 django.setup()  # before what is measured is imported
 
-from benchmarks import aws, burst, claims, crowd, first_words, history, hour, joining, slow, takeover, viewers  # noqa: E402
+from benchmarks import (  # noqa: E402
+    aws,
+    burst,
+    claims,
+    crowd,
+    first_words,
+    history,
+    hour,
+    joining,
+    slow,
+    strangers,
+    takeover,
+    viewers,
+)
 
 BENCHMARKS = {
     "first_words": first_words.run,
@@ -25,6 +38,7 @@ BENCHMARKS = {
     "joining": joining.run,
     "crowd": crowd.run,
     "burst": burst.run,
+    "strangers": strangers.run,
     "takeover": takeover.run,
     "claims": claims.run,
     "history": history.run,

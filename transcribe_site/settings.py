@@ -3,6 +3,7 @@
 import fcntl
 import os
 import secrets
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,7 @@ INSTALLED_APPS = [
     "streaming",
     "uploads",
     "csp",
+    "transcribe_site.apps.SignInsConfig",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -201,6 +203,19 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "library"
 LOGOUT_REDIRECT_URL = "login"
 PASSWORD_HASHERS = ["transcribe_site.passwords.ReleasingPasswordHasher"]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+PASSWORD_HASHERS = ["transcribe_site.passwords.PasswordHasher"]
+# django-axes counts failed sign-ins, for each pair of account and address; `sign_in.py` decides how long they lock.
+AXES_HANDLER = "transcribe_site.sign_in.SignInHandler"
+AXES_CLIENT_IP_CALLABLE = "transcribe_site.addresses.of_request"
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(days=1)  # after which failures are forgotten
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True  # it would grow with every sign-in
+AXES_VERBOSE = False
+AXES_ENABLE_ADMIN = False  # `admin.py` lists what is used
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
@@ -211,6 +226,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
 SECURE_PROXY_SSL_HEADER = ("transcribe_site.scheme", "https")  # set by SchemeMiddleware, never by a client
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if IS_HTTPS else 0
 SILENCED_SYSTEM_CHECKS = [
+    "axes.W002",  # its middleware answers lockouts: `sign_in.py` does that
     "security.W003",  # it looks for Django's CsrfViewMiddleware by name; ours is a subclass of it
     "security.W005",  # HSTS for subdomains: these may belong to other sites
     "security.W008",  # the proxy redirects http to https
@@ -256,6 +272,7 @@ LOGGING = {
     },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
+        "axes": {"level": "WARNING"},
         "botocore": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
         "django.channels.server": {"level": "WARNING"},

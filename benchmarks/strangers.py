@@ -1,0 +1,114 @@
+"""Load that anybody can cause without an account, and whether other people notice: bodies, connections, sign-ins.
+
+The first figures of each line in parentheses are those of the version before the limits (issue 8, section D).
+"""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from benchmarks.site import served
+from tests import recordings
+from tests.site import Site
+from tests.visitor import Visitor
+
+MIB = 1024**2
+SENDERS, BODY_MIB = 12, 90
+IDLE = 1_100
+SIGN_INS = 100
+
+
+def written_mib(site: Site, which: str = "wchar") -> float:
+    """Return what the process has passed to write calls (`wchar`): files and sockets."""
+    assert site.process is not None
+    lines = Path(f"/proc/{site.process.pid}/io").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(which)) / MIB
+
+
+def connect(site: Site) -> socket.socket:
+    address = urlsplit(site.url)
+    assert address.hostname is not None
+    return socket.create_connection((address.hostname, address.port), timeout=60)
+
+
+def slowest(ask: Callable[[], httpx.Response], until: Callable[[], bool]) -> tuple[float, int]:
+    """Return the slowest answer (seconds) to requests one after the other, and how many there were."""
+    longest, count = 0.0, 0
+    while not until() or not count:
+        began = time.perf_counter()
+        ask().raise_for_status()
+        longest, count = max(longest, time.perf_counter() - began), count + 1
+        time.sleep(0.02)
+    return longest, count
+
+
+def meanwhile(site: Site, visitor: Visitor, until: Callable[[], bool]) -> str:
+    """Return how long `/healthz` and a page took at most while something goes on."""
+    with ThreadPoolExecutor(2) as together:
+        health = together.submit(slowest, lambda: httpx.get(f"{site.url}/healthz", timeout=60), until)
+        pages = together.submit(slowest, lambda: visitor.http.get("/jobs/", headers={"Accept": "text/html"}), until)
+        (health_seconds, _), (page_seconds, count) = health.result(), pages.result()
+    return f"/healthz {health_seconds:.2f} s, a page {page_seconds:.2f} s at most ({count} pages)"
+
+
+def send(site: Site) -> None:
+    with connect(site) as connection, suppress(OSError):  # the server closes it
+        head = f"POST /uploads/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: {BODY_MIB * MIB}\r\n\r\n"
+        connection.sendall(head.encode())
+        for _ in range(BODY_MIB):
+            connection.sendall(bytes(MIB))
+
+
+def sign_in(site: Site, number: int) -> int:
+    with httpx.Client(base_url=site.url, timeout=120, verify=False) as client:
+        client.get("/accounts/login/")
+        form = {"username": f"person-{number}", "password": "guess", "csrfmiddlewaretoken": client.cookies["csrftoken"]}
+        return client.post("/accounts/login/", data=form).status_code
+
+
+def run() -> Iterator[tuple[str, str]]:
+    with served({"TRANSCRIBE_RUN_JOBS": "0"}) as (site, visitor):
+        before = written_mib(site)
+        with ThreadPoolExecutor(SENDERS) as together:
+            senders = [together.submit(send, site) for _ in range(SENDERS)]
+            others = meanwhile(site, visitor, lambda: all(sender.done() for sender in senders))
+        written = written_mib(site) - before
+        yield f"{SENDERS} anonymous senders of {BODY_MIB} MiB: written", f"{written:.1f} MiB (2,160 MiB)"
+        yield "meanwhile", others
+
+        with ExitStack() as stack:
+            for _ in range(IDLE):
+                stack.enter_context(connect(site))
+            others = meanwhile(site, visitor, after(2.0))
+            yield f"{IDLE:,} idle anonymous connections: meanwhile", f"{others} (no answer)"
+
+        with ThreadPoolExecutor(SIGN_INS) as together:
+            began = time.perf_counter()
+            attempts = [together.submit(sign_in, site, number) for number in range(SIGN_INS)]
+            others = meanwhile(site, visitor, lambda: all(attempt.done() for attempt in attempts))
+            took = time.perf_counter() - began
+        codes = [attempt.result() for attempt in attempts]
+        answered = f"{took:.0f} s, {codes.count(200)} checked, {codes.count(503)} told to try again"
+        yield f"{SIGN_INS} sign-ins at once", answered
+        yield "meanwhile (goal: 0.5 s and 1 s)", others
+
+        large = recordings.folder() / "large.wav"
+        second = recordings.tone(1.0).read_bytes()
+        large.write_bytes(second[:44] + second[44:] * (BODY_MIB * MIB // (len(second) - 44)))
+        before = written_mib(site)
+        visitor.upload(large)
+        times = (written_mib(site) - before) / (large.stat().st_size / MIB)
+        yield f"an upload of {BODY_MIB} MiB is written", f"{times:.2f} times (4)"
+        large.unlink()
+
+
+def after(seconds: float) -> Callable[[], bool]:
+    """Return a condition that is met then."""
+    ends_at = time.monotonic() + seconds
+    return lambda: time.monotonic() > ends_at

@@ -1,0 +1,159 @@
+"""Signing in: failures lock an account for the address that they come from, each time for longer."""
+
+import re
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from ipaddress import ip_network
+
+import httpx
+import pytest
+from axes.models import AccessAttempt
+from django.contrib.auth.hashers import check_password, identify_hasher, make_password
+from django.contrib.auth.models import User
+from django.db.models import F
+from django.test import Client
+from pytest_django import Settings
+
+from tests.site import Site
+from tests.visitor import Visitor
+from transcribe_site import passwords
+from transcribe_site.sign_in import delay
+
+pytestmark = pytest.mark.django_db
+DOORS = ("/accounts/login/", "/admin/login/")
+
+
+def attempt(client: Client, door: str = DOORS[0], password: str = "wrong", **address: str) -> tuple[int, str | None]:
+    answer = client.post(door, {"username": "alice", "password": password}, **address)  # type: ignore[arg-type]
+    return answer.status_code, answer.get("Retry-After")
+
+
+def pass_time(**time: float) -> None:
+    AccessAttempt.objects.update(attempt_time=F("attempt_time") - timedelta(**time))
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_five_failures_lock_an_account_and_address_and_each_further_one_twice_as_long(
+    client: Client, alice: User, door: str
+) -> None:
+    assert [attempt(client, door) for _ in range(4)] == [(200, None)] * 4
+    assert attempt(client, door) == (429, "30")
+    assert attempt(client, door, "wonderland")[0] == 429, "the right password is not tried while it is locked"
+    pass_time(seconds=29)
+    assert attempt(client, door)[0] == 429
+    pass_time(seconds=2)
+    assert attempt(client, door) == (429, "60"), "attempts while it was locked do not count"
+    pass_time(seconds=61)
+    assert attempt(client, door) == (429, "120")
+    pass_time(seconds=121)
+    assert attempt(client, door, "wonderland")[0] == (302 if door == DOORS[0] else 200)
+    assert AccessAttempt.objects.exists() == (door == DOORS[1]), "a success forgets the failures"
+
+
+def test_the_delay_grows_to_an_hour() -> None:
+    seconds = [delay(failures).total_seconds() for failures in (0, 4, 5, 6, 7, 11, 12, 13, 10_000)]
+    assert seconds == [0, 0, 30, 60, 120, 1920, 3600, 3600, 3600]
+
+
+def test_another_address_and_another_account_are_not_locked(client: Client, alice: User, charlie: User) -> None:
+    for _ in range(6):
+        attempt(client)
+    assert attempt(client, REMOTE_ADDR="192.0.2.7", password="wonderland")[0] == 302
+    assert client.post(DOORS[0], {"username": "charlie", "password": "chocolate"}).status_code == 302
+
+
+def test_the_address_is_the_one_that_a_trusted_proxy_names(client: Client, alice: User, settings: Settings) -> None:
+    settings.TRANSCRIBE_TRUSTED_PROXIES = [ip_network("127.0.0.0/8")]
+    for number in range(6):
+        attempt(client, HTTP_X_FORWARDED_FOR=f"198.51.100.{number}, 2001:db8:1:2::{number}")
+    assert set(AccessAttempt.objects.values_list("ip_address", flat=True)) == {"2001:db8:1:2::"}
+    assert attempt(client, HTTP_X_FORWARDED_FOR="2001:db8:1:2:ffff::", password="wonderland")[0] == 429
+    assert attempt(client, HTTP_X_FORWARDED_FOR="2001:db8:1:3::1", password="wonderland")[0] == 302
+
+
+def test_the_answer_says_how_long_to_wait_as_a_page_and_as_json(client: Client, alice: User) -> None:
+    for _ in range(5):
+        attempt(client)
+    form = {"username": "alice", "password": "wrong"}
+    page = client.post(DOORS[0], form, headers={"Accept": "text/html"}).content.decode()
+    assert re.search(r"Too many failed attempts to sign in\. Try again in (30|29) seconds\.", page)
+    answer = client.post(DOORS[0], form, headers={"Accept": "application/json"})
+    assert answer.status_code == 429
+    assert answer.json()["error"].startswith("Too many failed attempts to sign in. Try again in ")
+
+
+def test_no_password_is_kept_of_a_failure(client: Client, alice: User) -> None:
+    attempt(client, password="almost-wonderland")
+    (kept,) = AccessAttempt.objects.values()
+    assert "almost-wonderland" not in str(kept)
+
+
+def test_staff_see_failures_and_unlock_by_deleting(client: Client, alice: User, admin_client: Client) -> None:
+    for _ in range(6):
+        attempt(client)
+    page = admin_client.get("/admin/axes/accessattempt/").content.decode()
+    assert "alice" in page
+    assert 'alt="True"' in page, "locked"
+    (row,) = AccessAttempt.objects.all()
+    assert admin_client.get(f"/admin/axes/accessattempt/{row.pk}/change/").status_code == 200
+    assert admin_client.get("/admin/axes/accessattempt/?username__regex=(a*)*b").status_code == 400
+    admin_client.post(f"/admin/axes/accessattempt/{row.pk}/delete/", {"post": "yes"})
+    assert attempt(client, password="wonderland")[0] == 302
+
+
+def test_only_a_few_passwords_are_hashed_at_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.PASSWORD_HASHERS = ["transcribe_site.passwords.PasswordHasher"]
+    running, most, lock = 0, 0, threading.Lock()
+    hashed = passwords.PBKDF2PasswordHasher.encode
+
+    def counted(*args: object, **kwargs: object) -> str:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        try:
+            return hashed(*args, **kwargs)  # type: ignore[arg-type]
+        finally:
+            with lock:
+                running -= 1
+
+    monkeypatch.setattr(passwords.PBKDF2PasswordHasher, "encode", counted)
+    encoded = make_password("wonderland")
+    assert identify_hasher(encoded).algorithm == "pbkdf2_sha256", "hashes of Django's default hasher stay valid"
+    with ThreadPoolExecutor(12) as together:
+        assert all(together.map(lambda _: check_password("wonderland", encoded), range(12)))
+    assert most == passwords.AT_ONCE
+    with passwords.turn():
+        assert check_password("wonderland", encoded), "a thread that has a turn needs no other"
+
+
+def test_a_person_who_waits_too_long_for_a_turn_is_told_to_try_again(
+    client: Client, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(passwords, "_slots", threading.BoundedSemaphore(1))
+    passwords._slots.acquire()
+    assert attempt(client) == (503, "10")
+
+
+def test_a_hundred_guesses_at_once_are_no_more_than_five(new_site: Callable[..., Site]) -> None:
+    """And the site answers everybody else meanwhile; `python -m benchmarks strangers` measures how quickly."""
+    site = new_site(DJANGO_SETTINGS_MODULE="tests.served", TRANSCRIBE_RUN_JOBS="0")
+    site.start()
+
+    def guess(number: int) -> int:
+        with httpx.Client(base_url=site.url, timeout=60, verify=False) as client:
+            client.get(DOORS[0])
+            form = {"username": "admin", "password": f"guess-{number}"}
+            return client.post(DOORS[0], data=form | {"csrfmiddlewaretoken": client.cookies["csrftoken"]}).status_code
+
+    with Visitor(site) as visitor, ThreadPoolExecutor(100) as together:
+        guesses = [together.submit(guess, number) for number in range(100)]
+        while not all(guess.done() for guess in guesses):
+            assert httpx.get(f"{site.url}/healthz", timeout=30).text == "ok\n"
+            assert visitor.http.get("/jobs/", headers={"Accept": "text/html"}).status_code == 200
+        codes = [guess.result() for guess in guesses]
+    assert codes.count(200) == 4, "the fifth failure locks the account"
+    assert codes.count(429) + codes.count(503) == 96, "503: no turn within half a minute"

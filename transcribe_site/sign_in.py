@@ -1,0 +1,89 @@
+"""Failed sign-ins: an account and address that fail again and again wait longer each time. django-axes counts them.
+
+The admin lists the failures; deleting one there unlocks it. `urls.py` puts `limited` around the sign-in views.
+"""
+
+import math
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import Any
+
+from axes.handlers.database import AxesDatabaseHandler
+from axes.handlers.proxy import AxesProxyHandler
+from django.conf import settings
+from django.db.models import Max, Sum
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from transcribe_site.passwords import TooManyHashes, turn
+from uploads.answers import wants_json
+
+FIRST_DELAY, LONGEST_DELAY = timedelta(seconds=30), timedelta(hours=1)
+BUSY_SECONDS = 10
+
+View = Callable[..., HttpResponseBase]
+
+
+def delay(failures: int) -> timedelta:
+    """Return how long a pair of account and address waits after so many failures within a day."""
+    further = failures - settings.AXES_FAILURE_LIMIT
+    if further < 0:
+        return timedelta(0)
+    return min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(further, 20))
+
+
+class SignInHandler(AxesDatabaseHandler):
+    """The handler of django-axes, with a lock that grows with each failure instead of one of a fixed length."""
+
+    def is_locked(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> bool:
+        return self.remaining(request, credentials) > timedelta(0)
+
+    def remaining(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> timedelta:
+        """Return how long the account stays locked for this address. One query."""
+        (attempts,) = self.get_user_attempts(request, credentials)
+        found = attempts.aggregate(failures=Sum("failures_since_start"), last=Max("attempt_time"))
+        if found["last"] is None:
+            return timedelta(0)
+        remaining: timedelta = found["last"] + delay(found["failures"]) - timezone.now()
+        return max(timedelta(0), remaining)
+
+
+def limited(view: View) -> View:
+    """Return a sign-in view that answers 429 to a locked account and 503 where too many people sign in at once."""
+
+    @wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method != "POST":
+            return view(request, *args, **kwargs)
+        try:
+            with turn():
+                response = view(request, *args, **kwargs)
+                if not getattr(request, "axes_locked_out", False):
+                    return response
+                handler: Any = AxesProxyHandler.get_implementation()
+                remaining = handler.remaining(request, getattr(request, "axes_credentials", None))
+        except TooManyHashes:
+            return refuse(request, "Many people are signing in at this moment.", BUSY_SECONDS, 503)
+        return refuse(request, "Too many failed attempts to sign in.", math.ceil(remaining.total_seconds()), 429)
+
+    return answer
+
+
+def in_words(seconds: int) -> str:
+    if seconds <= 90:
+        return f"{seconds} second{'' if seconds == 1 else 's'}"
+    return f"{math.ceil(seconds / 60)} minutes"
+
+
+def refuse(request: HttpRequest, reason: str, seconds: int, status: int) -> HttpResponse:
+    seconds = max(1, seconds)
+    sentence = f"{reason} Try again in {in_words(seconds)}."
+    response: HttpResponse
+    if wants_json(request):
+        response = JsonResponse({"error": sentence}, status=status)
+    else:
+        response = render(request, "registration/refused.html", {"reason": sentence}, status=status)
+    response["Retry-After"] = str(seconds)
+    return response
