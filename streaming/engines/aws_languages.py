@@ -108,6 +108,10 @@ LANGUAGES: Mapping[str, str] = {
     "zu-ZA": "Zulu",
 }
 
+# From the page on language identification: these two are not identified.
+NEVER_IDENTIFIED = frozenset({"sv-SE", "vi-VN"})
+IDENTIFIED_LANGUAGES = {code: name for code, name in LANGUAGES.items() if code not in NEVER_IDENTIFIED}
+
 CUSTOM_MODEL_LANGUAGES = frozenset({"de-DE", "en-AU", "en-GB", "en-US", "es-US", "ja-JP"})
 PERSONAL_DATA_LANGUAGES = frozenset(
     {

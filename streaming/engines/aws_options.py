@@ -10,7 +10,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from streaming.engines.aws_languages import CUSTOM_MODEL_LANGUAGES, LANGUAGES, PERSONAL_DATA_LANGUAGES
+from streaming.engines.aws_languages import (
+    CUSTOM_MODEL_LANGUAGES,
+    IDENTIFIED_LANGUAGES,
+    LANGUAGES,
+    NEVER_IDENTIFIED,
+    PERSONAL_DATA_LANGUAGES,
+)
 from streaming.engines.base import Option, Quote
 from streaming.engines.options import refuse, shown, typed
 
@@ -35,6 +41,13 @@ PERSONAL_DATA = {
     "CREDIT_DEBIT_NUMBER": "Card numbers",
     "CREDIT_DEBIT_CVV": "Card security codes",
     "CREDIT_DEBIT_EXPIRY": "Card expiry dates",
+    "AGE": "Ages",
+    "DATE_TIME": "Dates and times",
+    "LICENSE_PLATE": "Vehicle registration plates",
+    "PASSPORT_NUMBER": "Passport numbers",
+    "PASSWORD": "Passwords",
+    "USERNAME": "User names",
+    "VEHICLE_IDENTIFICATION_NUMBER": "Vehicle identification numbers",
 }
 EXTRA = "Costs extra, and the price above is without it."
 
@@ -80,9 +93,15 @@ OPTIONS = (
         "Languages to expect",
         "choices",
         help="Where it is identified: two to five, and of each language only one kind.",
-        choices=LANGUAGES,
+        choices=IDENTIFIED_LANGUAGES,
     ),
-    Option("preferred_language", "Most likely language", "choice", help="Makes it quicker.", choices=LANGUAGES),
+    Option(
+        "preferred_language",
+        "Most likely language",
+        "choice",
+        help="Speeds up the identification.",
+        choices=IDENTIFIED_LANGUAGES,
+    ),
     Option("language_model_name", "Custom language model", "text", help=f"Its name in the AWS account. {EXTRA}"),
     Option("vocabulary_name", "Vocabulary", "text", help="The name of a custom vocabulary in the AWS account."),
     Option(
@@ -112,6 +131,13 @@ OPTIONS = (
         "choice",
         choices={"low": "a little sooner", "medium": "sooner", "high": "soonest"},
     ),
+    Option(
+        "transcript_format",
+        "Numbers and dates",
+        "choice",
+        help="Not chosen: as Amazon Transcribe writes them in this language.",
+        choices={"written": "in written form (8:30)", "spoken": "as spoken (eight thirty)"},
+    ),
 )
 
 
@@ -125,6 +151,7 @@ def identifies_language(options: Mapping[str, Any]) -> bool:
 
 def check(language_code: str, options: Mapping[str, Any], channels: int) -> None:
     """Raise `EngineError` with a sentence for a mix that the service would refuse."""
+    _check_identified(options)
     given = typed(OPTIONS, options, LABEL)
     _check_language(language_code, given)
     _check_names(given)
@@ -132,6 +159,14 @@ def check(language_code: str, options: Mapping[str, Any], channels: int) -> None
     _check_personal_data(language_code, given)
     if "partial_results_stability" in given and "enable_partial_results_stabilization" not in given:
         raise refuse("“How soon” has a meaning only together with “Words settle sooner”.")
+
+
+def _check_identified(options: Mapping[str, Any]) -> None:
+    """Say why a language can't be identified, before the check of types calls it unknown."""
+    expected = options.get("language_options")
+    for code in [*(expected if isinstance(expected, list) else []), options.get("preferred_language")]:
+        if isinstance(code, str) and code in NEVER_IDENTIFIED:
+            raise refuse(f"{LABEL} can't identify {LANGUAGES[code]}. Choose it as the language of the recording.")
 
 
 def _check_language(language_code: str, given: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from streaming.engines import options as engine_options
 from streaming.engines.aws_options import LANGUAGES, OPTIONS, check, identifies_language, parameters, quote
+from streaming.engines.aws_transport import NEWER_HEADERS
 from streaming.engines.base import EngineError, Quote
 
 IDENTIFIED = {"identify_language": True, "language_options": ["en-US", "de-DE"]}
@@ -39,10 +40,14 @@ def test_knows_the_languages_by_name_the_usual_one_first() -> None:
 
 def test_the_options_are_those_of_the_sdk() -> None:
     known = inspect.signature(TranscribeStreamingClient.start_stream_transcription).parameters
-    assert {*NAMES} <= {*known}
-    assert len(NAMES) == len({*NAMES}) == 17
+    assert {*NAMES} <= {*known, *NEWER_HEADERS}, "those that are newer than the SDK have headers of their own"
+    assert len(NAMES) == len({*NAMES}) == 18
 
 
+SEVEN = [
+    *("AGE", "DATE_TIME", "LICENSE_PLATE", "PASSPORT_NUMBER", "PASSWORD", "USERNAME"),
+    "VEHICLE_IDENTIFICATION_NUMBER",
+]
 GOOD: list[tuple[str, int, dict[str, Any]]] = [
     ("en-US", 1, {}),
     ("zu-ZA", 1, {}),
@@ -54,6 +59,9 @@ GOOD: list[tuple[str, int, dict[str, Any]]] = [
     ("es-US", 1, {"content_identification_type": "PII"}),
     ("en-GB", 1, {"content_redaction_type": "PII", "pii_entity_types": ["NAME", "SSN"]}),
     ("en-US", 1, {"enable_partial_results_stabilization": True, "partial_results_stability": "high"}),
+    ("en-US", 1, {"transcript_format": "spoken"}),
+    ("en-US", 1, {"content_redaction_type": "PII", "pii_entity_types": SEVEN}),
+    ("sv-SE", 1, {}),
     ("", 1, IDENTIFIED),
     ("", 2, {**SEVERAL, "enable_channel_identification": True}),
     ("", 1, {**IDENTIFIED, "preferred_language": "de-DE"}),
@@ -159,6 +167,14 @@ def test_says_which_value_can_not_be(options: dict[str, Any], sentence: str) -> 
             "Amazon Transcribe does not know the language “tlh”. A language is named as in en-US or de-DE.",
         ),
         (
+            {"language_code": "en-CA"},
+            "Amazon Transcribe does not know the language “en-CA”. A language is named as in en-US or de-DE.",
+        ),
+        (
+            {"transcript_format": "WRITTEN"},
+            "`transcript_format` can't be “WRITTEN”. It can be: written, spoken.",
+        ),
+        (
             {"language_code": ""},
             "Amazon Transcribe does not know the language “”. A language is named as in en-US or de-DE.",
         ),
@@ -187,6 +203,18 @@ def test_says_why_a_mix_does_not_go_together(options: dict[str, Any], sentence: 
         (
             {"identify_language": True, "language_options": [*LANGUAGES][:40]},
             "These are too many languages to expect. Two to five are best.",
+        ),
+        (
+            {"identify_language": True, "language_options": ["en-US", "sv-SE"]},
+            "Amazon Transcribe can't identify Swedish. Choose it as the language of the recording.",
+        ),
+        (
+            {"identify_multiple_languages": True, "language_options": ["vi-VN", "de-DE"]},
+            "Amazon Transcribe can't identify Vietnamese. Choose it as the language of the recording.",
+        ),
+        (
+            IDENTIFIED | {"preferred_language": "vi-VN"},
+            "Amazon Transcribe can't identify Vietnamese. Choose it as the language of the recording.",
         ),
         (
             IDENTIFIED | {"preferred_language": "fr-FR"},
@@ -268,12 +296,13 @@ def test_tells_whether_the_language_is_identified() -> None:
             {"content_redaction_type": "PII", "pii_entity_types": ["NAME"]},
             {"language_code": "en-US", "content_redaction_type": "PII", "pii_entity_types": ["NAME"]},
         ),
+        ("en-US", {"transcript_format": "written"}, {"language_code": "en-US", "transcript_format": "written"}),
     ],
 )
 def test_the_sdk_gets_what_is_set(language_code: str, options: dict[str, Any], arguments: dict[str, Any]) -> None:
     assert parameters(language_code, options) == arguments
     named = inspect.signature(TranscribeStreamingClient.start_stream_transcription).parameters
-    assert arguments.keys() <= named.keys()
+    assert arguments.keys() <= {*named, *NEWER_HEADERS}
 
 
 @pytest.mark.parametrize(

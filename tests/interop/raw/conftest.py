@@ -9,6 +9,7 @@ import pytest
 
 from streaming import hearing
 from streaming.audio import open_spool_of_file
+from streaming.engines import aws_session
 from streaming.engines.aws import AwsEngine
 from streaming.engines.base import Request
 from streaming.hearing import hear
@@ -52,6 +53,8 @@ def point(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Point:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
         monkeypatch.setattr(hearing, "FIRST_PAUSE_SECONDS", 0.01)
+        # Seconds of audio, which are short at this pace on a busy machine: none of these tests is about them.
+        monkeypatch.setattr(aws_session, "STUCK_SECONDS", 10_000.0)
 
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)

@@ -15,10 +15,19 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
+from streaming.engines import aws_connection
 from tests.interop.raw.conftest import ALL, Point, Transcribe, lines
 from tests.interop.raw.server import STREAM, Answer, Peer, Play, RawServer, event, result, transcribe
 
 HIGHEST = 2**31 - 1
+PATIENCE_SECONDS = 30.0
+
+
+@pytest.fixture
+def waits_for_pings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer to a PING that the engine waits for, and that never comes, takes longer than any test."""
+    monkeypatch.setattr(aws_connection, "LAST_WORD_SECONDS", 10 * PATIENCE_SECONDS)
+    monkeypatch.setattr(aws_connection, "SIGN_OF_LIFE_SECONDS", 10 * PATIENCE_SECONDS)
 
 
 async def graceful_goaway(peer: Peer) -> None:
@@ -120,7 +129,7 @@ async def test_legal_frames_do_not_interrupt_a_stream(
 @pytest.mark.parametrize("play", [graceful_goaway, goaway_in_two_phases], ids=named)
 @pytest.mark.parametrize("at", ["done", "ended"])
 async def test_a_server_that_says_goodbye_and_closes_at_the_end_is_not_waited_for(
-    point: Point, transcribed: Transcribe, play: Play, at: str
+    point: Point, transcribed: Transcribe, waits_for_pings: None, play: Play, at: str
 ) -> None:
     async def end(peer: Peer) -> None:
         if at == "done":
@@ -132,12 +141,14 @@ async def test_a_server_that_says_goodbye_and_closes_at_the_end_is_not_waited_fo
 
     async with RawServer(Answer(end=end)) as server:
         point(server)
-        async with asyncio.timeout(4.0):  # an answer to a PING would be waited for longer
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert lines(await transcribed()) == ALL
         assert server.requests == 1
 
 
-async def test_a_server_that_announced_its_end_need_not_answer_a_ping(point: Point, transcribed: Transcribe) -> None:
+async def test_a_server_that_announced_its_end_need_not_answer_a_ping(
+    point: Point, transcribed: Transcribe, waits_for_pings: None
+) -> None:
     async def end(peer: Peer) -> None:
         peer.go_away()
         peer._receive = lambda frame: None  # type: ignore[method-assign]  # it reads on and says nothing any more
@@ -145,7 +156,7 @@ async def test_a_server_that_announced_its_end_need_not_answer_a_ping(point: Poi
 
     async with RawServer(Answer(end=end)) as server:
         point(server)
-        async with asyncio.timeout(4.0):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert lines(await transcribed()) == ALL
         assert server.requests == 1
 

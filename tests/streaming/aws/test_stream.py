@@ -289,3 +289,14 @@ def test_amazons_libraries_are_loaded_by_a_job_and_not_before() -> None:
         "print(sorted({'awscrt', 'amazon_transcribe', 'botocore', 'h2'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "[]\n"
+
+
+async def test_options_that_are_newer_than_the_sdk_are_sent_and_signed(service: Service, listen: Hear) -> None:
+    kinds = ["AGE", "DATE_TIME", "LICENSE_PLATE", "PASSPORT_NUMBER", "PASSWORD", "USERNAME"]
+    kinds.append("VEHICLE_IDENTIFICATION_NUMBER")
+    options = {"transcript_format": "spoken", "content_redaction_type": "PII", "pii_entity_types": kinds}
+    assert spoken(await listen(4, Request("en-US", options))) == said(4)
+    (request,) = service.requests
+    assert request.headers["x-amzn-transcribe-transcript-format"] == "spoken"
+    assert request.headers["x-amzn-transcribe-pii-entity-types"] == ",".join(kinds)
+    assert "x-amzn-transcribe-transcript-format" in request.headers["authorization"]
