@@ -24,7 +24,7 @@ from av.error import FFmpegError
 
 sys.path.append(str(Path(__file__).parent.parent))  # -I leaves it out; last, so that nothing there hides a library
 
-from uploads import placing, resampling, track_probe, tracks
+from uploads import declared, placing, resampling, track_probe, tracks
 from uploads.demux import Refused
 from uploads.mixing import Mix
 from uploads.sound import Recording
@@ -102,6 +102,7 @@ def probe(path: str, report: Report, max_seconds: int) -> None:
         channels=found[track]["channels"],
         track=track,
         tracks=found,
+        undeclared_seconds=declared.undeclared_seconds(path, seconds),
     )
 
 

@@ -53,6 +53,7 @@ class Probe:
     channels: int
     track: int
     tracks: list[Track]
+    undeclared_seconds: float = 0.0  # that the file holds after the end that its header declares
 
 
 def probe(path: Path, person: int | None = None) -> Probe:
@@ -76,6 +77,7 @@ async def _probe(path: Path, person: int | None) -> Probe:
         channels=int(found["channels"]),
         track=int(found["track"]),
         tracks=described(found["tracks"]),
+        undeclared_seconds=float(found["undeclared_seconds"]),
     )
 
 

@@ -59,6 +59,9 @@ class Upload(models.Model):
     track = models.PositiveSmallIntegerField(
         default=0, db_default=0, help_text="The index of the track that jobs take by default."
     )
+    undeclared_seconds = models.FloatField(
+        default=0, db_default=0, help_text="Seconds that the file holds after the end that its header declares."
+    )
     peaks = models.BinaryField(
         null=True, help_text="The waveform: the loudest sample of each of equal parts, 0 to 255."
     )

@@ -51,6 +51,7 @@ def test_stores_a_recording_with_what_was_found_in_it(alice: User, storage: Path
         "sample_rate": 16_000,
         "channels": 1,
         "track": 0,
+        "undeclared_seconds": 0.0,
         "tracks": [
             {
                 "codec": "aac",
