@@ -134,7 +134,8 @@ class Attempt:
             await self._postpone(f"{away} The job waits until it can.", is_for_room=False)
         except (EngineError, DecodingError) as error:
             logger.warning("The job failed: %s", error)
-            await self._finish(Status.FAILED, str(error), position=self.job.position)
+            is_final = isinstance(error, DecodingError) and error.is_final  # an engine's fault can be set right
+            await self._finish(Status.FAILED, str(error), position=self.job.position, is_final=is_final)
         except OSError as error:
             # The spool could not be written or read: the disk is full or gone.
             logger.exception("The job failed on the disk")

@@ -38,6 +38,8 @@ def job_object(job: Job) -> dict[str, Any]:
         "duration": round(job.duration, 3),
         "failure_reason": job.failure_reason,
         "segments": job.segment_count,
+        "can_retry": job.is_retryable,
+        "took": job.took.total_seconds() if job.took else None,
         "created_at": _moment(job.created_at),
         "started_at": _moment(job.started_at),
         "finished_at": _moment(job.finished_at),

@@ -20,6 +20,7 @@ from streaming.engines.base import EngineError, Request
 from streaming.models import Job, Segment, Status
 from streaming.pauses import pause_seconds
 from streaming.transcripts import UNSTORABLE, Result
+from streaming.transitions import clock_stopped
 from uploads import recordings, tracks
 from uploads.models import Upload, may
 
@@ -131,7 +132,7 @@ def cancel(job: Job) -> Job:
 def retry(job: Job) -> Job:
     """Queue a failed or cancelled job again: it goes on after its last final. Raises `JobRefused` otherwise."""
     if not Job.objects.filter(pk=job.pk).retry():
-        raise _refused(job, "tried again", "Only a failed or cancelled job can go on.")
+        raise _refused(job, "resumed", "Only failed or cancelled jobs can be resumed, and not if it would fail again.")
     return _told(job, "work")
 
 
@@ -188,6 +189,7 @@ def free_jobs_of(workers: list[str]) -> int:
     """Put the jobs of workers that are known to be dead back into the queue; return how many there were."""
     held = Job.objects.filter(status=Status.RUNNING, worker__in=workers)
     changes = {"status": Status.QUEUED, "worker": "", "lease_expires_at": None, "queued_at": timezone.now()}
+    changes |= clock_stopped()
     return held.update(attempt=F("attempt") + 1, **changes)
 
 

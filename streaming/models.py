@@ -1,157 +1,19 @@
-"""Job and Segment: one attempt to transcribe one upload, and its transcript.
-
-The transitions of a job are methods of its query set, each one conditional UPDATE, so that of two that race
-one wins and the other is told. `attempt` is the fence: every transition that takes a job away from the worker
-that runs it counts it up, and every write of a worker names the attempt that it was given.
-"""
+"""Job and Segment: one attempt to transcribe one upload, and its transcript."""
 
 import uuid
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Case, F, Q, When
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
 from streaming.transcripts import Result, storable
+from streaming.transitions import ACTIVE, RETRYABLE, JobQuerySet, Status
 from uploads.models import Upload
 
-if TYPE_CHECKING:
-    from django.contrib.auth.models import AnonymousUser, User
-
-
-class Status(models.TextChoices):
-    QUEUED = "queued", "Queued"
-    RUNNING = "running", "Running"
-    COMPLETED = "completed", "Completed"
-    FAILED = "failed", "Failed"
-    CANCELLED = "cancelled", "Cancelled"
-
-
-ACTIVE = (Status.QUEUED, Status.RUNNING)
-RETRYABLE = (Status.FAILED, Status.CANCELLED)
-
-
-def is_free(now: datetime) -> Q:
-    """Which jobs a worker may take: queued, or running with a lease that ran out."""
-    waits_no_more = Q(claimable_at=None) | Q(claimable_at__lte=now)
-    return (Q(status=Status.QUEUED) & waits_no_more) | Q(status=Status.RUNNING, lease_expires_at__lt=now)
-
-
-def is_held(now: datetime) -> Q:
-    """Which jobs are in the hands of a worker that still gives signs of life."""
-    return Q(status=Status.RUNNING, lease_expires_at__gte=now)
-
-
-def is_waiting_for_room(now: datetime) -> Q:
-    """Which jobs were postponed because their engine had no room, and wait still."""
-    return Q(status=Status.QUEUED, claimable_at__gt=now, is_waiting_for_room=True)
-
-
-class JobQuerySet(models.QuerySet["Job"]):
-    def visible_to(self, user: "User | AnonymousUser") -> "JobQuerySet":
-        """Return what this person may see: their own, or all with the permission `streaming.view_job` as staff."""
-        if user.is_staff and user.has_perm("streaming.view_job"):
-            return self
-        return self.filter(owner_id=user.pk)
-
-    def best_first(self) -> "JobQuerySet":
-        """Order jobs by what a reader wants to open: a running one, else the newest completed, else the newest."""
-        rank = Case(When(status=Status.RUNNING, then=0), When(status=Status.COMPLETED, then=1), default=2)
-        return self.order_by(rank, "-created_at")
-
-    def claimable(self) -> "JobQuerySet":
-        """Return the jobs that a worker may take, oldest first."""
-        return self.filter(is_free(timezone.now()), status__in=ACTIVE).order_by("created_at", "id")
-
-    def held(self, attempt: int) -> "JobQuerySet":
-        """Return the jobs among these that are still in the hands of the worker that was given `attempt`."""
-        return self.filter(status=Status.RUNNING, attempt=attempt)
-
-    def fence(self) -> int:
-        """Take jobs from whoever holds them, in any state."""
-        return self.update(attempt=F("attempt") + 1, worker="", lease_expires_at=None)
-
-    def cancel(self) -> int:
-        """queued, running → cancelled. The worker that runs it finds its attempt gone."""
-        return self.filter(status__in=ACTIVE).update(
-            status=Status.CANCELLED,
-            attempt=F("attempt") + 1,
-            worker="",
-            lease_expires_at=None,
-            claimable_at=None,
-            failure_reason="",
-            finished_at=timezone.now(),
-        )
-
-    def retry(self) -> int:
-        """failed, cancelled → queued. Finals stay: the next attempt goes on after the last of them."""
-        return self.filter(status__in=RETRYABLE).update(
-            status=Status.QUEUED,
-            failure_reason="",
-            finished_at=None,
-            started_at=None,
-            claimable_at=None,
-            queued_at=timezone.now(),
-            postponed_count=0,
-        )
-
-    def hand_back(self, attempt: int) -> int:
-        """running → queued, by the worker that holds it and won't finish it."""
-        return self.held(attempt).update(
-            status=Status.QUEUED,
-            attempt=F("attempt") + 1,
-            worker="",
-            lease_expires_at=None,
-            queued_at=timezone.now(),
-        )
-
-    def postpone(self, attempt: int, reason: str, seconds: float, *, is_for_room: bool) -> int:
-        """running → queued, not to be claimed for so long, by the worker that holds it and can't run it now."""
-        return self._wait(
-            attempt,
-            reason,
-            seconds,
-            started_at=None,
-            postponed_count=F("postponed_count") + 1,
-            is_waiting_for_room=is_for_room,
-        )
-
-    def preempt(self, attempt: int, reason: str, seconds: float) -> int:
-        """running → queued, not to be claimed for so long: another person's job has its turn."""
-        return self._wait(attempt, reason, seconds, preempted_at=timezone.now(), is_waiting_for_room=False)
-
-    def _wait(self, attempt: int, reason: str, seconds: float, **changes: Any) -> int:
-        until = timezone.now() + timedelta(seconds=seconds)
-        return self.held(attempt).update(
-            status=Status.QUEUED,
-            attempt=F("attempt") + 1,
-            worker="",
-            lease_expires_at=None,
-            failure_reason=storable(reason),
-            claimable_at=until,
-            queued_at=until,
-            **changes,
-        )
-
-    def finish(self, attempt: int, status: Status, failure_reason: str = "", **changes: Any) -> int:
-        """running → completed or failed, by the worker that holds it."""
-        return self.held(attempt).update(
-            status=status,
-            failure_reason=storable(failure_reason),
-            worker="",
-            lease_expires_at=None,
-            finished_at=timezone.now(),
-            **changes,
-        )
-
-    def extend_lease(self, attempt: int, lease_seconds: float, position: float) -> int:
-        """A sign of life of the worker that holds it, with how far it has come (seconds of audio)."""
-        return self.held(attempt).update(
-            lease_expires_at=timezone.now() + timedelta(seconds=lease_seconds), position=position
-        )
+__all__ = ["ACTIVE", "RETRYABLE", "Job", "JobQuerySet", "Segment", "Status"]
 
 
 class Job(models.Model):
@@ -192,6 +54,12 @@ class Job(models.Model):
     queued_at = models.DateTimeField(null=True, blank=True, editable=False)
     # When it last made way for another person's job.
     preempted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    is_final = models.BooleanField(
+        default=False, db_default=False, editable=False, help_text="A failure that would come again."
+    )
+    worked = models.DurationField(
+        default=timedelta, db_default=timedelta(), editable=False, help_text="Time of the attempts before this one."
+    )
     created_at = models.DateTimeField("created", auto_now_add=True)
     started_at = models.DateTimeField("started", null=True, blank=True)
     finished_at = models.DateTimeField("finished", null=True, blank=True)
@@ -226,6 +94,8 @@ class Job(models.Model):
             "failure_reason": "",
             "claimable_at": None,
         }
+        if self.started_at is not None:  # taken over: its worker may have worked until the end of the lease
+            changes["worked"] = self.worked + (min(now, self.lease_expires_at or now) - self.started_at)
         # It was read, claimable, in the same transaction; nobody has had it since, because each who has counts it up.
         if not Job.objects.filter(pk=self.pk, attempt=self.attempt, status=self.status).update(**changes):
             return False
@@ -239,14 +109,15 @@ class Job(models.Model):
 
     @property
     def is_retryable(self) -> bool:
-        return self.status in RETRYABLE
+        return self.status in RETRYABLE and not self.is_final
 
     @property
     def took(self) -> timedelta | None:
-        """The time from the start of the last attempt to its end, or None."""
-        if self.started_at is None or self.finished_at is None:
+        """The processing time of a job that has ended: all its attempts, without the waits between them."""
+        if self.finished_at is None:
             return None
-        return self.finished_at - self.started_at
+        last = timedelta() if self.started_at is None else self.finished_at - self.started_at
+        return self.worked + last or None
 
 
 class Segment(models.Model):

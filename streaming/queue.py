@@ -21,7 +21,8 @@ from django.utils import timezone
 
 from streaming.database import try_lock_until_commit
 from streaming.engines import engine_classes
-from streaming.models import ACTIVE, Job, JobQuerySet, Status, is_free, is_held, is_waiting_for_room
+from streaming.models import ACTIVE, Job, JobQuerySet, Status
+from streaming.transitions import is_free, is_held, is_waiting_for_room
 
 
 def running() -> JobQuerySet:

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 # From the bottom up; a module may import from its own line and those before.
 LAYERS = [
     {"typesetting", "transcripts", "pauses", "logs", "close_codes", "unsent", "crowd"},
+    {"transitions"},
     {"models", "captions"},
     {"events"},
     {"audio", "broadcast", "database", "metrics", "people", "origins", "outbox", "workers", "samples"},

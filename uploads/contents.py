@@ -154,7 +154,7 @@ async def local_path(upload: Upload, folder: Path) -> AsyncIterator[Path]:
                     await in_thread(copy.write, chunk)
                     copied += len(chunk)
         except FileNotFoundError as error:
-            raise DecodingError(MISSING) from error
+            raise DecodingError(MISSING, is_final=True) from error
         if copied < content.size:
             raise StorageRefused(INCOMPLETE)
         await in_thread(copy.flush)

@@ -227,7 +227,8 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(1)  # nobody listens any more
     except (Refused, MemoryError, ImportError, OSError, FFmpegError, ValueError) as error:
-        report.say(error=sentence(error), samples=report.samples)
+        is_final = isinstance(error, Refused | FileNotFoundError)  # another attempt reads the same file
+        report.say(error=sentence(error), is_final=is_final, samples=report.samples)
         sys.exit(1)
 
 

@@ -35,7 +35,11 @@ ENVIRONMENT = ("PATH", "LANG", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
 
 class DecodingError(Exception):
-    """Decoding failed. The text is a sentence for a person."""
+    """Decoding failed. The text is a sentence for a person; `is_final` where the same file would fail again."""
+
+    def __init__(self, sentence: str, *, is_final: bool = False) -> None:
+        super().__init__(sentence)
+        self.is_final = is_final
 
 
 class DecoderNotStarted(DecodingError):
@@ -140,7 +144,7 @@ async def _messages(
                 raise DecodingError(await _epitaph(process, mode))
             message = _parsed(line)
             if "error" in message:
-                raise DecodingError(str(message["error"])[:300])
+                raise DecodingError(str(message["error"])[:300], is_final=bool(message.get("is_final")))
             if message:
                 yield message
             if message.get("done"):

@@ -145,8 +145,16 @@ for (const button of page.querySelectorAll("[data-copies]")) {
 // The remaining time goes on counting when nothing comes.
 const ticking = setInterval(() => job.status === "running" && show(), SECOND_MS);
 
+/* An address that names a line (#s12: a link in the admin, or a time that was copied): the player stands there too. */
+function goToNamedLine() {
+  const segment = /^#s\d+$/.test(location.hash) && document.getElementById(location.hash.slice(1));
+  if (segment) player.goTo(transcript.startOf(segment));
+}
+
+window.addEventListener("hashchange", goToNamedLine);
 watchKeys(player);
 take(job);
 show();
 if (job.status === "running" && !location.hash) follow.start();
+goToNamedLine();
 socket.open();

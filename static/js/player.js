@@ -42,6 +42,11 @@ export class Player {
     this.#root.style.setProperty("--recognised", `${(part * 100).toFixed(2)}%`);
   }
 
+  /* Go to a place without playing. */
+  goTo(seconds) {
+    this.#seek(seconds);
+  }
+
   playFrom(seconds) {
     this.#seek(seconds);
     this.#play();

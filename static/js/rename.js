@@ -41,12 +41,23 @@ async function send(form, name) {
     say(form, answer.error ?? "It could not be renamed just now. Try again.");
     return;
   }
-  nameOf(form).textContent = answer.name;
   form.elements.name.defaultValue = answer.name;
   document.title = document.title.replace(before, () => answer.name);
+  renameAll(form.closest("[data-named]"), before, answer.name);
   show(form, false);
   focusName(form);
   say(form, "Renamed.", () => send(form, before));
+}
+
+/* Everything that says the name: in the row or head itself, and in the dialog that deletes a page's one recording. */
+function renameAll(named, before, name) {
+  nameOf(named.querySelector(".rename")).textContent = name;
+  for (const node of named.querySelectorAll("[data-name]")) node.dataset.name = name;
+  for (const node of named.querySelectorAll("[aria-label]")) {
+    node.setAttribute("aria-label", node.getAttribute("aria-label").replace(before, () => name));
+  }
+  if (named.matches("[data-row]")) return; // the dialog of a list is filled when it opens
+  for (const node of document.querySelectorAll("dialog [data-fill='name']")) node.textContent = name;
 }
 
 /* Say what happened, next to the name, and offer to take it back. */

@@ -25,10 +25,12 @@ export class State {
     write(word, STATUS_WORDS[job.status] ?? job.status);
     write(this.#root.querySelector(".detail"), detail(job, progress));
     this.#fill("reason", job.failure_reason);
-    this.#fill("kept", kept(segments));
+    this.#fill("kept", kept(segments, job.can_retry));
     this.#fill("so-far", job.status === "completed" ? "" : " so far");
     for (const node of this.#depending) {
-      const inState = !node.dataset.for || node.dataset.for.split(" ").includes(job.status);
+      const inState =
+        (!node.dataset.for || node.dataset.for.split(" ").includes(job.status)) &&
+        (node.dataset.sends !== "retry" || job.can_retry);
       const hasWords = node.dataset.words === undefined || (node.dataset.words === "none") === isEmpty;
       node.hidden = !(inState && hasWords);
     }
@@ -69,25 +71,29 @@ function detail(job, progress) {
   switch (job.status) {
     case "queued":
       if (job.failure_reason) return job.failure_reason; // an engine that has no room says so itself
-      return job.queue ? `${job.queue.place} of ${job.queue.length} in the queue` : "Waiting for a free place";
+      return job.queue ? turn(job.queue) : "Waiting to start";
     case "running": {
       const seconds = progress.left;
       return seconds === null ? place : `${place} · ${left(seconds)}`;
     }
     case "completed": {
-      const took = (new Date(job.finished_at) - new Date(job.started_at)) / 1000;
-      return took >= 0 && job.started_at ? `${length(job.duration)}, done in ${length(took)}` : length(job.duration);
+      const long = `${clock(job.duration)} long`;
+      return job.took === null ? long : `${long} · transcribed in ${length(job.took)}`;
     }
     default:
       return progress.position ? `at ${place}` : "";
   }
 }
 
+function turn({ place, length }) {
+  return place === 1 ? "Next in the queue" : `${place} of ${length} in the queue`;
+}
+
 /* What is safe after a job has stopped. */
-function kept(segments) {
-  if (!segments) return "Nothing had been recognised yet.";
-  const [is, them] = segments === 1 ? ["is", "it"] : ["are", "the last of them"];
-  return `${count(segments, "segment")} ${is} kept; trying again goes on after ${them}.`;
+function kept(segments, canRetry) {
+  if (!segments) return "Nothing was transcribed.";
+  const saved = segments === 1 ? "The first line is saved." : `The first ${count(segments, "line")} are saved.`;
+  return canRetry ? `${saved} Resume to continue from there.` : saved;
 }
 
 function title(job, progress) {

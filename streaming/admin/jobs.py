@@ -53,7 +53,7 @@ class JobAdmin(ReviewAdmin):
     def created(self, job: Job) -> str:
         return moment(job.created_at)
 
-    @admin.display(ordering=F("finished_at") - F("started_at"))
+    @admin.display(ordering=F("worked") + F("finished_at") - F("started_at"))
     def took(self, job: Job) -> str:
         return time_taken(job)
 

@@ -151,7 +151,7 @@ def test_a_job_that_waits_says_for_what(stage: Stage) -> None:
     expect(page.locator(".detail")).to_have_text(reason)
     expect(page.locator(".note.bad").first).to_be_hidden()
     stage.status(status="queued", failure_reason="")
-    expect(page.locator(".detail")).to_have_text("Waiting for a free place")
+    expect(page.locator(".detail")).to_have_text("Waiting to start")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -166,7 +166,7 @@ PROOFS: list[Proof] = [
     Proof(
         "other people's ids: jobs",
         "tests/streaming/test_views.py::test_a_stranger_finds_nothing",
-        "streaming/models.py",
+        "streaming/transitions.py",
         "return self.filter(owner_id=user.pk)",
         "return self",
     ),
@@ -180,7 +180,7 @@ PROOFS: list[Proof] = [
     Proof(
         "other people's ids: staff",
         "tests/streaming/test_views.py::test_staff_without_the_permission_are_strangers",
-        "streaming/models.py",
+        "streaming/transitions.py",
         'if user.is_staff and user.has_perm("streaming.view_job"):',
         "if user.is_staff:",
     ),

@@ -72,7 +72,7 @@ OF_WORKERS = [
     Proof(
         "SIGSTOP, takeover, SIGCONT: in the database",
         FROZEN,
-        "streaming/models.py",
+        "streaming/transitions.py",
         "return self.filter(status=Status.RUNNING, attempt=attempt)",
         "return self.filter(status=Status.RUNNING)",
     ),

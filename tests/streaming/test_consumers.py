@@ -25,8 +25,8 @@ async def test_the_first_message_is_the_whole_job(watching: Watching, alice: Use
     assert [segment["text"] for segment in snapshot["segments"]] == ["one two", "three"]
     assert snapshot["job"]["id"] == str(job.pk)
     assert sorted(snapshot["job"]) == [
-        "created_at", "duration", "engine", "failure_reason", "finished_at", "id", "language_code",
-        "position", "segments", "started_at", "status", "upload",
+        "can_retry", "created_at", "duration", "engine", "failure_reason", "finished_at", "id", "language_code",
+        "position", "segments", "started_at", "status", "took", "upload",
     ]  # fmt: skip
 
 

@@ -1,12 +1,17 @@
 """The life of a job in the database: every transition, who may lose it, and what stays."""
 
+import re
 import threading
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connections
+from django.test import Client
+from django.utils import timezone
 
 from streaming import jobs, queue
 from streaming.engines.base import Request
@@ -126,7 +131,7 @@ def test_what_has_ended_cannot_be_cancelled(alice: User, status: Status) -> None
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.RUNNING, Status.COMPLETED])
 def test_only_what_failed_or_was_cancelled_can_be_tried_again(alice: User, status: Status) -> None:
     job = make_job(make_upload(alice), status=status)
-    with pytest.raises(jobs.JobRefused, match=f"This job is {status} and can't be tried again"):
+    with pytest.raises(jobs.JobRefused, match=f"This job is {status} and can't be resumed"):
         jobs.retry(job)
 
 
@@ -229,3 +234,61 @@ def test_a_job_that_is_started_while_its_recording_is_deleted_is_refused(
     jobs.delete_upload(upload)
     starting.join()
     assert outcomes == ["not_found"]
+
+
+def test_the_processing_time_counts_all_attempts_and_no_wait_between_them(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = datetime(2026, 11, 26, 12, tzinfo=UTC)
+    now = began
+
+    def at(seconds: float) -> None:
+        nonlocal now
+        now = began + timedelta(seconds=seconds)
+
+    monkeypatch.setattr(timezone, "now", lambda: now)
+    job = make_job(make_upload(alice), Status.QUEUED)
+
+    def claim() -> None:
+        job.refresh_from_db()
+        assert job.claim("here/1", lease_seconds=20)
+
+    claim()
+    at(5)
+    assert Job.objects.filter(pk=job.pk).hand_back(job.attempt)  # 5 s of work
+    at(100)
+    claim()
+    at(110)
+    assert Job.objects.filter(pk=job.pk).extend_lease(job.attempt, 20, 1.0)
+    at(200)
+    claim()  # taken over: its first worker may have worked until the end of its lease at 130, 30 s
+    at(203)
+    assert Job.objects.filter(pk=job.pk).finish(job.attempt, Status.FAILED)  # 3 s
+    job.refresh_from_db()
+    assert job.took == timedelta(seconds=38)
+    at(900)
+    assert Job.objects.filter(pk=job.pk).retry()
+    at(1000)
+    claim()
+    at(1002)
+    assert Job.objects.filter(pk=job.pk).finish(job.attempt, Status.COMPLETED)  # 2 s
+    job.refresh_from_db()
+    assert job.took == timedelta(seconds=40)
+
+
+def test_a_job_that_was_never_claimed_has_no_processing_time(alice: User) -> None:
+    job = make_job(make_upload(alice), Status.QUEUED)
+    assert Job.objects.filter(pk=job.pk).cancel()
+    job.refresh_from_db()
+    assert job.took is None
+    assert Job.objects.filter(pk=job.pk).retry()
+
+
+def test_a_failure_that_would_come_again_offers_no_retry(alice: User, client_of: Callable[[User], Client]) -> None:
+    job = make_job(make_upload(alice), Status.FAILED, is_final=True)
+    assert not job.is_retryable
+    with pytest.raises(jobs.JobRefused, match="can't be resumed"):
+        jobs.retry(job)
+    page = client_of(alice).get(job.get_absolute_url()).content.decode()
+    assert re.search(r'data-sends="retry" data-for="failed cancelled" hidden', page)
+    assert "Resume to continue" not in page

@@ -1,0 +1,166 @@
+"""The status of a job, and its transitions: methods of its query set, each one conditional UPDATE.
+
+So of two that race one wins and the other is told. `attempt` is the fence: every transition that takes a job away from
+the worker that runs it counts it up, and every write of a worker names the attempt that it was given.
+"""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+from django.db.models import Case, ExpressionWrapper, F, Q, Value, When
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from streaming.transcripts import storable
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser, User
+
+    from streaming.models import Job  # noqa: F401 named in a type
+
+
+class Status(models.TextChoices):
+    QUEUED = "queued", "Queued"
+    RUNNING = "running", "Running"
+    COMPLETED = "completed", "Completed"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+ACTIVE = (Status.QUEUED, Status.RUNNING)
+RETRYABLE = (Status.FAILED, Status.CANCELLED)
+
+
+def is_free(now: datetime) -> Q:
+    """Which jobs a worker may take: queued, or running with a lease that ran out."""
+    waits_no_more = Q(claimable_at=None) | Q(claimable_at__lte=now)
+    return (Q(status=Status.QUEUED) & waits_no_more) | Q(status=Status.RUNNING, lease_expires_at__lt=now)
+
+
+def is_held(now: datetime) -> Q:
+    """Which jobs are in the hands of a worker that still gives signs of life."""
+    return Q(status=Status.RUNNING, lease_expires_at__gte=now)
+
+
+def is_waiting_for_room(now: datetime) -> Q:
+    """Which jobs were postponed because their engine had no room, and wait still."""
+    return Q(status=Status.QUEUED, claimable_at__gt=now, is_waiting_for_room=True)
+
+
+def time_since_start(until: Combinable) -> Coalesce:
+    """Return the expression for how long an attempt has run; zero for a job that was never claimed."""
+    return Coalesce(ExpressionWrapper(until - F("started_at"), models.DurationField()), timedelta())
+
+
+def clock_stopped() -> dict[str, Any]:
+    """Return the changes of a job whose attempt ends now without an end of the job: the next one starts anew."""
+    now = Value(timezone.now(), models.DateTimeField())
+    return {"worked": F("worked") + time_since_start(now), "started_at": None}
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    def visible_to(self, user: "User | AnonymousUser") -> "JobQuerySet":
+        """Return what this person may see: their own, or all with the permission `streaming.view_job` as staff."""
+        if user.is_staff and user.has_perm("streaming.view_job"):
+            return self
+        return self.filter(owner_id=user.pk)
+
+    def best_first(self) -> "JobQuerySet":
+        """Order jobs by what a reader wants to open: a running one, else the newest completed, else the newest."""
+        rank = Case(When(status=Status.RUNNING, then=0), When(status=Status.COMPLETED, then=1), default=2)
+        return self.order_by(rank, "-created_at")
+
+    def claimable(self) -> "JobQuerySet":
+        """Return the jobs that a worker may take, oldest first."""
+        return self.filter(is_free(timezone.now()), status__in=ACTIVE).order_by("created_at", "id")
+
+    def held(self, attempt: int) -> "JobQuerySet":
+        """Return the jobs among these that are still in the hands of the worker that was given `attempt`."""
+        return self.filter(status=Status.RUNNING, attempt=attempt)
+
+    def fence(self) -> int:
+        """Take jobs from whoever holds them, in any state."""
+        return self.update(attempt=F("attempt") + 1, worker="", lease_expires_at=None)
+
+    def cancel(self) -> int:
+        """queued, running → cancelled. The worker that runs it finds its attempt gone."""
+        return self.filter(status__in=ACTIVE).update(
+            status=Status.CANCELLED,
+            attempt=F("attempt") + 1,
+            worker="",
+            lease_expires_at=None,
+            claimable_at=None,
+            failure_reason="",
+            finished_at=timezone.now(),
+        )
+
+    def retry(self) -> int:
+        """failed, cancelled → queued. Finals stay: the next attempt goes on after the last of them."""
+        return self.filter(status__in=RETRYABLE, is_final=False).update(
+            status=Status.QUEUED,
+            failure_reason="",
+            finished_at=None,
+            started_at=None,
+            claimable_at=None,
+            queued_at=timezone.now(),
+            postponed_count=0,
+            worked=F("worked") + time_since_start(F("finished_at")),
+        )
+
+    def hand_back(self, attempt: int) -> int:
+        """running → queued, by the worker that holds it and won't finish it."""
+        return self.held(attempt).update(
+            status=Status.QUEUED,
+            attempt=F("attempt") + 1,
+            worker="",
+            lease_expires_at=None,
+            queued_at=timezone.now(),
+            **clock_stopped(),
+        )
+
+    def postpone(self, attempt: int, reason: str, seconds: float, *, is_for_room: bool) -> int:
+        """running → queued, not to be claimed for so long, by the worker that holds it and can't run it now."""
+        return self._wait(
+            attempt,
+            reason,
+            seconds,
+            postponed_count=F("postponed_count") + 1,
+            is_waiting_for_room=is_for_room,
+        )
+
+    def preempt(self, attempt: int, reason: str, seconds: float) -> int:
+        """running → queued, not to be claimed for so long: another person's job has its turn."""
+        return self._wait(attempt, reason, seconds, preempted_at=timezone.now(), is_waiting_for_room=False)
+
+    def _wait(self, attempt: int, reason: str, seconds: float, **changes: Any) -> int:
+        until = timezone.now() + timedelta(seconds=seconds)
+        return self.held(attempt).update(
+            status=Status.QUEUED,
+            attempt=F("attempt") + 1,
+            worker="",
+            lease_expires_at=None,
+            failure_reason=storable(reason),
+            claimable_at=until,
+            queued_at=until,
+            **clock_stopped(),
+            **changes,
+        )
+
+    def finish(self, attempt: int, status: Status, failure_reason: str = "", **changes: Any) -> int:
+        """running → completed or failed, by the worker that holds it."""
+        return self.held(attempt).update(
+            status=status,
+            failure_reason=storable(failure_reason),
+            worker="",
+            lease_expires_at=None,
+            finished_at=timezone.now(),
+            **changes,
+        )
+
+    def extend_lease(self, attempt: int, lease_seconds: float, position: float) -> int:
+        """A sign of life of the worker that holds it, with how far it has come (seconds of audio)."""
+        return self.held(attempt).update(
+            lease_expires_at=timezone.now() + timedelta(seconds=lease_seconds), position=position
+        )
