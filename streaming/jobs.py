@@ -132,7 +132,7 @@ def cancel(job: Job) -> Job:
 def retry(job: Job) -> Job:
     """Queue a failed or cancelled job again: it goes on after its last final. Raises `JobRefused` otherwise."""
     if not Job.objects.filter(pk=job.pk).retry():
-        raise _refused(job, "resumed", "Only failed or cancelled jobs can be resumed, and not if it would fail again.")
+        raise _refused(job, "resumed", "Only failed or cancelled jobs can be resumed, unless they would fail again.")
     return _told(job, "work")
 
 

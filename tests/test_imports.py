@@ -42,7 +42,12 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 def imports(path: Path) -> Iterator[str]:
     """Yield the dotted names that a file imports, at any depth of it."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text())
+    # What only a type checker imports orders nothing.
+    tree.body = [
+        node for node in tree.body if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    ]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -26,7 +26,7 @@ PROOFS: list[Proof] = [
         "names as text: in headers",
         f"{MEDIA}test_a_download_keeps_its_name_and_no_name_makes_a_header",
         "uploads/media.py",
-        'content_disposition_header("download" in request.GET, upload.name) or "inline"',
+        'content_disposition_header("download" in request.GET, file_name) or "inline"',
         "f'attachment; filename=\"{upload.name}\"'",
     ),
     Proof(

@@ -83,6 +83,8 @@ def test_a_job_shows_its_transcript_and_what_the_page_goes_on_with(alice: User, 
         "duration": 1.0,
         "failure_reason": "The recogniser ended unexpectedly.",
         "segments": 2,
+        "can_retry": True,
+        "took": 10.0,
         "created_at": job.created_at.isoformat(),
         "started_at": job.started_at.isoformat(),
         "finished_at": job.finished_at.isoformat(),
@@ -259,12 +261,12 @@ def test_owner_and_staff_cancel_and_retry(
         (
             "retry",
             Status.COMPLETED,
-            "This job is completed and can't be tried again. Only a failed or cancelled job can go on.",
+            "This job is completed and can't be resumed. Only failed or cancelled jobs can be resumed, unless they would fail again.",
         ),
         (
             "retry",
             Status.RUNNING,
-            "This job is running and can't be tried again. Only a failed or cancelled job can go on.",
+            "This job is running and can't be resumed. Only failed or cancelled jobs can be resumed, unless they would fail again.",
         ),
     ],
 )
