@@ -1,5 +1,5 @@
 # What runs the site and the workers, and nothing else: no compiler, no tests, no tools, not root. The processes that
-# `docker-compose.yml` starts are the commands of docs/operations.md.
+# `docker-compose.yml` starts are the commands of docs/operations.md. `requirements.txt` has hashes, which pip checks.
 FROM python:3.11.14-slim-bookworm
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -16,15 +16,17 @@ COPY templates templates
 COPY static static
 
 # Collected here and not at the start: the pages and the files that they name are of one version. The key signs nothing.
+# COPY keeps the modes of the checkout, which a umask of 077 makes unreadable for the user that the site runs as.
 ENV TRANSCRIBE_STATIC_DIR=/site/collected
 RUN SECRET_KEY=build TRANSCRIBE_DATA_DIR=/tmp/build python manage.py collectstatic --noinput --verbosity 0 \
-    && rm -r /tmp/build
+    && rm -r /tmp/build \
+    && chmod -R a+rX .
 
 USER site
 ENV TRANSCRIBE_DATA_DIR=/data HOST=0.0.0.0 PORT=8000
 VOLUME /data
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=6s --start-period=30s \
+HEALTHCHECK --interval=10s --timeout=10s --start-period=60s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=5)"]
 CMD ["python", "manage.py", "serve"]

@@ -8,7 +8,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock"
 
-.PHONY: run demo-aws test interop faults mutations check format lock bench clean
+.PHONY: run demo-aws test interop compose-test faults mutations check format lock bench clean
 
 run: $(VENV)/installed  ## Serve the site on http://127.0.0.1:8000 (HOST, PORT)
 	@$(BIN)/python manage.py migrate --verbosity 0
@@ -29,6 +29,11 @@ interop: $(VENV)/installed-dev  ## Run other vendors' clients and servers: AWS's
 	@if node --eval 'process.exit(Number(parseInt(process.versions.node) < 20))' 2>/dev/null && npm --version >/dev/null 2>&1; \
 	then sh tests/need_javascript_sdk.sh $(VENV) && $(BIN)/pytest tests/interop; \
 	else echo "Skipped: make interop needs Node.js 20 or newer with npm."; fi
+
+# COMPOSE is the command for Compose, COMPOSE_EXEC a prefix for commands that must reach published ports.
+COMPOSE ?= docker compose
+compose-test: $(VENV)/installed-dev  ## Deploy with Docker Compose, use it, break it, upgrade it, restore it; needs a Docker engine
+	COMPOSE="$(COMPOSE)" $(COMPOSE_EXEC) $(BIN)/python -m tests.compose
 
 faults: $(VENV)/installed-dev  ## Fifty rounds of killed and frozen processes; a short one is in the suite
 	@sh tests/need_redis.sh $(VENV)

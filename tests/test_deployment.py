@@ -120,8 +120,33 @@ def test_all_of_ours_share_database_redis_and_files(services: dict[str, Any]) ->
         assert services[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
 
 
+def test_one_image_is_built_once_for_all_of_ours(services: dict[str, Any]) -> None:
+    assert {services[name]["image"] for name in OURS} == {"${COMPOSE_PROJECT_NAME}-site"}, "no project shares another's"
+    assert [name for name in services if "build" in services[name]] == ["web"]
+    assert {services[name]["pull_policy"] for name in OURS} == {"never"}
+
+
+def test_no_container_writes_outside_of_its_volumes_or_logs_without_end(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        assert service["read_only"] is True, name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["logging"] == {"driver": "json-file", "options": {"max-size": "10m", "max-file": "5"}}, name
+    assert services["redis"]["tmpfs"] == ["/data"], "the image's volume there would have no name"
+    text = (ROOT / "deploy" / "Caddyfile").read_text()
+    port = services["proxy"]["healthcheck"]["test"][-1].removeprefix("http://127.0.0.1:").rstrip("/")
+    assert f"http://127.0.0.1:{port} {{\n\tbind 127.0.0.1\n" in text, "not the API, which logs each request"
+
+
+def test_postgresql_is_healthy_only_when_its_last_server_answers(services: dict[str, Any]) -> None:
+    """At its first start the image runs a server without TCP, makes the database, and stops it again."""
+    health = services["postgres"]["healthcheck"]
+    assert health["test"] == ["CMD", "pg_isready", "-h", "127.0.0.1", "-U", "transcribe"]
+    assert health["start_period"] == "60s"
+
+
 def test_images_are_pinned(services: dict[str, Any]) -> None:
-    images = [*instructions("FROM"), *(service["image"] for service in services.values() if "image" in service)]
+    theirs = [service["image"] for name, service in services.items() if name not in OURS]
+    images = [*instructions("FROM"), *theirs]
     assert len(images) == 4
     for image in images:
         assert re.search(r":\d+\.\d+", image), image
@@ -135,6 +160,8 @@ def test_the_image_copies_what_is_there_and_what_is_needed() -> None:
     let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert let_in == set(sources)
     assert "requirements-dev" not in (ROOT / "Dockerfile").read_text()
+    last_copy = (ROOT / "Dockerfile").read_text().rindex("\nCOPY ")
+    assert "chmod -R a+rX ." in (ROOT / "Dockerfile").read_text()[last_copy:], "a checkout under umask 077 is private"
 
 
 def test_the_image_is_not_root_when_it_runs() -> None:
@@ -153,6 +180,16 @@ def test_the_proxy_takes_what_the_site_takes_and_sends_it_to_the_site(services: 
     text = (ROOT / "deploy" / "Caddyfile").read_text()
     (most,) = re.findall(r"max_size (\d+)MiB", text)
     assert int(most) * 1024**2 == settings.MAX_BODY_BYTES
-    assert re.search(r"dynamic a web 8000\b", text)
+    assert re.search(r"^\treverse_proxy web:8000 {$", text, re.MULTILINE)
     assert re.search(r"@inside path /metrics /readyz\n\s+respond @inside 404", text)
     assert "./deploy/Caddyfile:/etc/caddy/Caddyfile:ro" in services["proxy"]["volumes"]
+
+
+def test_the_test_of_the_compose_file_says_in_one_sentence_that_there_is_no_engine() -> None:
+    environ = os.environ | {"COMPOSE": "/nowhere/docker compose"}
+    command = [sys.executable, "-m", "tests.compose"]
+    ran = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert re.fullmatch(
+        r"make compose-test needs a Docker engine with Compose, and none answers \(.+\)\.\n", ran.stderr
+    )
