@@ -3,13 +3,17 @@
 from typing import Any
 
 from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.contrib.sessions import middleware as sessions
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.deprecation import MiddlewareMixin
 
 from streaming import origins
 from streaming.people import SIGNED_IN
+from transcribe_site import failures
+from uploads import answers, recordings
 from uploads.answers import wants_json
+from uploads.handlers import DISK_ERROR
 
 SCHEME_KEY = "transcribe_site.scheme"  # in META; headers of clients get keys that begin with `HTTP_`
 
@@ -46,6 +50,35 @@ class CsrfMiddleware(CsrfViewMiddleware):
             super()._check_referer(request)  # type: ignore[misc]
 
 
+class FailuresMiddleware(MiddlewareMixin):
+    """Answers with 507 or 503 where a disk is full or the database is away, whatever a view was doing."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        return failures.answer(request, exception)
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Replace what a view made of a form that the disk could not take."""
+        error = request.META.get(DISK_ERROR)
+        if error is None or response.status_code in answers.UNAVAILABLE:
+            return response
+        refusal = recordings.refused_by(error)
+        return answers.unavailable(request, str(refusal), refusal.status)
+
+
+class SessionMiddleware(sessions.SessionMiddleware):
+    """Django's, but a session that can't be saved is answered by `failures.py`; Django would log an error of ours."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        if response.status_code in answers.UNAVAILABLE:
+            return response  # what the session has of it would not be saved either
+        try:
+            return super().process_response(request, response)
+        except Exception as error:
+            if (answer := failures.answer(request, error)) is not None:
+                return answer
+            raise
+
+
 class JsonErrorsMiddleware(MiddlewareMixin):
     """Gives a program that asks for JSON the error as JSON, where there is only a page for people."""
 
@@ -70,7 +103,12 @@ class SignInMiddleware(LoginRequiredMiddleware):
     """
 
     def process_view(self, request: HttpRequest, *view: Any) -> Any:
-        refusal = super().process_view(request, *view)
+        try:
+            refusal = super().process_view(request, *view)
+        except Exception as error:  # the session or the account can't be read
+            if (answer := failures.answer(request, error)) is not None:
+                return answer
+            raise
         note = getattr(request, "scope", {}).get(SIGNED_IN)  # not there in tests' requests, nor behind other servers
         if refusal is None and note is not None and request.user.is_authenticated:
             note()

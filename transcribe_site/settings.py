@@ -102,7 +102,8 @@ MIDDLEWARE = [
     "transcribe_site.static.StaticFilesMiddleware",
     "csp.middleware.CSPMiddleware",
     "transcribe_site.middleware.JsonErrorsMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "transcribe_site.middleware.FailuresMiddleware",
+    "transcribe_site.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "transcribe_site.middleware.CsrfMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -256,7 +257,13 @@ LOGGING = {
         "job": {"()": "streaming.logs.JobFilter"},
         "seldom": {
             "()": "streaming.logs.SeldomFilter",
-            "names": ["channels_redis.pubsub", "psycopg.pool", "streaming.broadcast", "streaming.feeds"],
+            "names": [
+                "channels_redis.pubsub",
+                "psycopg.pool",
+                "streaming.broadcast",
+                "streaming.feeds",
+                "transcribe_site.failures",
+            ],
         },
     },
     "formatters": {

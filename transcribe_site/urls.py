@@ -12,6 +12,8 @@ for name in ("logout", "password_change"):
 
 admin.site.login = limited(admin.site.login)  # type: ignore[method-assign,assignment]
 
+handler500 = "transcribe_site.failures.server_error"
+
 urlpatterns = [
     path("", include("streaming.urls")),
     path("", include("uploads.urls")),

@@ -1,6 +1,5 @@
 """A recording's life: stored, renamed, deleted. For views, commands and the admin; nothing here knows a request."""
 
-import errno
 import hashlib
 import logging
 from pathlib import Path
@@ -14,6 +13,7 @@ from django.db import IntegrityError, OperationalError, transaction
 
 from uploads import connections, decoding, kinds, names
 from uploads.contents import StorageAway, StorageRefused
+from uploads.disks import is_full
 from uploads.models import Upload
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def store(owner: "User | AnonymousUser", file: File, name: str) -> Upload:
     except IntegrityError as error:
         raise RecordingRefused("Your account was deleted. Nothing was stored.", 403) from error
     except (OSError, OperationalError) as error:
-        if isinstance(error, OperationalError) and not _is_full(error):
+        if isinstance(error, OperationalError) and not is_full(error):
             raise
         raise refused_by(error) from error
     return upload
@@ -70,13 +70,7 @@ def store(owner: "User | AnonymousUser", file: File, name: str) -> Upload:
 def refused_by(error: OSError | OperationalError) -> RecordingRefused:
     """Return the refusal for a disk that takes nothing more: full, gone, or only to be read."""
     logger.error("A recording can't be stored: %s", error)
-    return RecordingRefused(DISK_FULL, 507) if _is_full(error) else RecordingRefused(STORAGE_AWAY, 503)
-
-
-def _is_full(error: Exception) -> bool:
-    """Tell whether a disk is: the one that the file was for, or the database's (SQLite has no number for it)."""
-    full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
-    return full or (isinstance(error, OperationalError) and "disk is full" in str(error))
+    return RecordingRefused(DISK_FULL, 507) if is_full(error) else RecordingRefused(STORAGE_AWAY, 503)
 
 
 def _copy(file: File, copy: TemporaryUploadedFile) -> tuple[int, str]:

@@ -44,8 +44,8 @@ def create(request: HttpRequest) -> HttpResponse:
         try:
             stored.append(recordings.store(request.user, file, name))
         except recordings.RecordingRefused as refusal:
-            if answers.wants_json(request):
-                return JsonResponse({"error": str(refusal)}, status=refusal.status)
+            if answers.wants_json(request) or refusal.status in answers.UNAVAILABLE:
+                return answers.refuse(request, str(refusal), refusal.status)
             messages.error(request, f"{name}: {refusal}")
     if answers.wants_json(request):
         return JsonResponse({"id": str(stored[0].pk), "url": stored[0].get_absolute_url()}, status=201)

@@ -5,7 +5,33 @@ from tests.faults.proof import Proof
 SQLITE = "tests/streaming/test_sqlite.py"
 PASSING = "PASSING = (OperationalError, InterfaceError, InternalError)"
 
+FAILURES = "tests/faults/test_failures.py::"
+
 PROOFS = [
+    Proof(
+        "disk full: every action",
+        f"{FAILURES}test_a_full_disk_refuses_every_action_with_507[application/json]",
+        "transcribe_site/failures.py",
+        "        if is_full(each):",
+        "        if False:",
+    ),
+    Proof(
+        "SQLite locked: every action",
+        f"{FAILURES}test_a_locked_sqlite_refuses_every_action_with_503[application/json]",
+        "transcribe_site/middleware.py",
+        "return failures.answer(request, exception)",
+        "return None",
+    ),
+    Proof(
+        "PostgreSQL away: every action and page",
+        f"{FAILURES}test_a_postgresql_that_is_away_refuses_every_action_and_page_with_503[application/json]",
+        "transcribe_site/middleware.py",
+        "        except Exception as error:  # the session or the account can't be read\n"
+        "            if (answer := failures.answer(request, error)) is not None:\n"
+        "                return answer\n"
+        "            raise",
+        "        except ZeroDivisionError:\n            raise",
+    ),
     Proof(
         "disk full: database",
         f"{SQLITE}::test_a_job_waits_while_the_disk_of_the_database_is_full",
@@ -16,9 +42,9 @@ PROOFS = [
     Proof(
         "disk full: database, at an upload",
         "tests/uploads/test_recordings.py::test_says_that_the_databases_disk_is_full",
-        "uploads/recordings.py",
-        'return full or (isinstance(error, OperationalError) and "disk is full" in str(error))',
-        "return full",
+        "uploads/disks.py",
+        ' or "disk is full" in str(error)',
+        "",
     ),
     Proof(
         "disk full: spool",

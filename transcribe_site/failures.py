@@ -1,0 +1,57 @@
+"""Answers where a disk is full or the database is away: 507 or 503 with a sentence, never 500.
+
+`middleware.py` asks for them where Django's views, sessions and sign-in raise; the error handler of `urls.py` catches
+the rest, as a page of an error that needs the database.
+"""
+
+import logging
+import sys
+from collections.abc import Iterator
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.views import defaults
+
+from streaming.database import PASSING
+from transcribe_site.passwords import TooManyHashes
+from uploads import answers
+from uploads.contents import StorageAway
+from uploads.disks import is_full
+
+logger = logging.getLogger(__name__)
+
+DISK_FULL = "The server's disk is full. Nothing was changed; try again later."
+DATABASE_AWAY = "The database is not available or busy. Nothing was changed; try again in a moment."
+STORAGE_AWAY = "The storage of the recordings can't be reached now. Nothing was changed; try again in a moment."
+BUSY = "Too many passwords are being checked. Try again in a moment."
+
+
+def answer(request: HttpRequest, error: BaseException | None) -> HttpResponse | None:
+    """Return the answer to a request that an error ended, or None for an error of our own."""
+    for each in causes(error):
+        if is_full(each):
+            return refused(request, DISK_FULL, 507, each)
+        if isinstance(each, PASSING):
+            return refused(request, DATABASE_AWAY, 503, each)
+        if isinstance(each, StorageAway):
+            return refused(request, STORAGE_AWAY, 503, each)
+        if isinstance(each, TooManyHashes):
+            return refused(request, BUSY, 503, each)
+    return None
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def refused(request: HttpRequest, sentence: str, status: int, error: BaseException) -> HttpResponse:
+    logger.error("A request was refused with %s: %s", status, error)
+    response = answers.unavailable(request, sentence, status)
+    response._has_been_logged = True  # type: ignore[attr-defined]  # Django would add a line a request, or a traceback
+    return response
+
+
+def server_error(request: HttpRequest) -> HttpResponseBase:
+    """Django's handler of uncaught exceptions, which calls this while it handles one."""
+    return answer(request, sys.exc_info()[1]) or defaults.server_error(request)
