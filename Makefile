@@ -21,6 +21,7 @@ demo-aws: $(VENV)/installed-dev  ## Try Amazon Transcribe without AWS: a stand-i
 
 test: $(VENV)/installed-dev  ## Run the whole suite, browser tests included, and what touches the database on PostgreSQL too
 	@sh tests/need_chromium.sh
+	@sh tests/need_ffmpeg.sh
 	@sh tests/need_redis.sh $(VENV)
 	$(BIN)/pytest -n logical --dist worksteal
 	TEST_DATABASE=postgres $(BIN)/pytest -n logical --dist worksteal
@@ -57,6 +58,7 @@ lock: $(VENV)/installed-dev  ## Pin all packages, with hashes, after a change to
 	$(LOCK) requirements-dev.in --output-file requirements-dev.txt
 
 bench: $(VENV)/installed-dev  ## Run the benchmarks; ratios, printed as a table
+	@sh tests/need_ffmpeg.sh
 	$(BIN)/python -m benchmarks
 
 clean:  ## Remove what was installed; recordings and transcripts in var/ stay

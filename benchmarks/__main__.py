@@ -24,6 +24,7 @@ from benchmarks import (  # noqa: E402
     history,
     hour,
     joining,
+    media,
     slow,
     strangers,
     takeover,
@@ -43,6 +44,7 @@ BENCHMARKS = {
     "claims": claims.run,
     "history": history.run,
     "hour": hour.run,
+    "media": media.run,
 }
 
 

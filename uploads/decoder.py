@@ -133,7 +133,8 @@ def peaks(path: str, report: Report, count: int, max_seconds: int, track: str) -
         bins = np.concatenate((bins, np.abs(samples).reshape(number, width).max(axis=1).astype(np.uint16)))
         del rest[: number * width * 2]
 
-    for block in samples_of(source(path, track), rate, channels):
+    recording = source(path, track)
+    for block in samples_of(recording, rate, channels):
         report.samples += len(block) // (2 * channels)
         if report.samples > max_seconds * rate:
             raise Refused(too_long(max_seconds))
@@ -150,7 +151,12 @@ def peaks(path: str, report: Report, count: int, max_seconds: int, track: str) -
     loudest = np.maximum.reduceat(bins, np.arange(count) * len(bins) // count)
     # One click must not make everything else look silent: the loudest hundredth may be cut.
     heights = np.minimum(loudest / max(QUIET, np.percentile(loudest, 99)) * 255, 255).astype(np.uint8)
-    report.say(done=True, duration=report.samples / rate, peaks=base64.b64encode(heights.tobytes()).decode())
+    report.say(
+        done=True,
+        duration=report.samples / rate,
+        peaks=base64.b64encode(heights.tobytes()).decode(),
+        skipped_seconds=recording.skipped_seconds,
+    )
 
 
 def pcm(path: str, report: Report, rate: int, channels: int, max_seconds: int, track: str) -> None:

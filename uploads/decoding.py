@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 
@@ -85,11 +85,19 @@ async def _probe(path: Path, person: int | None) -> Probe:
     )
 
 
-async def find_peaks(path: Path, track: str = "0") -> tuple[bytes, float]:
-    """Return the waveform (a byte for each of 1000 equal parts) and the exact duration in seconds."""
+class Waveform(NamedTuple):
+    """A byte for each of 1000 equal parts, the exact duration, and the seconds of it that could not be decoded."""
+
+    peaks: bytes
+    duration: float
+    undecodable_seconds: float
+
+
+async def find_peaks(path: Path, track: str = "0") -> Waveform:
+    """Decode all of a track and return its waveform. Raises DecodingError."""
     most = settings.MAX_AUDIO_SECONDS
     found = await _last_message("peaks", path, count=PEAKS, max_seconds=most, track=track)
-    return base64.b64decode(found["peaks"]), float(found["duration"])
+    return Waveform(base64.b64decode(found["peaks"]), float(found["duration"]), float(found["skipped_seconds"]))
 
 
 async def decode(

@@ -7,6 +7,7 @@ another file or an address, and tries only the demuxers listed here.
 
 import contextlib
 import errno
+import math
 import os
 import stat
 import struct
@@ -28,6 +29,7 @@ DEMUXERS = (
 )
 AHEAD_PACKETS = 50  # of the audio, read to find the first time of the other tracks
 ABSOLUTE = {"matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"}  # containers whose times begin at 0
+ROUNDING_SECONDS = 1e-6
 # Containers whose times don't allow for priming: the first packet is at 0, and its audio is late.
 UNCOMPENSATED = {"avi"}
 # Samples at the start that come from the encoder, for codecs whose files often don't say how many there are. Codecs
@@ -119,21 +121,28 @@ class Demuxer:
         """
         streams = self.container.streams
         waiting = {stream.index for stream in (*streams.audio, *streams.video)}
-        starts = []
+        starts: dict[int, tuple[float, float]] = {}
+        left: dict[int, float] = {}  # seconds of priming that are still to come
         while waiting and (packet := self._next()) is not None:
-            if packet.stream_index in waiting:
-                waiting.remove(packet.stream_index)
-                is_cover = packet.stream.disposition & Disposition.attached_pic
-                start = start_of(packet, float(packet.stream.time_base or 0))
-                if start is not None and not is_cover:
-                    length = priming(packet)
+            index, time_base = packet.stream_index, float(packet.stream.time_base or 0)
+            start, length = start_of(packet, time_base), min((packet.duration or 0) * time_base, frame_seconds(packet))
+            if index not in waiting:
+                pass
+            elif start is None or packet.stream.disposition & Disposition.attached_pic:
+                waiting.remove(index)
+            else:
+                if index not in starts:
+                    left[index] = priming(packet)
                     if self.container.format.name in UNCOMPENSATED:
-                        start -= length
-                        self.shifts[packet.stream_index] = -length
-                    starts.append((start, start + length))
+                        self.shifts[index] = -left[index]
+                start += self.shifts.get(index, 0.0)
+                starts[index] = starts.get(index, (start, 0.0))[0], start + left[index]
+                left[index] -= length
+                if left[index] < -ROUNDING_SECONDS or not length:
+                    waiting.remove(index)  # this packet is the first with audio of its own
             if max(map(len, self._queues.values())) >= AHEAD_PACKETS:
                 break
-        return zero(starts, is_absolute=self.container.format.name in ABSOLUTE) if starts else 0.0
+        return zero(starts.values(), is_absolute=self.container.format.name in ABSOLUTE) if starts else 0.0
 
 
 def start_of(packet: av.Packet, time_base: float) -> float | None:
@@ -159,6 +168,13 @@ def priming(packet: av.Packet) -> float:
     if name in ("wmav1", "wmav2"):
         return (2048 if rate > 22_050 else 1024 if rate > 16_000 else 512) / rate  # a frame
     return (trimmed(packet)[0] or PRIMING.get(name, 0)) / rate
+
+
+def frame_seconds(packet: av.Packet) -> float:
+    """Return the most that a packet of audio can hold: some muxers give one the time up to the next instead."""
+    codec = packet.stream.codec_context
+    has_frames = packet.stream.type == "audio" and codec is not None and codec.frame_size and codec.sample_rate
+    return codec.frame_size / codec.sample_rate if has_frames else math.inf
 
 
 def sound_decoders() -> Iterator[str]:

@@ -65,6 +65,9 @@ class Upload(models.Model):
     peaks = models.BinaryField(
         null=True, help_text="The waveform: the loudest sample of each of equal parts, 0 to 255."
     )
+    undecodable_seconds = models.FloatField(
+        default=0, db_default=0, help_text="Seconds that could not be decoded and are silent, known with the waveform."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = UploadQuerySet.as_manager()

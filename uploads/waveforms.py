@@ -49,18 +49,18 @@ async def peaks_of(upload: Upload) -> bytes:
 async def _find(upload: Upload, work: Work) -> bytes:
     try:
         async with work.turn, contents.local_path(upload, settings.FILE_UPLOAD_TEMP_DIR) as path:
-            peaks, duration = await decoding.find_peaks(path)
+            found = await decoding.find_peaks(path)
         # A thread of its own: the request that began this, and the thread that belongs to it, may be gone.
-        await sync_to_async(_keep, thread_sensitive=False)(upload.pk, peaks, duration)
+        await sync_to_async(_keep, thread_sensitive=False)(upload.pk, found)
     finally:
         del work.tasks[upload.pk]
-    return peaks
+    return found.peaks
 
 
-def _keep(pk: uuid.UUID, peaks: bytes, duration: float) -> None:
-    """Store what was found; the duration too, which was not measured so exactly before."""
+def _keep(pk: uuid.UUID, found: decoding.Waveform) -> None:
+    """Store a waveform with the exact duration and the length of the damage, which only decoding all of it shows."""
     try:
-        Upload.objects.filter(pk=pk).update(peaks=peaks, duration=duration)
+        Upload.objects.filter(pk=pk).update(**found._asdict())
     except DatabaseError as error:
         logger.warning("The waveform of %s is not kept: %s", pk, error)  # it can be shown all the same
     finally:

@@ -85,9 +85,9 @@ async def test_decodes_over_what_was_there(tmp_path: Path) -> None:
 
 
 async def test_finds_the_waveform() -> None:
-    peaks, duration = await decoding.find_peaks(recordings.speech("two_cities"))
-    assert (len(peaks), duration) == (1_000, 44.374125)
-    assert max(peaks) == 255
+    found = await decoding.find_peaks(recordings.speech("two_cities"))
+    assert (len(found.peaks), found.duration, found.undecodable_seconds) == (1_000, 44.374125, 0.0)
+    assert max(found.peaks) == 255
 
 
 async def test_fails_with_the_decoders_sentence(tmp_path: Path) -> None:
@@ -232,5 +232,5 @@ def look_into(pid: int) -> tuple[set[str], int]:
 def test_the_peaks_of_stereo_are_those_of_the_louder_side() -> None:
     samples = np.zeros((16_000, 2))
     samples[:, 1] = 9_000
-    peaks, _ = asyncio.run(decoding.find_peaks(recordings.write_wav("right", samples, 16_000)))
-    assert set(peaks) == {255}
+    found = asyncio.run(decoding.find_peaks(recordings.write_wav("right", samples, 16_000)))
+    assert set(found.peaks) == {255}

@@ -17,6 +17,7 @@ from django.urls import reverse
 
 from tests import recordings as made
 from tests.uploads.conftest import decoders
+from tests.uploads.test_times import damaged as damaged_speech
 from uploads import decoding, waveforms
 from uploads.models import Upload, UploadQuerySet
 
@@ -61,7 +62,7 @@ def decodings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     seen: list[Path] = []
     find_peaks = decoding.find_peaks
 
-    async def counted(path: Path) -> tuple[bytes, float]:
+    async def counted(path: Path) -> decoding.Waveform:
         seen.append(path)
         return await find_peaks(path)
 
@@ -81,6 +82,24 @@ async def test_the_first_who_looks_has_it_decoded_and_kept(upload: Upload, alice
     assert decodings == [Path(upload.file.path)]
 
 
+async def test_the_page_says_how_much_could_not_be_decoded(stored: Stored, alice: User, tmp_path: Path) -> None:
+    damaged = await sync_to_async(damaged_speech)(tmp_path / "damaged.mkv", 300, 14)
+    upload = await sync_to_async(stored)(damaged, "damaged.mkv", duration=9.0)
+    await waveforms.peaks_of(upload)
+    await upload.arefresh_from_db()
+    assert upload.undecodable_seconds == pytest.approx(0.3, abs=0.03)
+    client = AsyncClient()
+    await client.aforce_login(alice)
+    assert "0.3 s could not be decoded" in (await client.get(upload.get_absolute_url())).content.decode()
+
+
+async def test_the_page_of_a_whole_file_says_nothing_of_damage(upload: Upload, alice: User) -> None:
+    await waveforms.peaks_of(upload)
+    client = AsyncClient()
+    await client.aforce_login(alice)
+    assert "decoded" not in (await client.get(upload.get_absolute_url())).content.decode()
+
+
 async def test_two_who_look_at_once_wait_for_the_same_decoding(upload: Upload, decodings: list[Path]) -> None:
     same = await Upload.objects.aget(pk=upload.pk)
     first, second = await asyncio.gather(waveforms.peaks_of(upload), waveforms.peaks_of(same))
@@ -93,7 +112,7 @@ async def test_one_recording_is_decoded_at_a_time(stored: Stored, monkeypatch: p
     most, now = 0, 0
     find_peaks = decoding.find_peaks
 
-    async def counted(path: Path) -> tuple[bytes, float]:
+    async def counted(path: Path) -> decoding.Waveform:
         nonlocal most, now
         now += 1
         most = max(most, now)

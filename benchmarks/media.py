@@ -1,0 +1,65 @@
+"""Files of many kinds: their length, and where their first and last words are, next to the clean audio.
+
+"At the beginning" and "at the end" are found by cross-correlating the spool with the clean audio; "words" compares the
+transcripts of the built-in recogniser, word by word.
+"""
+
+import difflib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests import media
+from tests.media import RATE
+
+Words = list[tuple[str, float]]
+TOLERANCES = "at most 20 ms off after 20 s, 50 ms after an hour; words 200 ms"
+
+
+def run() -> Iterator[tuple[str, str]]:
+    yield "kind", f"length of the spool (truth), beginning, end, words; {TOLERANCES}"
+    kinds = [(kind, media.speech(has_pauses=kind.pauses)) for kind in media.KINDS]
+    with tempfile.TemporaryDirectory(prefix="transcribe-media-") as folder:
+        paths = {kind.name: media.make(kind, source) for kind, source in kinds}
+        sources = {source for _, source in kinds}
+        words = transcribe([*sources, *paths.values()], Path(folder))
+    for kind, source in kinds:
+        path = paths[kind.name]
+        yield kind.name, f"{lengths(kind, path, source)}, {moved(words[source], words[path], kind.offset)}"
+    for kind in media.HOUR:
+        path = media.make(kind, media.hour())
+        yield kind.name, lengths(kind, path, media.hour())
+        path.unlink()
+
+
+def lengths(kind: media.Kind, path: Path, source: Path) -> str:
+    found, wanted = media.spool(path), media.clean(source)
+    first, last = media.lags(kind, found, wanted)
+    length = f"{len(found) / RATE:.2f} s ({len(wanted) / RATE + kind.offset:.2f})"
+    return f"{length}, {1000 * first:+.1f} ms, {1000 * last:+.1f} ms"
+
+
+def transcribe(paths: list[Path], folder: Path) -> dict[Path, Words]:
+    """Return the words of each file with their times, from one run of the built-in recogniser."""
+    command = [sys.executable, "manage.py", "transcribe", *paths, "--format", "json", "--output", folder]
+    subprocess.run(command, check=True, capture_output=True)
+    found = {}
+    for path in paths:
+        (written,) = folder.glob(f"{path.stem}.json")
+        words = [word for segment in json.loads(written.read_text())["segments"] for word in segment["words"]]
+        found[path] = [(word["text"].strip(".,;:!?").lower(), word["start_time"]) for word in words]
+    return found
+
+
+def moved(wanted: Words, found: Words, offset: float) -> str:
+    """Say how far the same words are from where they should be, at most, and how many there are."""
+    matcher = difflib.SequenceMatcher(None, [word for word, _ in wanted], [word for word, _ in found], autojunk=False)
+    distances = [
+        abs(found[block.b + number][1] - wanted[block.a + number][1] - offset)
+        for block in matcher.get_matching_blocks()
+        for number in range(block.size)
+    ]
+    return f"{len(distances)} words within {1000 * max(distances, default=0):.0f} ms" if distances else "no words"
