@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.db import Error
 
-from streaming import broadcast, events, jobs, logs, metrics, preemption
+from streaming import broadcast, events, jobs, logs, metrics, outages, preemption
 from streaming.audio import Spool, open_spool
 from streaming.database import PASSING, in_thread
 from streaming.engines.base import Engine, EngineBusy, EngineError
@@ -116,6 +116,7 @@ class Attempt:
             channels = self._engine.channels(self.job.options)
             async with open_spool(self.job.upload, self._folder, channels, self.job.track) as spool:
                 self._spool = spool
+                outages.STORAGE.worked()
                 await self._hear(spool)
                 if abs(spool.seconds - self.job.duration) > 0.01:
                     self.job.duration = spool.seconds

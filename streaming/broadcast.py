@@ -13,7 +13,7 @@ from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.db import transaction
 
-from streaming import events, metrics
+from streaming import events, metrics, outages
 from streaming.models import Job
 from uploads import connections
 
@@ -52,9 +52,10 @@ async def send(group: str, message: dict[str, Any]) -> bool:
         async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
             await get_channel_layer().group_send(group, message)
     except Exception as error:  # whatever the layer's client raises: the message is not worth a job
-        logger.warning("The channel layer did not take a message for %s: %r", group, error)
+        outages.CHANNEL_LAYER.failed(error)
         metrics.FAILURES.labels("channel_layer").inc()
         return False
+    outages.CHANNEL_LAYER.worked()
     return True
 
 

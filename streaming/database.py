@@ -16,7 +16,7 @@ from django.core.management.base import CommandError
 from django.db import InterfaceError, InternalError, OperationalError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
-from streaming import metrics
+from streaming import metrics, outages
 
 Parameters = ParamSpec("Parameters")
 Value = TypeVar("Value")
@@ -84,10 +84,15 @@ class InThread(SyncToAsync):
     def thread_handler(self, *args: Any, **kwargs: Any) -> Any:
         replace_dead_connections()
         try:
-            return super().thread_handler(*args, **kwargs)
-        except PASSING:
+            result = super().thread_handler(*args, **kwargs)
+        except PASSING as error:
             metrics.FAILURES.labels("database").inc()
+            if outages.outage_in(error):
+                outages.DATABASE.failed(error)
             raise
+        else:
+            outages.DATABASE.worked()
+            return result
         finally:
             replace_dead_connections()
 

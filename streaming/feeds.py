@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from channels.layers import get_channel_layer
 from django.db import Error
 
-from streaming import broadcast, close_codes, metrics, queue
+from streaming import broadcast, close_codes, metrics, outages, queue
 from streaming.cursor import Cursor
 from streaming.database import forget_shared, in_thread
 from streaming.feed import Feed
@@ -97,8 +97,8 @@ class Feeds:
         try:
             async with asyncio.timeout(LAYER_TIMEOUT_SECONDS):
                 await get_channel_layer().group_discard(group, self._channel)
-        except Exception:  # whatever the layer's client raises: messages that still come are ignored
-            logger.warning("The channel layer did not end a subscription", exc_info=True)
+        except Exception as error:  # of any kind, from the layer's client: messages that still come are ignored
+            outages.CHANNEL_LAYER.failed(error)
 
     async def _subscribe(self, feed: Feed) -> None:
         if not self._has_channel.is_set():
@@ -107,7 +107,7 @@ class Feeds:
             async with asyncio.timeout(LAYER_TIMEOUT_SECONDS):
                 await get_channel_layer().group_add(broadcast.feed_group(feed.job_id), self._channel)
         except Exception as error:  # whatever the layer's client raises: _look tries again
-            logger.warning("The channel layer took no subscription: %r", error)
+            outages.CHANNEL_LAYER.failed(error)
             return
         feed.is_subscribed = True
         # Partials are nowhere but with the worker that runs the job; a feed that has not loaded would drop the answer.

@@ -144,7 +144,7 @@ class Library:
                     listing.take(rows, is_full=is_full)
             except Error as error:
                 # Restarting, or locked: the next look shows what changed meanwhile.
-                logger.warning("Could not compare the lists with the database: %s", error)
+                logger.warning("Could not compare the lists with the database", exc_info=error)
             except Exception:
                 # A fault of ours in one list must not stop all of them.
                 logger.exception("Could not compare the lists with the database")

@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 SELDOM_SECONDS = 10.0
+MOST_LINES = 1000  # that are remembered
 
 _job: ContextVar[tuple[UUID, int] | None] = ContextVar("job", default=None)
 
@@ -45,19 +46,22 @@ class JobFilter(logging.Filter):
 
 
 class SeldomFilter(logging.Filter):
-    """Lets what these loggers say again and again through once in ten seconds: lines about something that is away."""
+    """Passes the lines of these loggers once in ten seconds, and so each traceback of ours about the same job."""
 
     def __init__(self, names: Collection[str]) -> None:
         super().__init__()
         self._names = frozenset(names)
-        self._silent_until: dict[tuple[str, str], float] = {}
+        self._silent_until: dict[tuple[str, str, str | None], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.name not in self._names:
+        is_ours = record.exc_info is not None and record.name.startswith("streaming.")
+        if record.name not in self._names and not is_ours:
             return True
-        line, now = (record.name, record.msg), time.monotonic()
+        line, now = (record.name, record.msg, getattr(record, "job", None)), time.monotonic()
         if now < self._silent_until.get(line, 0.0):
             return False
+        if len(self._silent_until) >= MOST_LINES:
+            self._silent_until.clear()  # of jobs that ended long ago, mostly
         self._silent_until[line] = now + SELDOM_SECONDS
         return True
 

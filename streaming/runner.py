@@ -15,7 +15,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import Error
 
-from streaming import broadcast, jobs, logs, preemption, queue, workers
+from streaming import broadcast, jobs, logs, outages, preemption, queue, workers
 from streaming.attempt import Attempt
 from streaming.database import in_thread
 from streaming.engines import engine_class
@@ -79,6 +79,8 @@ class Runner:
                 freed = await in_thread(jobs.free_jobs_of)(dead)
                 await asyncio.to_thread(workers.forget, dead)
                 logger.info("Took over %d jobs of %d workers that died here", freed, len(dead))
+            if outages.CHANNEL_LAYER.is_away:  # an idle worker sends nothing that would notice its return
+                await broadcast.send("readiness", {"type": "nobody.listens"})
         claims = queue.claims(self._worker.name)
         while len(self._tasks) < self._max_jobs and (job := await self._claim(claims)):
             await self._begin(job)

@@ -16,7 +16,7 @@ from tests.s3 import Bucket
 from tests.site import Site, wait_until
 from tests.streaming.conftest import numbers
 from tests.visitor import Visitor
-from transcribe_site.passwords import ReleasingPasswordHasher
+from transcribe_site.passwords import PasswordHasher
 
 MORE_THAN_THE_POOL = 20
 SEGMENTS, SEGMENT_CHARACTERS = 1_000, 8_000  # of a transcript that fits into no socket's buffers
@@ -97,8 +97,8 @@ def test_requests_that_wait_for_a_storage_leave_the_pages_alone(
 def test_a_password_hash_holds_no_database_connection(settings: object) -> None:
     if connection.vendor != "postgresql":
         pytest.skip("SQLite has no pool")
-    settings.PASSWORD_HASHERS = ["transcribe_site.passwords.ReleasingPasswordHasher"]  # type: ignore[attr-defined]
-    encoded = ReleasingPasswordHasher().encode("secret", "salt", SLOW_ITERATIONS)
+    settings.PASSWORD_HASHERS = ["transcribe_site.passwords.PasswordHasher"]  # type: ignore[attr-defined]
+    encoded = PasswordHasher().encode("secret", "salt", SLOW_ITERATIONS)
 
     has_connection = threading.Event()
 

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 
 # From the bottom up; a module may import from its own line and those before.
 LAYERS = [
-    {"typesetting", "transcripts", "pauses", "logs", "close_codes", "unsent", "crowd"},
+    {"typesetting", "transcripts", "pauses", "logs", "outages", "close_codes", "unsent", "crowd"},
     {"transitions"},
     {"models", "captions"},
     {"events"},

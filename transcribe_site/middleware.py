@@ -93,7 +93,10 @@ class JsonErrorsMiddleware(MiddlewareMixin):
         if sentence is None or response.get("Content-Type") == "application/json" or not wants_json(request):
             return response
         kept = {name: response[name] for name in ("Allow",) if name in response}
-        return JsonResponse({"error": sentence}, status=response.status_code, headers=kept)
+        answer = JsonResponse({"error": sentence}, status=response.status_code, headers=kept)
+        # Django marks the answers that it has logged; without the mark it would log this one again.
+        setattr(answer, "_has_been_logged", getattr(response, "_has_been_logged", False))  # noqa: B010
+        return answer
 
 
 class SignInMiddleware(LoginRequiredMiddleware):

@@ -27,10 +27,10 @@ class TooManyHashes(Exception):
 @contextmanager
 def turn() -> Iterator[None]:
     """Wait for a turn to hash. A thread that has one gets another at once. Raises `TooManyHashes`."""
+    release()  # a hundred that wait, or hash, must not hold all connections of the pool
     if getattr(_thread, "has_turn", False):
         yield
         return
-    release()  # a hundred that wait must not hold all connections of the pool
     if not _slots.acquire(timeout=WAIT_SECONDS):
         raise TooManyHashes
     _thread.has_turn = True

@@ -203,7 +203,6 @@ FILE_UPLOAD_HANDLERS = ["uploads.handlers.DiskUploadHandler"]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "library"
 LOGOUT_REDIRECT_URL = "login"
-PASSWORD_HASHERS = ["transcribe_site.passwords.ReleasingPasswordHasher"]
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 PASSWORD_HASHERS = ["transcribe_site.passwords.PasswordHasher"]
 # django-axes counts failed sign-ins, for each pair of account and address; `sign_in.py` decides how long they lock.
@@ -255,6 +254,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {
         "job": {"()": "streaming.logs.JobFilter"},
+        "outages": {"()": "streaming.outages.OutageFilter"},
         "seldom": {
             "()": "streaming.logs.SeldomFilter",
             "names": [
@@ -274,7 +274,7 @@ LOGGING = {
         "console": {
             "class": "logging.StreamHandler",
             "formatter": ENV["TRANSCRIBE_LOG_FORMAT"],
-            "filters": ["job", "seldom"],
+            "filters": ["job", "outages", "seldom"],
         }
     },
     "root": {"handlers": ["console"], "level": "INFO"},
@@ -283,5 +283,6 @@ LOGGING = {
         "botocore": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
         "django.channels.server": {"level": "WARNING"},
+        "psycopg.pool": {"level": "ERROR"},  # whoever needs a connection says why there is none
     },
 }

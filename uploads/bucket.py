@@ -65,9 +65,11 @@ def translated(name: str) -> Iterator[None]:
         code = error_code(error)
         if code in ("NoSuchKey", "NoSuchVersion"):
             raise FileNotFoundError(f"There is no {name} in the bucket.") from error
-        logger.warning("A request to the bucket for %s failed: %s", name, error)
         if is_permanent(error):
+            logger.warning("A request to the bucket for %s failed: %s", name, error)
             raise StorageRefused(SENTENCES.get(code, REFUSED).format(code=code)) from error
+        # With the error: the log says once in ten seconds that the storage is away (`streaming/outages.py`).
+        logger.warning("A request to the bucket for %s failed", name, exc_info=error)
         raise StorageAway from error
 
 
@@ -166,5 +168,5 @@ def insist(read: Callable[[], bytes]) -> bytes:
         try:
             return read()
         except BotoCoreError as error:
-            logger.info("An answer of the bucket broke off; asking again: %s", error)
+            logger.info("An answer of the bucket broke off; asking again", exc_info=error)
     return read()

@@ -77,7 +77,8 @@ def audio(request: HttpRequest, pk: UUID) -> HttpResponseBase:
         logger.error("The file of the recording %s is missing.", pk)
         raise Http404 from error
     except (StorageAway, OSError) as error:
-        logger.error("The file of the recording %s can't be read: %s", pk, error)
+        if not isinstance(error, StorageAway):  # of which the storage has told the log
+            logger.error("The file of the recording %s can't be read: %s", pk, error)
         # Players, and programs that download, ask again.
         is_refused = isinstance(error, StorageRefused)
         sentence = str(error) if is_refused else f"{StorageAway()} Try again in a while."

@@ -11,6 +11,8 @@ import psycopg
 from django.db.backends.postgresql import base
 from psycopg_pool import ConnectionPool
 
+from streaming import outages
+
 
 class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:  # psycopg's, as the stubs don't say
@@ -24,4 +26,5 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self.pool.putconn(connection)
             self.pool.drain()
             connection = super().get_new_connection(conn_params)
+        outages.DATABASE.worked()
         return connection
