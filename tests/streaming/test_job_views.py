@@ -261,12 +261,14 @@ def test_owner_and_staff_cancel_and_retry(
         (
             "retry",
             Status.COMPLETED,
-            "This job is completed and can't be resumed. Only failed or cancelled jobs can be resumed, unless they would fail again.",
+            "This job is completed and can't be resumed. "
+            "Only failed or cancelled jobs can be resumed, unless they would fail again.",
         ),
         (
             "retry",
             Status.RUNNING,
-            "This job is running and can't be resumed. Only failed or cancelled jobs can be resumed, unless they would fail again.",
+            "This job is running and can't be resumed. "
+            "Only failed or cancelled jobs can be resumed, unless they would fail again.",
         ),
     ],
 )
