@@ -165,6 +165,8 @@ def test_writes_json_with_the_job_and_every_word(alice: User) -> None:
             "duration": 1.0,
             "failure_reason": "",
             "segments": 1,
+            "can_retry": False,
+            "took": job.took.total_seconds() if job.took else None,
             "created_at": job.created_at.isoformat(),
             "started_at": job.started_at.isoformat(),
             "finished_at": job.finished_at.isoformat(),
