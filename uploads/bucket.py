@@ -153,6 +153,16 @@ class BucketStorage(S3Storage):
             found: tuple[list[str], list[str]] = super().listdir(name)
         return found
 
+    def size(self, name: str) -> int:
+        """Return the bytes of an object. Raises as `translated` says."""
+        with translated(name):
+            try:
+                return int(self._client().head_object(Bucket=self.bucket_name, Key=name)["ContentLength"])
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:  # HEAD has no body to name the error
+                    raise FileNotFoundError(f"There is no {name} in the bucket.") from error
+                raise
+
     def get_modified_time(self, name: str) -> datetime:
         with translated(name):
             modified_at: datetime = super().get_modified_time(name)

@@ -5,6 +5,7 @@ The views read parts of it, decoders need it at a path. Nothing here holds more 
 
 import asyncio
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 from aiofile import async_open
 from django.conf import settings
+from django.core.files import File
 from django.core.files.storage import Storage
 
 from uploads.decoding import DecodingError
@@ -110,6 +112,44 @@ def content_of(upload: Upload) -> Content:
         return OnDisk(Path(upload.file.path))
     except NotImplementedError:  # how a storage says that its files are not on this machine
         return InBucket(storage, str(upload.file.name), upload.size)
+
+
+def find(storage: Storage, name: str) -> Content | None:
+    """Return what reads a stored file, or None where there is none. Raises `StorageAway`."""
+    try:
+        path = Path(storage.path(name))
+    except NotImplementedError:
+        try:
+            return InBucket(storage, name, storage.size(name))
+        except FileNotFoundError:
+            return None
+    return OnDisk(path) if path.is_file() else None
+
+
+def put(storage: Storage, name: str, source: Path) -> None:
+    """Store a file of this machine under `name` in place of any other: whole, or not at all.
+
+    On a disk `source` is moved. Raises `StorageAway` and `OSError`.
+    """
+    try:
+        target = Path(storage.path(name))
+    except NotImplementedError:
+        with open(source, "rb") as file:
+            storage.save(name, File(file))  # an object appears when all of it has arrived, and replaces another
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if os.stat(source).st_dev == os.stat(target.parent).st_dev:
+        os.replace(source, target)
+        return
+    # Between two disks a rename copies, and readers would see half a file.
+    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as copy:
+        try:
+            with open(source, "rb") as file:
+                shutil.copyfileobj(file, copy)
+            os.replace(copy.name, target)
+        except BaseException:
+            os.unlink(copy.name)
+            raise
 
 
 def check() -> None:

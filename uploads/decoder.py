@@ -1,8 +1,9 @@
 """The decoder: a program of its own that opens one file of a stranger, and nothing else.
 
-`decoding.py` runs it as `python -I decoder.py probe|peaks|pcm FILE …`, so that a hostile file can only kill its
-decoder. It limits itself before it looks at the file: memory, time, output, open files. What it has to say are
-JSON objects, one a line: on standard output, or for `pcm`, whose standard output is the sound, on standard error.
+`decoding.py` runs it as `python -I decoder.py probe|peaks|pcm|listen FILE …`, so that a hostile file can only kill its
+decoder. It limits itself before it looks at the file: memory, time, output, open files. Its messages are JSON
+objects, one a line: on standard output, or for `pcm` and `listen`, whose standard output is the audio, on standard
+error.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from av.error import FFmpegError
 
 sys.path.append(str(Path(__file__).parent.parent))  # -I leaves it out; last, so that nothing there hides a library
 
-from uploads import declared, placing, resampling, track_probe, tracks
+from uploads import declared, placing, players, resampling, track_probe, tracks
 from uploads.demux import Refused
 from uploads.mixing import Mix
 from uploads.sound import Recording
@@ -33,8 +34,9 @@ from uploads.sound import Recording
 # for libraries, and a sample table of 40 million entries 1.4 GiB. Later decoders only see files that passed it.
 MEMORY_BYTES = 3 * 1024**3 // 2
 PROBE_MEMORY_BYTES = 512 * 1024**2
-CPU_SECONDS = 900  # twelve hours of sound take about a tenth of it
+CPU_SECONDS = 1800  # twelve hours take about a twentieth of it as samples, a third as a listening copy
 PROBE_CPU_SECONDS = 300  # twelve hours that have to be decoded to know their length take about a third of it
+COPY_BYTES = 24_000  # of a listening copy, a second: twice its bit rate, so that nothing real meets the limit
 MESSAGE_BYTES = 1024**2  # what `probe` and `peaks` may write to a file; they need a few kilobytes
 REPORT_SECONDS = 0.05
 NICENESS = 5  # for what nobody waits for: the waveform, and all of the sound but its beginning
@@ -103,6 +105,7 @@ def probe(path: str, report: Report, max_seconds: int) -> None:
         track=track,
         tracks=found,
         undeclared_seconds=declared.undeclared_seconds(path, seconds),
+        is_playable=players.is_playable(recording.container, found, path),
     )
 
 
@@ -192,6 +195,26 @@ def too_long(max_seconds: int) -> str:
     return f"The recording is longer than {max_seconds / 3600:g} hours."
 
 
+def listen(path: str, report: Report, channels: int, max_seconds: int, track: str) -> None:
+    """Write the listening copy to standard output, and report how far it is."""
+    from uploads import aac  # the other modes need no encoder
+
+    os.nice(NICENESS)
+    recording = source(path, track)
+
+    def on_progress(samples: int) -> None:
+        report.samples = samples
+        if samples > max_seconds * aac.RATE:
+            raise Refused(too_long(max_seconds))
+        if report.is_due:
+            report.say(samples=samples)
+
+    aac.encode(samples_of(recording, aac.RATE, channels), channels, 1, on_progress)
+    if not report.samples:
+        raise Refused(f"There is an audio track in this file ({recording.codec}), but none of it can be decoded.")
+    report.say(done=True, samples=report.samples)
+
+
 def sentence(error: Exception) -> str:
     """Return what went wrong in words for a person who can't see the machine."""
     if isinstance(error, Refused):
@@ -209,7 +232,7 @@ def sentence(error: Exception) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("mode", choices=("probe", "peaks", "pcm"))
+    parser.add_argument("mode", choices=("probe", "peaks", "pcm", "listen"))
     parser.add_argument("path")
     parser.add_argument("--parent", type=int, default=0, help="the process without which this one must not go on")
     parser.add_argument("--count", type=int, default=1000)
@@ -219,13 +242,17 @@ def main() -> None:
     parser.add_argument("--track", default="0", help="the index of an audio track, or “all” of them mixed")
     given = parser.parse_args()
     die_with(given.parent)
-    is_pcm = given.mode == "pcm"
-    output_bytes = (given.max_seconds + 1) * given.rate * given.channels * 2 if is_pcm else MESSAGE_BYTES
-    limit(output_bytes, is_probe=given.mode == "probe")
-    report = Report(channel=2 if is_pcm else 1)
+    largest = {  # of the modes whose standard output is audio
+        "pcm": (given.max_seconds + 1) * given.rate * given.channels * 2,
+        "listen": (given.max_seconds + 60) * COPY_BYTES,
+    }
+    limit(largest.get(given.mode, MESSAGE_BYTES), is_probe=given.mode == "probe")
+    report = Report(channel=2 if given.mode in largest else 1)
     try:
-        if is_pcm:
+        if given.mode == "pcm":
             pcm(given.path, report, given.rate, given.channels, given.max_seconds, given.track)
+        elif given.mode == "listen":
+            listen(given.path, report, given.channels, given.max_seconds, given.track)
         elif given.mode == "peaks":
             peaks(given.path, report, given.count, given.max_seconds, given.track)
         else:

@@ -57,6 +57,7 @@ class Probe:
     channels: int
     track: int
     tracks: list[Track]
+    is_playable: bool
     undeclared_seconds: float = 0.0  # that the file holds after the end that its header declares
 
 
@@ -81,6 +82,7 @@ async def _probe(path: Path, person: int | None) -> Probe:
         channels=int(found["channels"]),
         track=int(found["track"]),
         tracks=described(found["tracks"]),
+        is_playable=found["is_playable"] is True,
         undeclared_seconds=float(found["undeclared_seconds"]),
     )
 
@@ -108,16 +110,33 @@ async def decode(
     Yields how many samples there are (a channel) so far and ends when all are there. Closing the iterator, or
     cancelling its reader, ends the decoder. The samples written until then stay. Raises DecodingError.
     """
+    most = settings.MAX_AUDIO_SECONDS
+    options: dict[str, int | str] = {"rate": sample_rate, "channels": channels, "max_seconds": most, "track": track}
+    async with aclosing(_written("pcm", path, target, options)) as counts:
+        async for samples in counts:
+            yield samples
+
+
+async def encode_copy(path: Path, target: Path, *, channels: int, track: str = "0") -> AsyncGenerator[int, None]:
+    """Write the listening copy of a track of the file at `path` to `target`; otherwise as `decode`.
+
+    `target` can be played from its beginning while it grows. It has its index when the iterator ends.
+    """
+    most = settings.MAX_AUDIO_SECONDS
+    options: dict[str, int | str] = {"channels": channels, "max_seconds": most, "track": track}
+    async with aclosing(_written("listen", path, target, options)) as counts:
+        async for samples in counts:
+            yield samples
+
+
+async def _written(mode: str, path: Path, target: Path, options: dict[str, int | str]) -> AsyncGenerator[int, None]:
     try:
         # On the event loop: opening a file of our own folder doesn't wait.
         output = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise DecodingError(f"The decoded sound can't be stored: {error.strerror}.") from error
     try:
-        most = settings.MAX_AUDIO_SECONDS
-        options: dict[str, int | str] = {"rate": sample_rate, "channels": channels, "max_seconds": most, "track": track}
-        messages = _messages("pcm", path, options, output)
-        async with aclosing(messages):
+        async with aclosing(_messages(mode, path, options, output)) as messages:
             async for message in messages:
                 yield int(message["samples"])
     finally:

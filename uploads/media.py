@@ -6,6 +6,7 @@ in it run or load, for this site alone.
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import PurePath
 from typing import TypeVar
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
@@ -19,25 +20,51 @@ from uploads.models import Upload
 # Players ask for all that follows ("bytes=0-"), read as they play, and seek. Such a request gets a part, as RFC 9110,
 # section 15.3.7, allows, and the player asks again: neither it nor a server without back-pressure holds the whole.
 PART_BYTES = 2 * 1024**2
+COPY_TYPE = "audio/mp4"
 Response = TypeVar("Response", bound=HttpResponseBase)
 
 
 def serve(request: HttpRequest, upload: Upload) -> HttpResponseBase:
     """Answer a GET or HEAD for the file of `upload`. Raises FileNotFoundError and StorageAway."""
-    content = content_of(upload)
-    size, etag = content.size, f'"{upload.sha256}"'
+    name = names.cleaned(upload.name) or names.NAMELESS
+    return serve_content(request, content_of(upload), upload.sha256, kinds.content_type(upload.container), name)
+
+
+def serve_content(
+    request: HttpRequest, content: Content, version: str, content_type: str, name: str
+) -> HttpResponseBase:
+    """Answer a GET or HEAD for a stored file; `version` is other for other content. Raises as `serve`."""
+    size, etag = content.size, f'"{version}"'
     response: HttpResponseBase | None = get_conditional_response(request, etag=etag)
     if response is None:
         try:
             response = _content(request, content, size, _asked(request, size, etag))
         except ranges.Unsatisfiable:
             response = HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
-    file_name = names.cleaned(upload.name) or names.NAMELESS
-    response["Content-Type"] = kinds.content_type(upload.container)
-    response["Content-Disposition"] = content_disposition_header("download" in request.GET, file_name) or "inline"
+    response["Content-Type"] = content_type
+    response["Content-Disposition"] = content_disposition_header("download" in request.GET, name) or "inline"
     response["Accept-Ranges"] = "bytes"
     response["ETag"] = etag
     response["Cache-Control"] = "private, max-age=3600"
+    return sealed(response)
+
+
+def serve_copy(request: HttpRequest, upload: Upload, track: str, copy: Content) -> HttpResponseBase:
+    """Answer a GET or HEAD for a finished listening copy. Raises as `serve`."""
+    # The size too: a copy that was deleted may be made again by a newer encoder.
+    version = f"{upload.sha256[:32]}-{track}-{copy.size}"
+    stem = PurePath(names.cleaned(upload.name)).stem or names.NAMELESS
+    return serve_content(request, copy, version, COPY_TYPE, f"{stem}.m4a")
+
+
+def serve_growing(request: HttpRequest, chunks: AsyncIterator[bytes]) -> HttpResponseBase:
+    """Answer a GET or HEAD for a listening copy that is being made; the client must not keep it."""
+    headers = {"Cache-Control": "no-store", "Accept-Ranges": "none"}
+    response: HttpResponseBase
+    if request.method == "HEAD":
+        response = HttpResponse(content_type=COPY_TYPE, headers=headers)
+    else:
+        response = StreamingHttpResponse(chunks, content_type=COPY_TYPE, headers=headers)
     return sealed(response)
 
 

@@ -62,6 +62,13 @@ class Upload(models.Model):
     undeclared_seconds = models.FloatField(
         default=0, db_default=0, help_text="Seconds that the file holds after the end that its header declares."
     )
+    # The default is right for rows from before the column, and for those that processes of the version before insert
+    # during a rolling upgrade: a copy is never wrong.
+    is_playable = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Browsers play the file itself, and at the times of the transcript. Otherwise a copy is made of it.",
+    )
     peaks = models.BinaryField(
         null=True, help_text="The waveform: the loudest sample of each of equal parts, 0 to 255."
     )
@@ -81,6 +88,11 @@ class Upload(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("upload", args=[self.pk])
+
+    @property
+    def needs_copy(self) -> bool:
+        """Tell whether players get a listening copy. Browsers stop, or leave out, where a file can't be decoded."""
+        return not self.is_playable or self.undecodable_seconds > 0
 
     def decoded_track(self, track: str) -> str:
         """Return what the decoder is asked for a job's `track`: an index, or `all`."""

@@ -4,6 +4,7 @@ import hashlib
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from django.conf import settings
 from django.core.files import File
@@ -11,7 +12,7 @@ from django.core.files.storage import Storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import IntegrityError, OperationalError, transaction
 
-from uploads import connections, decoding, kinds, names
+from uploads import connections, copies, decoding, kinds, names
 from uploads.contents import StorageAway, StorageRefused
 from uploads.disks import is_full
 from uploads.models import Upload
@@ -131,6 +132,13 @@ def _remove(storage: Storage, name: str) -> None:
         logger.error("The file %s has no recording any more and can't be removed: %s", name, error)
 
 
+def _remove_copies(storage: Storage, pk: UUID) -> None:
+    try:
+        copies.remove(storage, pk)
+    except (StorageAway, OSError) as error:  # as in `_remove`
+        logger.error("The listening copies of %s, which was deleted, can't be removed: %s", pk, error)
+
+
 def _too_large() -> RecordingRefused:
     most = f"{settings.MAX_UPLOAD_BYTES / 1024**2:g} MiB"
     return RecordingRefused(f"This file is larger than {most}. A compressed copy (M4A, MP3, OGG) may fit.", 413)
@@ -148,8 +156,9 @@ def rename(upload: Upload, name: str) -> None:
 
 def delete(upload: Upload) -> None:
     """Delete a recording and all that hangs on it: first the rows, in one transaction, then the file."""
-    storage, name = upload.file.storage, str(upload.file.name)
+    storage, pk, name = upload.file.storage, upload.pk, str(upload.file.name)
     with transaction.atomic():
         upload.delete()
         # Only after the commit: a row without its file would be worse than a file without its row.
         transaction.on_commit(lambda: _remove(storage, name), robust=True)
+        transaction.on_commit(lambda: _remove_copies(storage, pk), robust=True)

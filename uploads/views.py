@@ -1,4 +1,4 @@
-"""What can be done with a recording: sent, renamed, deleted, heard, seen as a waveform."""
+"""The views of a recording: upload, rename, the file, the listening copy and the waveform."""
 
 import logging
 from uuid import UUID
@@ -10,14 +10,16 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Js
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST, require_safe
 
-from uploads import answers, connections, decoding, media, names, recordings, waveforms
+from uploads import answers, connections, contents, copies, decoding, media, names, recordings, tracks, waveforms
 from uploads.contents import StorageAway, StorageRefused
+from uploads.decoding import DecoderNotStarted, DecodingError
 from uploads.handlers import DISK_ERROR
 from uploads.models import Upload, may
 
 logger = logging.getLogger(__name__)
 
-LATER = {"Retry-After": "10", "Cache-Control": "no-store"}
+NO_STORE = {"Cache-Control": "no-store"}
+LATER = {"Retry-After": "10", **NO_STORE}
 
 
 @require_POST
@@ -73,16 +75,50 @@ def audio(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     upload = _visible(request, pk)
     try:
         return media.serve(request, upload)
-    except FileNotFoundError as error:
-        logger.error("The file of the recording %s is missing.", pk)
+    except (FileNotFoundError, StorageAway, OSError) as error:
+        return _unavailable(upload, error)
+
+
+@require_safe
+async def listen(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """The audio on the timeline of the transcripts, for the player: the file itself or a listening copy of it.
+
+    A finished copy is answered as any file, with ranges. One that is being made is sent as it grows, without ranges
+    and without a length. HEAD tells which of the two it is, by `Accept-Ranges`, and starts making it too.
+    """
+    upload = await sync_to_async(_visible)(request, pk)
+    try:
+        track = copies.track_of(upload, request.GET.get("track"))
+    except tracks.UnknownTrack as error:
+        return HttpResponse(str(error), status=404, headers=NO_STORE, content_type="text/plain")
+    try:
+        if not upload.needs_copy:
+            return await contents.in_thread(media.serve, request, upload)
+        if copy := await contents.in_thread(copies.find, upload, track):
+            return await contents.in_thread(media.serve_copy, request, upload, track, copy)
+        making = copies.make(upload, track)
+        if request.method == "GET":
+            await making.wait()
+        elif making.error:
+            raise making.error
+    except DecodingError as error:
+        if isinstance(error, DecoderNotStarted):
+            return HttpResponse(str(error), status=503, headers=LATER, content_type="text/plain")
+        return HttpResponse(str(error), status=422, headers=NO_STORE, content_type="text/plain")
+    except (FileNotFoundError, StorageAway, OSError) as error:
+        return _unavailable(upload, error)
+    return media.serve_growing(request, making.chunks())
+
+
+def _unavailable(upload: Upload, error: Exception) -> HttpResponse:
+    """Answer for a file that is missing (404) or can't be read now (503). Players and download clients try again."""
+    if isinstance(error, FileNotFoundError):
+        logger.error("The file of the recording %s is missing.", upload.pk)
         raise Http404 from error
-    except (StorageAway, OSError) as error:
-        if not isinstance(error, StorageAway):  # of which the storage has told the log
-            logger.error("The file of the recording %s can't be read: %s", pk, error)
-        # Players, and programs that download, ask again.
-        is_refused = isinstance(error, StorageRefused)
-        sentence = str(error) if is_refused else f"{StorageAway()} Try again in a while."
-        return HttpResponse(sentence, status=503, headers=LATER, content_type="text/plain")
+    if not isinstance(error, StorageAway):  # of which the storage has told the log
+        logger.error("The file of the recording %s can't be read: %s", upload.pk, error)
+    sentence = str(error) if isinstance(error, StorageRefused) else f"{StorageAway()} Try again in a while."
+    return HttpResponse(sentence, status=503, headers=LATER, content_type="text/plain")
 
 
 @require_safe

@@ -1,6 +1,7 @@
 /* The player: a bar whose scrubber is the waveform, with the part that has been recognised inked. Without this
    script the browser's own controls stand in its place. */
 
+import { whenSeekable } from "./listening.js";
 import { clock } from "./words.js";
 
 const STEP_SECONDS = 5;
@@ -15,6 +16,7 @@ export class Player {
   #duration;
   #onHear;
   #frame = 0;
+  #pending = null; // { seconds, plays }: what the person asked for before the audio could be played
 
   /* `onHear(seconds, isPlaying)` is called whenever the place changes. */
   constructor(root, { onHear = () => {} } = {}) {
@@ -28,12 +30,17 @@ export class Player {
     root.querySelector(".controls").hidden = false;
     this.#drawWaveform();
     this.#listen();
+    if (root.dataset.copied !== undefined) this.#prepare();
     this.#show();
     if (this.#audio.error) this.#fail(); // before this script was there to hear of it
   }
 
   get isPlaying() {
-    return !this.#audio.paused;
+    return this.#pending ? this.#pending.plays : !this.#audio.paused;
+  }
+
+  get #now() {
+    return this.#pending ? this.#pending.seconds : this.#audio.currentTime;
   }
 
   /* The waveform up to `seconds` is inked. */
@@ -99,6 +106,32 @@ export class Player {
     });
   }
 
+  /* Keep what is asked for until the listening copy can be played from any place. */
+  async #prepare() {
+    const audio = this.#audio;
+    const url = audio.src;
+    const notes = this.#root.querySelectorAll("[data-preparing]");
+    const showNote = (name) => notes.forEach((note) => (note.hidden = note.dataset.preparing !== name));
+    this.#pending = { seconds: 0, plays: false };
+    try {
+      await whenSeekable(url, (isRetry) => {
+        showNote(isRetry ? "retry" : "wait");
+        audio.removeAttribute("src"); // or the browser loads a copy without its index, which is of no use
+        audio.load();
+      });
+    } catch {
+      this.#pending = null;
+      this.#fail();
+      return;
+    }
+    const { seconds, plays } = this.#pending;
+    this.#pending = null;
+    showNote("");
+    audio.src = url; // anew: the browser may have begun with what was there before
+    this.#seek(seconds);
+    if (plays) this.#play();
+  }
+
   /* Keys on the scrubber itself, as a slider's keys are expected to be. */
   #slide(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -121,20 +154,29 @@ export class Player {
   }
 
   #move(seconds) {
-    this.#seek(this.#audio.currentTime + seconds);
+    this.#seek(this.#now + seconds);
   }
 
   #seek(seconds) {
-    this.#audio.currentTime = Math.min(Math.max(0, seconds), this.#duration);
+    const place = Math.min(Math.max(0, seconds), this.#duration);
+    if (this.#pending) this.#pending.seconds = place;
+    else this.#audio.currentTime = place;
     this.#show();
   }
 
   #toggle() {
-    if (this.isPlaying) this.#audio.pause();
-    else this.#play();
+    if (!this.isPlaying) this.#play();
+    else if (this.#pending) this.#pending.plays = false;
+    else this.#audio.pause();
+    this.#show();
   }
 
   #play() {
+    if (this.#pending) {
+      this.#pending.plays = true;
+      this.#show();
+      return;
+    }
     // Refused where the file can't be played (#fail says so) or by a pause() that came at once.
     this.#audio.play().catch(() => this.#show());
   }
@@ -157,7 +199,7 @@ export class Player {
   }
 
   #show() {
-    const now = this.#audio.currentTime;
+    const now = this.#now;
     const toggle = this.#root.querySelector("[data-does='toggle']");
     const label = this.isPlaying ? "Pause" : "Play";
     if (toggle.ariaLabel !== label) {
@@ -178,6 +220,7 @@ export class Player {
   }
 
   #fail() {
+    if (this.#pending) return; // of the copy that was not complete
     this.#root.querySelector(".controls").hidden = true;
     this.#root.querySelector(".fault").hidden = false;
   }

@@ -87,7 +87,7 @@ class JobAdmin(ReviewAdmin):
         return moment(job.finished_at)
 
     def player(self, job: Job) -> SafeString:
-        return player(job.upload)
+        return player(job.upload, job.track)
 
     def transcript(self, job: Job) -> SafeString | str:
         """Return what was said, each segment with its time, which leads to the same place on the job's page."""

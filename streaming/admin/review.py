@@ -29,8 +29,11 @@ def time_taken(job: Job) -> str:
     return clock(job.took.total_seconds() if job.took else None)
 
 
-def player(upload: Upload) -> SafeString:
-    return format_html('<audio controls preload="none" src="{}"></audio>', reverse("upload-audio", args=[upload.pk]))
+def player(upload: Upload, track: str = "") -> SafeString:
+    """Return a player of a recording; `track` as a job stores it."""
+    query = f"?track={track}" if track else ""
+    address = reverse("upload-listen", args=[upload.pk])
+    return format_html('<audio controls preload="none" src="{}{}"></audio>', address, query)
 
 
 class ReviewAdmin(admin.ModelAdmin):

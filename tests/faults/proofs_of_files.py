@@ -26,8 +26,8 @@ PROOFS: list[Proof] = [
         "names as text: in headers",
         f"{MEDIA}test_a_download_keeps_its_name_and_no_name_makes_a_header",
         "uploads/media.py",
-        'content_disposition_header("download" in request.GET, file_name) or "inline"',
-        "f'attachment; filename=\"{upload.name}\"'",
+        'content_disposition_header("download" in request.GET, name) or "inline"',
+        "f'attachment; filename=\"{name}\"'",
     ),
     Proof(
         "media: no other site shows it",

@@ -54,7 +54,7 @@ def test_a_job_can_be_read_with_times_and_speakers(alice: User, bob: User, clien
     }
     content = response.content.decode()
     assert f'<p><a href="/jobs/{job.pk}/#s2">1:05</a><span>How are you?</span></p>' in content
-    assert f'<audio controls preload="none" src="/uploads/{job.upload_id}/audio/"></audio>' in content
+    assert f'<audio controls preload="none" src="/uploads/{job.upload_id}/listen/"></audio>' in content
     assert f'<a href="/jobs/{job.pk}/" class="viewsitelink">' in content
 
 
@@ -68,7 +68,7 @@ def test_who_may_not_hear_a_recording_gets_no_player(alice: User, client_of: Cli
     job = make_job(make_upload(alice))
     response = client_of(make_staff("dora", "view_job")).get(page_of(job))
     assert "Player" not in facts(response)
-    assert b"/audio/" not in response.content
+    assert b"/listen/" not in response.content
 
 
 def test_a_long_transcript_is_whole(alice: User, bob: User, client_of: ClientOf) -> None:

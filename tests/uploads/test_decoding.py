@@ -45,19 +45,20 @@ def probe(path: Path) -> Probe:
 
 
 def test_finds_what_is_in_a_file() -> None:
-    assert probe(recordings.encode(recordings.speech(), "webm")) == Probe("webm", "opus", 9.963, 48_000, 1, 0, [])
+    found = probe(recordings.encode(recordings.speech(), "webm"))
+    assert found == Probe("webm", "opus", 9.963, 48_000, 1, 0, [], False)
 
 
 def test_finds_the_length_by_decoding_where_the_packets_do_not_say() -> None:
     found = probe(recordings.encode(recordings.speech(), "mka"))
-    assert found == Probe("matroska", "alac", 9.963, 16_000, 1, 0, [])
+    assert found == Probe("matroska", "alac", 9.963, 16_000, 1, 0, [], False)
 
 
 def test_finds_it_from_within_a_thread_of_an_event_loop() -> None:
     async def serve() -> Probe:
         return await asyncio.to_thread(probe, recordings.speech())
 
-    assert asyncio.run(serve()) == Probe("wav", "pcm_s16le", 9.963, 16_000, 1, 0, [])
+    assert asyncio.run(serve()) == Probe("wav", "pcm_s16le", 9.963, 16_000, 1, 0, [], True)
 
 
 def test_refuses_in_a_sentence(tmp_path: Path) -> None:

@@ -64,6 +64,8 @@ def test_stores_a_recording_with_what_was_found_in_it(alice: User, storage: Path
                 "has_sound": None,
             }
         ],
+        "is_playable": False,
+        "undecodable_seconds": 0.0,
         "peaks": None,
         "created_at": upload.created_at,
     }

@@ -14,6 +14,7 @@ from django.core.files.storage import Storage
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from uploads import copies
 from uploads.contents import StorageAway
 from uploads.models import Upload
 
@@ -39,19 +40,27 @@ class Command(BaseCommand):
 
 
 def orphans(storage: Storage) -> Iterator[str]:
-    """Yield the names of old files without a row; one query a folder, of which there are 256."""
+    """Yield the names of old files without a row: recordings, and the listening copies in a folder each."""
+    for root, has_folders in ((ROOT, False), (copies.ROOT, True)):
+        for path in without_row(storage, root, has_folders):
+            names = [f"{path}/{name}" for name in storage.listdir(path)[1]] if has_folders else [path]
+            for name in names:
+                if timezone.now() - storage.get_modified_time(name) > AGE:
+                    yield name
+
+
+def without_row(storage: Storage, root: str, has_folders: bool) -> Iterator[str]:
+    """Yield the files or folders that are named by the id of no recording; one query for each of 256 folders."""
     try:
-        folders, _ = storage.listdir(ROOT)
+        folders, _ = storage.listdir(root)
     except FileNotFoundError:
         return  # nothing was ever stored
     for folder in sorted(folders):
-        _, names = storage.listdir(f"{ROOT}/{folder}")
-        ours = {name for name in names if is_id(name)}  # a stranger's file is not ours to delete
+        inner, files = storage.listdir(f"{root}/{folder}")
+        ours = {name for name in (inner if has_folders else files) if is_id(name)}  # other files are not ours to delete
         known = {str(pk) for pk in Upload.objects.filter(pk__in=ours).values_list("pk", flat=True)}
         for name in sorted(ours - known):
-            path = f"{ROOT}/{folder}/{name}"
-            if timezone.now() - storage.get_modified_time(path) > AGE:
-                yield path
+            yield f"{root}/{folder}/{name}"
 
 
 def is_id(name: str) -> bool:
