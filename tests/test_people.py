@@ -87,3 +87,25 @@ def test_the_first_accounts_password_can_be_chosen(settings: Settings, capsys: p
     call_command("ensure_admin")
     assert User.objects.get().check_password("wonderland")
     assert "wonderland" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "address", ["/accounts/login/", "/accounts/login/?next=/accounts/login/", "/accounts/login/?a"]
+)
+def test_a_sign_in_page_that_leads_to_itself_leads_to_the_library(client: Client, alice: User, address: str) -> None:
+    client.force_login(alice)
+    response = client.get("/accounts/login/", {"next": address})
+    assert (response.status_code, response["Location"]) == (302, "/")
+
+
+def test_a_sign_in_still_leads_where_it_was_asked_for(client: Client, alice: User) -> None:
+    client.force_login(alice)
+    assert client.get("/accounts/login/", {"next": "/jobs/?page=2"})["Location"] == "/jobs/?page=2"
+
+
+@pytest.mark.parametrize("address", ["/", "/jobs/", "/accounts/password/", f"/jobs/{UUID(int=4)}/", "/nowhere/"])
+def test_no_cache_keeps_a_private_page(client: Client, alice: User, address: str) -> None:
+    client.force_login(alice)
+    assert client.get(address)["Cache-Control"] == "private, no-store"
+    client.logout()
+    assert "no-store" in client.get(address)["Cache-Control"]

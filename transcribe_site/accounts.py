@@ -1,14 +1,26 @@
-"""Signing out and a new password: sockets that were opened before are told at once."""
+"""Signing in, signing out and a new password: sockets that were opened before are told at once."""
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
+from urllib.parse import urlsplit
 
+from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponseBase
 
 from streaming import broadcast
 
 View = Callable[..., HttpResponseBase]
+
+
+class SignInView(LoginView):
+    """Django's, but a `next` that names the sign-in page leads to the library: signed-in people would go in circles."""
+
+    redirect_authenticated_user = True
+
+    def get_redirect_url(self) -> str:  # type: ignore[override]  # the stubs give it a parameter that it has not
+        address: str = super().get_redirect_url()
+        return "" if urlsplit(address).path == self.request.path else address
 
 
 def ends_sessions(view: View) -> View:

@@ -4,6 +4,10 @@ from django.apps import AppConfig
 
 class TranscribeSiteConfig(AppConfig):
     name = "transcribe_site"
+    default = True  # of the two here
+
+    def ready(self) -> None:
+        from transcribe_site import versions  # noqa: F401 registers its system check
 
 
 class SignInsConfig(AxesConfig):

@@ -27,6 +27,17 @@ SENTENCES = {
 }
 
 
+class PrivateMiddleware(MiddlewareMixin):
+    """Keep pages out of every cache, where nothing else was said.
+
+    Another person at the same browser cannot go back to them, and Back shows a list as it is now.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        response.headers.setdefault("Cache-Control", "private, no-store")
+        return response
+
+
 class SchemeMiddleware(MiddlewareMixin):
     """Make a request secure where people reach the site by https alone: the TLS proxy in front talks plain HTTP.
 

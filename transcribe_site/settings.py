@@ -100,6 +100,7 @@ MIDDLEWARE = [
     "transcribe_site.middleware.SchemeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "transcribe_site.static.StaticFilesMiddleware",
+    "transcribe_site.middleware.PrivateMiddleware",
     "csp.middleware.CSPMiddleware",
     "transcribe_site.middleware.JsonErrorsMiddleware",
     "transcribe_site.middleware.FailuresMiddleware",

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import include, path
 
-from transcribe_site.accounts import ends_sessions
+from transcribe_site.accounts import SignInView, ends_sessions
 from transcribe_site.sign_in import limited
 
 for name in ("logout", "password_change"):
@@ -17,7 +17,7 @@ handler500 = "transcribe_site.failures.server_error"
 urlpatterns = [
     path("", include("streaming.urls")),
     path("", include("uploads.urls")),
-    path("accounts/login/", limited(auth.LoginView.as_view(redirect_authenticated_user=True)), name="login"),
+    path("accounts/login/", limited(SignInView.as_view()), name="login"),
     path("accounts/logout/", ends_sessions(auth.LogoutView.as_view()), name="logout"),
     path("accounts/password/", ends_sessions(auth.PasswordChangeView.as_view()), name="password_change"),
     path("accounts/password/done/", auth.PasswordChangeDoneView.as_view(), name="password_change_done"),

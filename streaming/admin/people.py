@@ -1,23 +1,46 @@
-"""Accounts in the admin: Django's own, but who is deleted takes the files of their recordings along."""
+"""Accounts and groups in the admin: Django's own, but a deleted person's files go too, and nobody gains rights.
+
+With Django's own, staff who may change accounts could make themselves superusers or set a superuser's password.
+"""
 
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.models import User
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import AnonymousUser, Group, User
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from streaming import broadcast
+from streaming.admin.lookups import OwnLookups
 from streaming.jobs import delete_upload
 from streaming.models import Job
 from uploads.models import Upload
 
-admin.site.unregister(User)
+admin.site.unregister([User, Group])
+RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
+
+
+@admin.register(Group)
+class RightsAdmin(OwnLookups, GroupAdmin):
+    """Only superusers say what a group may do."""
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Group | None = None) -> Any:
+        return () if request.user.is_superuser else ("permissions",)
 
 
 @admin.register(User)
-class PersonAdmin(UserAdmin):
+class PersonAdmin(OwnLookups, UserAdmin):
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        return super().get_readonly_fields(request, obj) if request.user.is_superuser else RIGHTS
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_change_permission(request, obj) and may_touch(request.user, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and may_touch(request.user, obj)
+
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         return self._then_doubt(request, super().changeform_view(request, *args, **kwargs))
 
@@ -38,6 +61,9 @@ class PersonAdmin(UserAdmin):
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         for person in queryset:
+            if not may_touch(request.user, person):
+                raise PermissionDenied
+        for person in queryset:
             self.delete_model(request, person)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict[str, int], set[str], list]:
@@ -47,3 +73,8 @@ class PersonAdmin(UserAdmin):
         if uploads and not request.user.has_perms(["uploads.delete_upload", "streaming.delete_job"]):
             lacking = {"recording"}
         return [str(person) for person in objs], {"people": len(objs), "recordings": uploads, "jobs": jobs}, lacking, []
+
+
+def may_touch(user: User | AnonymousUser, person: User | None) -> bool:
+    """Tell whether this person may change or delete another's account: only superusers may those of staff."""
+    return person is None or user.is_superuser or user.pk == person.pk or not (person.is_staff or person.is_superuser)

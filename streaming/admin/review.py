@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
-from django.contrib import admin
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -13,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import smart_split, unescape_string_literal
 
+from streaming.admin.lookups import OwnLookups
 from streaming.models import Job, Segment
 from uploads.models import Upload
 from uploads.templatetags.durations import clock
@@ -36,7 +36,7 @@ def player(upload: Upload, track: str = "") -> SafeString:
     return format_html('<audio controls preload="none" src="{}{}"></audio>', address, query)
 
 
-class ReviewAdmin(admin.ModelAdmin):
+class ReviewAdmin(OwnLookups):
     """A list whose rows are read, exported and deleted, but never added or changed by hand."""
 
     transcript_of = ""  # the way from a segment to a row of this list
