@@ -79,7 +79,7 @@ def run() -> Iterator[tuple[str, str]]:
             senders = [together.submit(send, site) for _ in range(SENDERS)]
             others = meanwhile(site, visitor, lambda: all(sender.done() for sender in senders))
         written = written_mib(site) - before
-        yield f"{SENDERS} anonymous senders of {BODY_MIB} MiB: written", f"{written:.1f} MiB (2,160 MiB)"
+        yield f"{SENDERS} anonymous senders of {BODY_MIB} MiB: written", f"{written:.1f} MiB (2,160)"
         yield "meanwhile", others
 
         with ExitStack() as stack:

@@ -1,7 +1,7 @@
 """Django's handler of requests, with the rules of `bodies.py` and answers where Django would log an error of ours."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -14,7 +14,20 @@ from uploads import connections
 
 logger = logging.getLogger(__name__)
 
+TAKE_BODY = "transcribe_site.take_body"  # in a scope: a function that returns the body, received and seekable
 IS_CHECKED = "transcribe_site.is_checked"  # in a scope: the server has applied the rules for bodies
+
+
+class Taken:
+    """A `receive` whose body can be taken as a file."""
+
+    def __init__(self, take: Callable[[], Any], receive: Any) -> None:
+        self.take = take
+        self._receive = receive
+
+    async def __call__(self) -> dict[str, Any]:
+        message: dict[str, Any] = await self._receive()
+        return message
 
 
 class Handler(ASGIHandler):
@@ -22,11 +35,13 @@ class Handler(ASGIHandler):
         try:
             if not scope.pop(IS_CHECKED, False):
                 receive = await guarded(scope, receive, settings.MAX_BODY_BYTES)
-            await super().handle(scope, receive, send)
+            await super().handle(scope, Taken(scope.pop(TAKE_BODY), receive) if TAKE_BODY in scope else receive, send)
         except BodyRefused as refused:  # only before Django has begun to answer
             await self.send_response(refused.refusal.response(scope["headers"]), send)
 
     async def read_body(self, receive: Any) -> Any:
+        if isinstance(receive, Taken):
+            return receive.take()  # Django would copy it to another file
         try:
             return await super().read_body(receive)
         except OSError as error:

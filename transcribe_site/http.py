@@ -41,7 +41,12 @@ class SetAside:
         return b""
 
     def close(self) -> None:
-        self._content.close()
+        if self._content is not None:
+            self._content.close()
+
+    def release(self) -> None:
+        """Leave the body open when the request ends: a thread may be reading it."""
+        self._content = None
 
 
 class Request(Flow, WebRequest):
@@ -119,6 +124,9 @@ class Request(Flow, WebRequest):
         self.set_aside, self.content = self.content, SetAside(self.content)
         self.set_aside.seek(0)
         super().requestReceived(command, path, version)
+
+    def release_body(self) -> None:
+        self.content.release()
 
     def finish(self) -> None:
         self.let_go()

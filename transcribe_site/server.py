@@ -20,7 +20,7 @@ from twisted.internet import reactor as installed_reactor
 from streaming.people import SIGNED_IN
 from transcribe_site.connections import Connections
 from transcribe_site.flow import Flow
-from transcribe_site.handler import IS_CHECKED
+from transcribe_site.handler import IS_CHECKED, TAKE_BODY
 from transcribe_site.http import Request, RequestFactory
 from transcribe_site.sockets import Receive, Socket, SocketFactory
 
@@ -49,22 +49,33 @@ def in_pieces(application: Application) -> Application:
     return call
 
 
-def reader(content: Any, receive: Receive) -> Receive:
-    """Return a `receive` that gives `content` in pieces, and then what daphne has to say."""
-    is_read = False
+class Body:
+    """A body that was set aside: read through `receive`, or taken as the file that it is."""
 
-    async def read() -> dict[str, Any]:
-        nonlocal is_read
-        if not is_read and not content.closed:
-            piece = content.read(PIECE_BYTES)
-            is_read = len(piece) < PIECE_BYTES
-            await asyncio.sleep(0)  # others have their turn between two pieces
-            return {"type": "http.request", "body": piece, "more_body": not is_read}
-        while (message := await receive())["type"] == "http.request":
-            pass  # daphne's own, of the body that it was not shown
-        return message
+    def __init__(self, content: Any) -> None:
+        self._content = content
+        self._is_read = False
 
-    return read
+    def take(self, request: Request) -> Any:
+        """Return the file, which the caller closes; `receive` gives nothing of it any more."""
+        self._is_read = True
+        request.release_body()
+        return self._content
+
+    def reader(self, receive: Receive) -> Receive:
+        """Return a `receive` that gives the body in pieces, and then what daphne has to say."""
+
+        async def read() -> dict[str, Any]:
+            if not self._is_read and not self._content.closed:
+                piece = self._content.read(PIECE_BYTES)
+                self._is_read = len(piece) < PIECE_BYTES
+                await asyncio.sleep(0)  # others have their turn between two pieces
+                return {"type": "http.request", "body": piece, "more_body": not self._is_read}
+            while (message := await receive())["type"] == "http.request":
+                pass  # daphne's own, of the body that it was not shown
+            return message
+
+        return read
 
 
 class Server(daphne.server.Server):
@@ -111,7 +122,8 @@ class Server(daphne.server.Server):
     def create_application(self, protocol: Any, scope: Scope) -> Any:
         content = getattr(protocol, "set_aside", None)
         if content is not None:
-            scope[READER] = partial(reader, content)
+            body = Body(content)
+            scope[READER], scope[TAKE_BODY] = body.reader, partial(body.take, protocol)
             scope[IS_CHECKED] = True
             if not any(name == b"content-length" for name, _ in scope["headers"]):
                 # A chunked body has come to its end: its length is known now, and Django asks for it.

@@ -1,5 +1,6 @@
 """Where a file goes while its request is still being read."""
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 from django.core.files.uploadhandler import StopUpload, TemporaryFileUploadHandler
@@ -12,9 +13,13 @@ DISK_ERROR = "uploads.disk_error"  # in a request's META: the `OSError` that end
 
 
 class DiskUploadHandler(TemporaryFileUploadHandler):
-    """Django's, for files of any size; an error of the disk ends the file and is noted, so that the view can say it."""
+    """Django's, for files of any size, with the SHA-256 of each file as its attribute `sha256`.
+
+    An error of the disk ends the file and is noted, so that the view can name it.
+    """
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
+        self._digest = hashlib.sha256()
         try:
             super().new_file(*args, **kwargs)
         except OSError as error:
@@ -22,15 +27,20 @@ class DiskUploadHandler(TemporaryFileUploadHandler):
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes | None:
         try:
-            return super().receive_data_chunk(raw_data, start)
+            rest = super().receive_data_chunk(raw_data, start)
         except OSError as error:
             raise self._noted(error) from error
+        self._digest.update(raw_data)
+        return rest
 
     def file_complete(self, file_size: int) -> "UploadedFile | None":
         try:
-            return super().file_complete(file_size)
+            complete = super().file_complete(file_size)
         except OSError as error:  # what was buffered did not fit either
             raise self._noted(error) from error
+        if complete is not None:
+            complete.sha256 = self._digest.hexdigest()  # type: ignore[attr-defined]
+        return complete
 
     def _noted(self, error: OSError) -> StopUpload:
         if isinstance(self.request, HttpRequest):

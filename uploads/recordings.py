@@ -2,6 +2,8 @@
 
 import hashlib
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -24,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 STORAGE_AWAY = "The storage of the recordings can't be reached now. Nothing was stored; try again in a while."
 DISK_FULL = "The server's disk is full. Nothing was stored; try again later."
+EMPTY = "This file is empty."
 MIN_SAMPLE_RATE = 2_000  # Hz; a small file of less would be hours of nothing
 MIN_SECONDS = 0.1  # less is no recording; what looks like one by chance is mostly shorter
 
@@ -47,14 +50,16 @@ def store(owner: "User | AnonymousUser", file: File, name: str) -> Upload:
         raise _too_large()
     connections.release()  # copying, decoding and a bucket may take minutes
     try:
-        # A file of our own that can be moved into the storage, whatever was given: an upload in memory, a sample.
-        with TemporaryUploadedFile("recording", "", 0, None) as copy:
-            size, sha256 = _copy(file, copy)
-            found = _probe(Path(copy.temporary_file_path()), owner.pk)
+        with _movable(file) as (movable, sha256):
+            found = _probe(Path(movable.temporary_file_path()), owner.pk)
             upload = Upload(
-                owner_id=owner.pk, name=names.typed(name) or names.NAMELESS, size=size, sha256=sha256, **vars(found)
+                owner_id=owner.pk,
+                name=names.typed(name) or names.NAMELESS,
+                size=movable.size or 0,
+                sha256=sha256,
+                **vars(found),
             )
-            _save(upload, copy)
+            _save(upload, movable)
     except StorageRefused as error:
         raise RecordingRefused(f"{error} Nothing was stored.", 503) from error
     except StorageAway as error:
@@ -74,8 +79,24 @@ def refused_by(error: OSError | OperationalError) -> RecordingRefused:
     return RecordingRefused(DISK_FULL, 507) if is_full(error) else RecordingRefused(STORAGE_AWAY, 503)
 
 
-def _copy(file: File, copy: TemporaryUploadedFile) -> tuple[int, str]:
-    """Copy the content. Returns its size in bytes and its SHA-256 in hexadecimal."""
+@contextmanager
+def _movable(file: File) -> Iterator[tuple[TemporaryUploadedFile, str]]:
+    """Give a file that can be moved into the storage, and its SHA-256. It is removed after, unless it was moved.
+
+    An upload is one already, and was hashed while it arrived (`handlers.py`). Others, as the sample, are copied.
+    """
+    if isinstance(file, TemporaryUploadedFile) and hasattr(file, "sha256"):
+        with file:
+            if not file.size:
+                raise RecordingRefused(EMPTY)
+            yield file, file.sha256
+        return
+    with TemporaryUploadedFile("recording", "", 0, None) as copy:
+        yield copy, _copy(file, copy)
+
+
+def _copy(file: File, copy: TemporaryUploadedFile) -> str:
+    """Copy the content. Returns its SHA-256 in hexadecimal."""
     digest, size = hashlib.sha256(), 0
     for chunk in file.chunks():
         size += len(chunk)
@@ -84,10 +105,10 @@ def _copy(file: File, copy: TemporaryUploadedFile) -> tuple[int, str]:
         digest.update(chunk)
         copy.write(chunk)
     if not size:
-        raise RecordingRefused("This file is empty.")
+        raise RecordingRefused(EMPTY)
     copy.flush()
-    copy.size = size  # Django asks for it when it stores the file
-    return size, digest.hexdigest()
+    copy.size = size
+    return digest.hexdigest()
 
 
 def _probe(path: Path, person: int) -> decoding.Probe:

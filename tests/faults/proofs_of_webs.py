@@ -232,8 +232,8 @@ PROOFS: list[Proof] = [
         "uploads cut at any byte: while they are read",
         f"{UPLOADS}test_who_leaves_when_all_was_sent_harms_nobody",
         "transcribe_site/server.py",
-        "if not is_read and not content.closed:",
-        "if not is_read:",
+        "if not self._is_read and not self._content.closed:",
+        "if not self._is_read:",
     ),
     Proof(
         "uploads byte by byte",

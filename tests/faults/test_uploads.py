@@ -1,5 +1,6 @@
 """Uploads on bad networks, and web processes that die under them: a recording is whole, or it is not there."""
 
+import hashlib
 import os
 import re
 import time
@@ -13,6 +14,7 @@ import pytest
 from tests import recordings
 from tests.faults.conftest import is_unharmed
 from tests.faults.raw import connected, cut
+from tests.faults.test_bodies import written_bytes
 from tests.recordings import numbers
 from tests.site import Site, wait_until
 from tests.visitor import Visitor, rows
@@ -106,3 +108,15 @@ def test_what_a_killed_process_had_received_is_swept_when_it_is_old(new_site: Ca
     os.utime(left, (0, 0))
     web.start()
     wait_until(lambda: not stored(web), what="the sweeping")
+
+
+def test_an_upload_is_written_twice_at_most_and_has_its_hash(visitor: Visitor, tmp_path: Path) -> None:
+    """The body as it arrives, and the file in it, which is then moved."""
+    path = numbers(tmp_path / "numbers.wav", 1000)  # 16 MB
+    before = written_bytes(visitor.site)
+    upload = visitor.upload(path)
+    written = written_bytes(visitor.site) - before
+    assert written < 2.1 * path.stat().st_size
+    ((kept,),) = rows(visitor.site, "select sha256 from uploads_upload")
+    assert kept == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert visitor.http.get(f"/uploads/{upload}/audio/").content == path.read_bytes()
