@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import httpx
@@ -13,6 +14,7 @@ from tests.site import Site, wait_until
 from tests.visitor import Visitor
 
 AWAY_SECONDS = 12.0
+REQUESTS_AT_ONCE = 8
 MOST_LINES = 4  # it is away, it still is, it is back; and one of a part that was away before
 
 
@@ -46,10 +48,16 @@ def test_an_outage_costs_web_process_and_idle_worker_a_few_lines(
         begin_of_web, begin_of_worker = len(web.log()), len(worker.log())
         stop()
         end = time.monotonic() + AWAY_SECONDS
-        while time.monotonic() < end:
-            with suppress(httpx.ReadTimeout):
-                visitor.http.get("/", timeout=2.0)
-            time.sleep(0.2)
+
+        def ask() -> None:
+            while time.monotonic() < end:
+                with suppress(httpx.ReadTimeout):
+                    visitor.http.get("/", timeout=8.0)
+                time.sleep(0.2)
+
+        with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+            for _ in range(REQUESTS_AT_ONCE):
+                pool.submit(ask)
         start()
         wait_until(lambda: visitor.http.get("/").status_code == 200, what="the return of the pages")
         wait_until(lambda: f"The {part} is back" in worker.log(), what="the line of the return")

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views import defaults
 
 from streaming.database import PASSING
+from streaming.outages import outage_in
 from transcribe_site.passwords import TooManyHashes
 from uploads import answers
 from uploads.contents import StorageAway
@@ -46,7 +47,10 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def refused(request: HttpRequest, sentence: str, status: int, error: BaseException) -> HttpResponse:
-    logger.error("A request was refused with %s: %s", status, error)
+    if outage := outage_in(error):
+        outage.failed(error)  # one line for all requests of an outage
+    else:
+        logger.error("A request was refused with %s: %s", status, error)
     response = answers.unavailable(request, sentence, status)
     response._has_been_logged = True  # type: ignore[attr-defined]  # Django would add a line a request, or a traceback
     return response
