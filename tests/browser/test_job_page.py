@@ -101,3 +101,11 @@ def test_a_new_name_is_said_everywhere(new_page: NewPage, visitor: Visitor) -> N
         row.get_by_role("link", name="Delete…").click()
         expect(page.get_by_role("dialog")).to_contain_text(name)
         page.keyboard.press("Escape")
+
+
+def test_the_facts_of_a_job_take_little_room_in_the_admin_on_a_phone(new_page: NewPage, job: str) -> None:
+    page = new_page(viewport={"width": 390, "height": 844})
+    page.goto(f"/admin/streaming/job/{job}/change/")
+    heights = page.locator(".form-multiline > div").evaluate_all("rows => rows.map((row) => row.offsetHeight)")
+    assert len(heights) > 5
+    assert max(heights) < 100
