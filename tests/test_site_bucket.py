@@ -34,7 +34,8 @@ def test_web_and_worker_with_folders_of_their_own_do_a_recording_together(
         assert (part.status_code, part.content) == (206, content[1000:2000])
         assert part.headers["Content-Range"] == f"bytes 1000-1999/{len(content)}"
         assert visitor.http.get(f"/uploads/{upload}/audio/?download").content == content
-        assert visitor.http.get(f"/uploads/{upload}/waveform.svg").text.count(",") == 2004
+        waveform = f"/uploads/{upload}/waveform.svg"
+        wait_until(lambda: visitor.http.get(waveform).text.count(",") == 2004, what="the waveform")
         assert visitor.http.post(f"/uploads/{upload}/delete/").status_code == 204
     assert bucket.names() == []
     assert worker.stop() == 0

@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Js
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST, require_safe
 
-from uploads import answers, connections, contents, copies, decoding, media, names, recordings, tracks, waveforms
+from uploads import answers, connections, contents, copies, media, names, recordings, tracks, waveforms
 from uploads.contents import StorageAway, StorageRefused
 from uploads.decoding import DecoderNotStarted, DecodingError
 from uploads.handlers import DISK_ERROR
@@ -23,12 +23,20 @@ LATER = {"Retry-After": "10", **NO_STORE}
 
 
 @require_POST
-def create(request: HttpRequest) -> HttpResponse:
-    """Store the files of the field `file`: one from a program, any number from a form.
+async def create(request: HttpRequest) -> HttpResponse:
+    """Store the files of the field `file`: one from a program, any number from a form. Then make their waveforms.
 
     The field `name` has a file's name as it is: browsers change quotes in the file name of a multipart body, and Django
     takes what follows a backslash and decodes what looks like HTML.
     """
+    stored: list[Upload] = []
+    response = await sync_to_async(_create)(request, stored)
+    for upload in stored:
+        waveforms.make(upload)
+    return response
+
+
+def _create(request: HttpRequest, stored: list[Upload]) -> HttpResponse:
     files = request.FILES.getlist("file")
     given = request.POST.getlist("name")
     if len(given) != len(files):
@@ -40,7 +48,6 @@ def create(request: HttpRequest) -> HttpResponse:
         return answers.refuse(request, "There was no file. Choose a recording, or drop one on the page.", 400)
     if answers.wants_json(request) and len(files) > 1:
         return answers.refuse(request, "Send one file in a request.", 400)
-    stored = []
     for file, name in zip(files, given, strict=True):
         name = names.typed(name) or names.of_file(file.name or "")
         try:
@@ -123,17 +130,28 @@ def _unavailable(upload: Upload, error: Exception) -> HttpResponse:
 
 @require_safe
 async def waveform(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """A picture of the recording, with `?small` a coarser one; decoded when first looked at, flat where that fails."""
-    upload = await sync_to_async(_visible)(request, pk)
-    try:
-        peaks, caching = await waveforms.peaks_of(upload), "private, max-age=31536000, immutable"
-    except (decoding.DecodingError, StorageAway, OSError) as error:
-        # The file can't be decoded or reached now, or there is no room for a copy of it.
-        logger.warning("No waveform of %s: %s", pk, error)
+    """A picture of the recording, with `?track=` of that track, with `?small` a coarser one.
+
+    While there is none it is made in the background, and the answer is a flat line that may not be kept.
+    """
+    upload, track, peaks = await sync_to_async(_waveform)(request, pk)
+    caching = "private, max-age=31536000, immutable"
+    if peaks is None:
+        waveforms.make(upload, track)
         peaks, caching = waveforms.FLAT, "no-store"
     picture = waveforms.picture(peaks, is_small="small" in request.GET)
     headers = {"Cache-Control": caching}
     return media.sealed(HttpResponse(picture, content_type="image/svg+xml", headers=headers))
+
+
+def _waveform(request: HttpRequest, pk: UUID) -> tuple[Upload, str, bytes | None]:
+    upload = _visible(request, pk)
+    try:
+        track = tracks.parse(request.GET.get("track"))
+        tracks.check(upload.tracks, track)
+    except tracks.UnknownTrack as error:
+        raise Http404 from error
+    return upload, track, waveforms.peaks_of(upload, track)
 
 
 def _visible(request: HttpRequest, pk: UUID, to: str = "view") -> Upload:

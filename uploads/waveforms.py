@@ -1,4 +1,8 @@
-"""The waveform of a recording: its peaks, decoded once when somebody first looks, and the picture made of them."""
+"""The waveform of a recording's track: its peaks, decoded once in the background, and the picture made of them.
+
+No request waits for a decoder: until the peaks are stored a page shows a flat line. A process makes one waveform at a
+time, for one person after the other (`places.py`).
+"""
 
 import asyncio
 import logging
@@ -12,57 +16,85 @@ from django.conf import settings
 from django.db import DatabaseError, connections
 
 from uploads import contents, decoding
-from uploads.models import Upload
+from uploads.models import TrackWaveform, Upload
+from uploads.places import Purpose, places
+from uploads.tracks import ALL
 
 logger = logging.getLogger(__name__)
 
 SMALL = 80  # points
-FLAT = bytes(2)  # the peaks of a recording that has none (yet)
+FLAT = bytes(2)  # the peaks of a recording that has none yet
+FAILED_SECONDS = 60.0  # after a failure before the next attempt: pages ask again every few seconds
+
+Key = tuple[uuid.UUID, str]
 
 
 @dataclass
 class Work:
-    """What one event loop decodes: one at a time, so that a page full of new recordings doesn't take the machine."""
+    """The waveforms that one event loop is making or has failed to make."""
 
-    turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
-    tasks: dict[uuid.UUID, "asyncio.Task[bytes]"] = field(default_factory=dict)
+    tasks: dict[Key, "asyncio.Task[None]"] = field(default_factory=dict)
+    failed: set[Key] = field(default_factory=set)
 
 
 _work: WeakKeyDictionary[asyncio.AbstractEventLoop, Work] = WeakKeyDictionary()
 
 
-async def peaks_of(upload: Upload) -> bytes:
-    """Return the peaks, 0 to 255, of equal parts of a recording. Raises DecodingError, StorageAway and OSError.
+def other_track(upload: Upload, track: str) -> str:
+    """Return the track whose waveform is stored beside the recording; empty for the chosen or only one."""
+    is_other = track not in ("", str(upload.track)) and (track != ALL or len(upload.tracks) > 1)
+    return track if is_other else ""
 
-    The first to ask for them starts the decoding; others who ask meanwhile wait for the same one. It goes on, and
-    is stored, when they all have left.
+
+def peaks_of(upload: Upload, track: str = "") -> bytes | None:
+    """Return the stored peaks, 0 to 255, of equal parts of a track; None where there are none yet. At most a query."""
+    if not (other := other_track(upload, track)):
+        return None if upload.peaks is None else bytes(upload.peaks)
+    stored = TrackWaveform.objects.filter(upload_id=upload.pk, track=other).values_list("peaks", flat=True).first()
+    return None if stored is None else bytes(stored)
+
+
+def make(upload: Upload, track: str = "") -> "asyncio.Task[None] | None":
+    """Start to make a waveform on the running event loop; return its task, or None where it failed a moment ago.
+
+    Asked for again while it is made, it is the same task. It goes on when nobody waits for it.
     """
-    if upload.peaks is not None:
-        return bytes(upload.peaks)
-    work = _work.setdefault(asyncio.get_running_loop(), Work())
-    task = work.tasks.get(upload.pk)
-    if task is None:
-        task = work.tasks[upload.pk] = asyncio.create_task(_find(upload, work))
-    return await asyncio.shield(task)
+    work, key = _work.setdefault(asyncio.get_running_loop(), Work()), (upload.pk, other_track(upload, track))
+    if key in work.failed:
+        return None
+    if key not in work.tasks:
+        work.tasks[key] = asyncio.create_task(_make(upload, key, work))
+    return work.tasks[key]
 
 
-async def _find(upload: Upload, work: Work) -> bytes:
+async def _make(upload: Upload, key: Key, work: Work) -> None:
+    pk, track = key
     try:
-        async with work.turn, contents.local_path(upload, settings.FILE_UPLOAD_TEMP_DIR) as path:
-            found = await decoding.find_peaks(path)
+        # The place first: a recording in a bucket is copied, and copies must not pile up.
+        async with (
+            places.taken(Purpose.WAVEFORM, upload.owner_id),
+            contents.local_path(upload, settings.FILE_UPLOAD_TEMP_DIR) as path,
+        ):
+            found = await decoding.find_peaks(path, upload.decoded_track(track))
         # A thread of its own: the request that began this, and the thread that belongs to it, may be gone.
-        await sync_to_async(_keep, thread_sensitive=False)(upload.pk, found)
+        await sync_to_async(_keep, thread_sensitive=False)(key, found)
+    except (decoding.DecodingError, contents.StorageAway, contents.StorageRefused, OSError, DatabaseError) as error:
+        # The file can't be decoded or reached now, there is no room for a copy of it, or the database is away.
+        logger.warning("No waveform of %s: %s", pk, error)
+        work.failed.add(key)
+        asyncio.get_running_loop().call_later(FAILED_SECONDS, work.failed.discard, key)
     finally:
-        del work.tasks[upload.pk]
-    return found.peaks
+        del work.tasks[key]
 
 
-def _keep(pk: uuid.UUID, found: decoding.Waveform) -> None:
-    """Store a waveform with the exact duration and the length of the damage, which only decoding all of it shows."""
+def _keep(key: Key, found: decoding.Waveform) -> None:
+    """Store a waveform; of the chosen track the exact duration and the length of the damage too."""
+    pk, track = key
     try:
-        Upload.objects.filter(pk=pk).update(**found._asdict())
-    except DatabaseError as error:
-        logger.warning("The waveform of %s is not kept: %s", pk, error)  # it can be shown all the same
+        if track:
+            TrackWaveform.objects.get_or_create(upload_id=pk, track=track, defaults={"peaks": found.peaks})
+        else:
+            Upload.objects.filter(pk=pk).update(**found._asdict())
     finally:
         connections.close_all()  # of this thread, which no request looks after
 

@@ -2,6 +2,7 @@
    script the browser's own controls stand in its place. */
 
 import { whenSeekable } from "./listening.js";
+import { whenMade } from "./waveform.js";
 import { clock } from "./words.js";
 
 const STEP_SECONDS = 5;
@@ -226,15 +227,16 @@ export class Player {
   }
 
   /* The picture is a mask: the two layers under it take the colours of the page, light or dark. */
-  #drawWaveform() {
+  async #drawWaveform() {
+    const address = await whenMade(this.#root.dataset.waveform);
     const picture = new Image();
     picture.addEventListener("load", () => {
       const mask = `url("${picture.src}")`;
       for (const layer of this.#slider.querySelectorAll(".wave")) layer.style.maskImage = mask;
       this.#slider.classList.add("is-drawn");
     });
-    // Without it (an old upload, no network) the scrubber stays a plain line.
-    picture.src = this.#root.dataset.waveform;
+    // Until then, and without it, the scrubber stays a plain line.
+    picture.src = address; // in the browser's cache by now
   }
 }
 

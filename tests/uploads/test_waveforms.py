@@ -1,12 +1,11 @@
-"""The picture of a recording: decoded once, whoever looks, however often, and whoever leaves."""
+"""The picture of a recording: made once, in the background, and a flat line until then."""
 
 import asyncio
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
@@ -15,14 +14,15 @@ from django.http import HttpResponse
 from django.test import AsyncClient, Client
 from django.urls import reverse
 
-from tests import recordings as made
-from tests.uploads.conftest import decoders
+from tests import multitrack, recordings
+from tests.multitrack import Sound
 from tests.uploads.test_times import damaged as damaged_speech
 from uploads import decoding, waveforms
-from uploads.models import Upload, UploadQuerySet
+from uploads.models import TrackWaveform, Upload, UploadQuerySet
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+PATIENCE_SECONDS = 30.0  # for what ought to happen at once, on a machine that is busy
 Stored = Callable[..., Upload]
 
 
@@ -30,10 +30,10 @@ def address(upload: Upload) -> str:
     return reverse("upload-waveform", args=[upload.pk])
 
 
-async def look(user: User, upload: Upload) -> HttpResponse:
+async def look(user: User, upload: Upload, query: str = "") -> HttpResponse:
     client = AsyncClient()
     await client.aforce_login(user)
-    return await client.get(address(upload))
+    return await client.get(address(upload) + query)
 
 
 def outline(response: HttpResponse) -> list[tuple[float, float]]:
@@ -53,7 +53,7 @@ def outline(response: HttpResponse) -> list[tuple[float, float]]:
 
 @pytest.fixture
 def upload(stored: Stored) -> Upload:
-    return stored(made.speech(), "interview.wav", duration=9.0)
+    return stored(recordings.speech(), "interview.wav", duration=9.0)
 
 
 @pytest.fixture
@@ -62,15 +62,27 @@ def decodings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     seen: list[Path] = []
     find_peaks = decoding.find_peaks
 
-    async def counted(path: Path) -> decoding.Waveform:
+    async def counted(path: Path, track: str) -> decoding.Waveform:
         seen.append(path)
-        return await find_peaks(path)
+        return await find_peaks(path, track)
 
     monkeypatch.setattr(decoding, "find_peaks", counted)
     return seen
 
 
-async def test_the_first_who_looks_has_it_decoded_and_kept(upload: Upload, alice: User, decodings: list[Path]) -> None:
+async def made() -> None:
+    """Wait until this loop makes no waveform any more."""
+    while tasks := list(waveforms._work[asyncio.get_running_loop()].tasks.values()):
+        await asyncio.wait(tasks)
+
+
+async def test_a_look_at_a_new_recording_has_its_waveform_made(
+    upload: Upload, alice: User, decodings: list[Path]
+) -> None:
+    flat = await look(alice, upload)
+    assert (flat.status_code, flat["Cache-Control"]) == (200, "no-store")
+    assert {y for _, y in outline(flat)} == {49.5, 50.5}
+    await made()
     response = await look(alice, upload)
     assert response["Cache-Control"] == "private, max-age=31536000, immutable"
     assert len(outline(response)) == 2 * 1_000 + 4
@@ -85,7 +97,8 @@ async def test_the_first_who_looks_has_it_decoded_and_kept(upload: Upload, alice
 async def test_the_page_says_how_much_could_not_be_decoded(stored: Stored, alice: User, tmp_path: Path) -> None:
     damaged = await sync_to_async(damaged_speech)(tmp_path / "damaged.mkv", 300, 14)
     upload = await sync_to_async(stored)(damaged, "damaged.mkv", duration=9.0)
-    await waveforms.peaks_of(upload)
+    waveforms.make(upload)
+    await made()
     await upload.arefresh_from_db()
     assert upload.undecodable_seconds == pytest.approx(0.3, abs=0.03)
     client = AsyncClient()
@@ -94,105 +107,132 @@ async def test_the_page_says_how_much_could_not_be_decoded(stored: Stored, alice
 
 
 async def test_the_page_of_a_whole_file_says_nothing_of_damage(upload: Upload, alice: User) -> None:
-    await waveforms.peaks_of(upload)
+    waveforms.make(upload)
+    await made()
     client = AsyncClient()
     await client.aforce_login(alice)
     assert "decoded" not in (await client.get(upload.get_absolute_url())).content.decode()
 
 
-async def test_two_who_look_at_once_wait_for_the_same_decoding(upload: Upload, decodings: list[Path]) -> None:
+async def test_an_upload_has_its_waveform_made(alice: User, decodings: list[Path]) -> None:
+    client = AsyncClient()
+    await client.aforce_login(alice)
+    with open(recordings.speech(), "rb") as file:  # noqa: ASYNC230 a file of the test
+        await client.post(reverse("upload-create"), {"file": file})
+    await made()
+    upload = await Upload.objects.aget()
+    assert len(upload.peaks or b"") == 1_000
+    assert decodings == [Path(upload.file.path)]
+
+
+async def test_no_request_waits_for_a_decoder(
+    upload: Upload, alice: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = tmp_path / "decoder.py"
+    hanging.write_text("import time; time.sleep(600)")
+    monkeypatch.setattr(decoding, "DECODER", hanging)
+    for _ in range(2):
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert (await look(alice, upload))["Cache-Control"] == "no-store"
+    (task,) = waveforms._work[asyncio.get_running_loop()].tasks.values()
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_each_track_has_a_waveform_of_its_own(stored: Stored, alice: User, tmp_path: Path) -> None:
+    loud = np.concatenate([multitrack.tone(300, 1.0), multitrack.silence(3.0)])
+    late = np.concatenate([multitrack.silence(3.0), multitrack.tone(300, 1.0)])
+    path = multitrack.write(tmp_path / "a.mkv", [Sound(loud, codec="flac"), Sound(late, codec="flac")])
+    upload = await sync_to_async(stored)(path)
+    for track in ("0", "1", "all"):
+        await look(alice, upload, f"?track={track}")
+    await made()
+    await upload.arefresh_from_db()
+    found = {track: await sync_to_async(waveforms.peaks_of)(upload, track) for track in ("", "0", "1", "all")}
+    loudness = {track: [peaks[part * 250 + 125] > 0 for part in range(4)] for track, peaks in found.items()}
+    first, last = [True, False, False, False], [False, False, False, True]
+    assert loudness == {"": first, "0": first, "1": last, "all": [True, False, False, True]}
+    assert upload.duration == pytest.approx(4.0, abs=0.01)
+    assert (await look(alice, upload, "?track=1"))["Cache-Control"] == "private, max-age=31536000, immutable"
+    for wrong in ("2", "x", "-1"):
+        assert (await look(alice, upload, f"?track={wrong}")).status_code == 404
+
+
+async def test_asked_for_twice_a_waveform_is_made_once(upload: Upload, decodings: list[Path]) -> None:
     same = await Upload.objects.aget(pk=upload.pk)
-    first, second = await asyncio.gather(waveforms.peaks_of(upload), waveforms.peaks_of(same))
-    assert first == second
-    assert len(first) == 1_000
+    assert waveforms.make(upload) is waveforms.make(same)
+    await made()
     assert len(decodings) == 1
 
 
-async def test_one_recording_is_decoded_at_a_time(stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
-    most, now = 0, 0
+async def test_waveforms_are_made_one_at_a_time_and_in_turn_for_each_person(
+    stored: Stored, alice: User, charlie: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most, now, order = 0, 0, []
     find_peaks = decoding.find_peaks
 
-    async def counted(path: Path) -> decoding.Waveform:
+    async def counted(path: Path, track: str) -> decoding.Waveform:
         nonlocal most, now
         now += 1
         most = max(most, now)
+        order.append(path.name)
         try:
-            return await find_peaks(path)
+            return await find_peaks(path, track)
         finally:
             now -= 1
 
     monkeypatch.setattr(decoding, "find_peaks", counted)
-    uploads = [await sync_to_async(stored)(made.tone(seconds)) for seconds in (0.5, 0.6, 0.7)]
-    found = await asyncio.gather(*map(waveforms.peaks_of, uploads))
-    assert [len(peaks) for peaks in found] == [1_000] * 3
+    mine = [await sync_to_async(stored)(recordings.tone(seconds)) for seconds in (0.5, 0.6, 0.7)]
+    other = await sync_to_async(stored)(recordings.tone(0.8), owner=charlie)
+    for upload in (*mine, other):
+        waveforms.make(upload)
+    await made()
+    assert await Upload.objects.filter(peaks=None).acount() == 0
+    assert order == [str(upload.pk) for upload in (mine[0], other, mine[1], mine[2])]
     assert most == 1
 
 
-async def test_who_leaves_does_not_end_it_for_the_others(upload: Upload, decodings: list[Path]) -> None:
-    first, second = (asyncio.create_task(waveforms.peaks_of(upload)) for _ in range(2))
-    while not decodings:
-        await asyncio.sleep(0)
-    first.cancel()
-    assert len(await second) == 1_000
-    assert first.cancelled()
-
-
-async def test_it_is_kept_when_all_have_left(upload: Upload, decodings: list[Path]) -> None:
-    looking = asyncio.create_task(waveforms.peaks_of(upload))
-    while not decodings:
-        await asyncio.sleep(0)
-    looking.cancel()
-    await asyncio.gather(*waveforms._work[asyncio.get_running_loop()].tasks.values())
-    await upload.arefresh_from_db()
-    assert upload.peaks is not None
-
-
-async def test_what_cannot_be_decoded_is_a_flat_line_that_is_not_kept(upload: Upload, alice: User) -> None:
-    Path(upload.file.path).write_bytes(b"no sound")  # noqa: ASYNC240
-    response = await look(alice, upload)
-    assert response.status_code == 200
-    assert response["Cache-Control"] == "no-store"
-    assert {y for _, y in outline(response)} == {49.5, 50.5}
-    await upload.arefresh_from_db()
-    assert upload.peaks is None
-
-
-async def test_a_failure_that_nobody_waits_for_makes_no_noise(
-    upload: Upload, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+async def test_a_failure_is_not_repeated_at_each_look(
+    upload: Upload, alice: User, decodings: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hanging = tmp_path / "decoder.py"
-    hanging.write_text("import time; time.sleep(600)")
-    with monkeypatch.context() as patched:
-        patched.setattr(decoding, "DECODER", hanging)
-        looking = asyncio.create_task(waveforms.peaks_of(upload))
-        while not decoders():
-            await asyncio.sleep(0.001)
-    (task,) = waveforms._work[asyncio.get_running_loop()].tasks.values()
-    looking.cancel()
-    os.kill(decoders()[0], signal.SIGKILL)
-    await asyncio.wait([task])
-    del task
-    assert "never retrieved" not in caplog.text
-    assert len(await waveforms.peaks_of(upload)) == 1_000  # and the next who looks has it decoded
+    content = Path(upload.file.path).read_bytes()  # noqa: ASYNC240
+    Path(upload.file.path).write_bytes(b"no sound")  # noqa: ASYNC240
+    for _ in range(3):
+        assert (await look(alice, upload))["Cache-Control"] == "no-store"
+        await made()
+    assert len(decodings) == 1
+    Path(upload.file.path).write_bytes(content)  # noqa: ASYNC240
+    waveforms._work[asyncio.get_running_loop()].failed.clear()  # as after a minute
+    await look(alice, upload)
+    await made()
+    assert (await look(alice, upload))["Cache-Control"] != "no-store"
 
 
-async def test_it_is_shown_even_if_it_cannot_be_kept(
+async def test_a_waveform_that_cannot_be_stored_is_a_flat_line(
     upload: Upload, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def locked(*_: object, **__: object) -> None:
         raise OperationalError("database is locked")
 
-    monkeypatch.setattr(UploadQuerySet, "update", locked)
-    assert len(outline(await look(alice, upload))) == 2_004
+    with monkeypatch.context() as patched:
+        patched.setattr(UploadQuerySet, "update", locked)
+        await look(alice, upload)
+        await made()
+    response = await look(alice, upload)
+    assert {y for _, y in outline(response)} == {49.5, 50.5}
 
 
-async def test_a_recording_that_is_deleted_meanwhile_stays_deleted(upload: Upload, decodings: list[Path]) -> None:
-    looking = asyncio.create_task(waveforms.peaks_of(upload))
+@pytest.mark.parametrize("track", ["", "1"])
+async def test_a_recording_that_is_deleted_meanwhile_stays_deleted(
+    upload: Upload, decodings: list[Path], track: str
+) -> None:
+    waveforms.make(upload, track)
     while not decodings:
         await asyncio.sleep(0)
     await Upload.objects.filter(pk=upload.pk).adelete()
-    assert len(await looking) == 1_000
+    await made()
     assert not await Upload.objects.aexists()
+    assert not await TrackWaveform.objects.aexists()
 
 
 def test_silence_is_a_line_and_loudness_fills_the_height() -> None:
@@ -209,8 +249,10 @@ def test_a_small_picture_keeps_what_is_loud(upload: Upload, alice: User, client_
     assert [x for x, y in corners if y == 0] == [waveforms.SMALL - 0.5]
 
 
-def test_a_synchronous_server_can_show_it_too(upload: Upload, alice: User, client_of: Callable[[User], Client]) -> None:
-    assert len(outline(client_of(alice).get(address(upload)))) == 2_004
+def test_a_synchronous_server_shows_a_flat_line(
+    upload: Upload, alice: User, client_of: Callable[[User], Client]
+) -> None:
+    assert len(outline(client_of(alice).get(address(upload)))) == 2 * 2 + 4
 
 
 async def test_staff_see_it_and_strangers_do_not(upload: Upload, bob: User, charlie: User) -> None:
