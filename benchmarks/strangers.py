@@ -1,6 +1,7 @@
 """Load that anybody can cause without an account, and whether other people notice: bodies, connections, sign-ins.
 
-In parentheses: the figures of the version before the limits of November 2026.
+In parentheses: the version before the limits of November 2026. The sign-ins and the upload were measured, the bodies
+follow from its code, and the idle connections were reported with 1,024 descriptors.
 """
 
 import socket
@@ -79,7 +80,7 @@ def run() -> Iterator[tuple[str, str]]:
             senders = [together.submit(send, site) for _ in range(SENDERS)]
             others = meanwhile(site, visitor, lambda: all(sender.done() for sender in senders))
         written = written_mib(site) - before
-        yield f"{SENDERS} anonymous senders of {BODY_MIB} MiB: written", f"{written:.1f} MiB (2,160)"
+        yield f"{SENDERS} anonymous senders of {BODY_MIB} MiB: written", f"{written:.1f} MiB (all 1,080)"
         yield "meanwhile", others
 
         with ExitStack() as stack:
