@@ -25,6 +25,7 @@ from benchmarks import (  # noqa: E402
     hour,
     joining,
     media,
+    partials,
     slow,
     strangers,
     takeover,
@@ -33,6 +34,7 @@ from benchmarks import (  # noqa: E402
 
 BENCHMARKS = {
     "first_words": first_words.run,
+    "partials": partials.run,
     "aws": aws.run,
     "viewers": viewers.run,
     "slow": slow.run,
