@@ -13,7 +13,8 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 from uploads.connections import release
 
-AT_ONCE = min(4, os.cpu_count() or 1)
+# Half of the cores: pages and the event loop need the others.
+AT_ONCE = max(1, (os.cpu_count() or 1) // 2)
 WAIT_SECONDS = 30.0  # a browser's user has left by then
 
 _slots = threading.BoundedSemaphore(AT_ONCE)
