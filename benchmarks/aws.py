@@ -23,6 +23,19 @@ from tests.visitor import Visitor, rows
 SECONDS = 20
 SETTLE_SECONDS = 3.0
 MANY = ("--quota", "1000")
+PAIRS = 3
+STREAMS = (25, 200)
+WHOLE_JOBS = ((1, 60), (200, 120))  # how many at once, of how many seconds
+LATENCY_JOBS, LATENCY_SECONDS = 50, 30
+QUICK = {
+    "SECONDS": 2,
+    "SETTLE_SECONDS": 0.0,
+    "PAIRS": 1,
+    "STREAMS": (3,),
+    "WHOLE_JOBS": ((2, 4),),
+    "LATENCY_JOBS": 2,
+    "LATENCY_SECONDS": 4,
+}
 
 
 def numbers(path: Path, seconds: int, first: int = 0) -> Path:
@@ -42,20 +55,23 @@ def measure(way: str, streams: int, environ: dict[str, str], path: Path) -> dict
 def transport() -> Iterator[tuple[str, str]]:
     with tempfile.TemporaryDirectory() as folder, standin(*MANY) as environ:
         path = numbers(Path(folder) / "numbers.pcm", SECONDS)
-        pairs = [(measure("sdk", 1, environ, path), measure("ours", 1, environ, path)) for _ in range(3)]
-        plain, own = sorted(pairs, key=lambda pair: pair[0]["cores"] / pair[1]["cores"])[1]
+        pairs = [(measure("sdk", 1, environ, path), measure("ours", 1, environ, path)) for _ in range(PAIRS)]
+        plain, own = sorted(pairs, key=lambda pair: pair[0]["cores"] / pair[1]["cores"])[PAIRS // 2]
         yield "one stream, the SDK's example", f"{plain['cores']:.3f} cores"
         yield "one stream, ours", f"{own['cores']:.3f} cores"
-        yield "the example's to ours, median of 3 pairs", f"{plain['cores'] / own['cores']:.0f} (at least 20)"
-        for streams in (25, 200):
+        yield f"the example's to ours, median of {PAIRS} pairs", f"{plain['cores'] / own['cores']:.0f} (at least 20)"
+        for streams in STREAMS:
             many = measure("ours", streams, environ, path)
             yield (
                 f"{streams} streams, ours",
                 f"{many['cores']:.3f} cores, {many['ms_a_stream_second']:.2f} ms a stream-second, "
                 f"lag p99 {many['lag_p99_ms']:.1f} ms, {many['took']:.1f} s",
             )
-        plain = measure("sdk", 25, environ, path)
-        yield "25 streams, the SDK's example", f"{plain['cores']:.3f} cores, lag p99 {plain['lag_p99_ms']:.1f} ms"
+        plain = measure("sdk", STREAMS[0], environ, path)
+        yield (
+            f"{STREAMS[0]} streams, the SDK's example",
+            f"{plain['cores']:.3f} cores, lag p99 {plain['lag_p99_ms']:.1f} ms",
+        )
 
 
 @contextmanager
@@ -71,7 +87,7 @@ def site(environ: dict[str, str], jobs: int) -> Iterator[tuple[Site, Visitor]]:
 
 
 def wait_for_waveforms(site: Site) -> None:
-    """Let what follows every upload be over before anything is measured."""
+    """Wait until the waveforms are made, which begins after each upload: they must not be measured too."""
     waiting = "select count(*) from uploads_upload where peaks is null"
     wait_until(lambda: rows(site, waiting) == [(0,)], 120, "the waveforms")
 
@@ -123,7 +139,7 @@ def whole_jobs(streams: int, seconds: int) -> Iterator[tuple[str, str]]:
     yield f"{name}, longer than the recording", f"median {lags[len(lags) // 2]:.1f} s, most {lags[-1]:.1f} s"
 
 
-def latency(streams: int = 50, seconds: int = 30) -> Iterator[tuple[str, str]]:
+def latency(streams: int, seconds: int) -> Iterator[tuple[str, str]]:
     """From the moment when the service sends an event to that when it is on the socket of the job's viewer."""
     with tempfile.TemporaryDirectory() as folder:
         sent_file = Path(folder) / "events"
@@ -180,6 +196,6 @@ async def watch_all(visitor: Visitor, jobs: list[str]) -> tuple[float, dict[int,
 
 def run() -> Iterator[tuple[str, str]]:
     yield from transport()
-    yield from whole_jobs(1, 60)
-    yield from whole_jobs(200, 120)
-    yield from latency()
+    for streams, seconds in WHOLE_JOBS:
+        yield from whole_jobs(streams, seconds)
+    yield from latency(LATENCY_JOBS, LATENCY_SECONDS)

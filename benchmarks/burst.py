@@ -12,6 +12,7 @@ from benchmarks.watched import Server, Watched, own_cpu_seconds, wait_until_idle
 from tests.postgres import Postgres
 
 FINALS, VIEWERS = 2_000, 500
+QUICK = {"FINALS": 50, "VIEWERS": 5, "MOST_SECONDS": 20}
 MOST_SECONDS = 240  # until the last viewer has the last final
 
 

@@ -10,6 +10,7 @@ VIEWERS = 2_000
 HALVES = 2  # processes that the viewers are in
 SPEECH = {"seconds": 20, "partials_a_second": 2, "finals_a_second": 0.5, "final_characters": 60}
 QUIET_SECONDS = 20.0
+QUICK = {"VIEWERS": 10, "SPEECH": SPEECH | {"seconds": 2}, "QUIET_SECONDS": 0.5, "LATE_SECONDS": 1.0}
 LATE_SECONDS = 15.0  # for what is still on its way
 
 

@@ -15,6 +15,7 @@ from tests.site import Site
 PEOPLE = 50
 JOBS = 100_000
 LOADS = 40
+QUICK = {"PEOPLE": 2, "JOBS": 200, "LOADS": 2}
 
 
 def rows(site: Site, *arguments: str) -> str:

@@ -14,6 +14,7 @@ from tests.visitor import Visitor
 
 SECONDS = 3600
 PAGE_LOADS = 10
+QUICK = {"SECONDS": 15, "PAGE_LOADS": 2}
 
 
 def hour_of_speech() -> Path:

@@ -15,6 +15,7 @@ from tests.postgres import Postgres
 SEGMENTS = 5_000
 TIMES = 20
 VIEWERS = 500
+QUICK = {"SEGMENTS": 50, "TIMES": 2, "VIEWERS": 5}
 LATE = 10  # finals that a viewer misses who comes back
 
 

@@ -3,12 +3,15 @@
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.postgres import Postgres
 from tests.site import Site
 from tests.visitor import Visitor, events
+
+READY_SECONDS = 3.0  # in which the recogniser in reserve loads its model, as it has on a site that is in use
+QUICK = {"READY_SECONDS": 0.0}
 
 
 @contextmanager
@@ -26,7 +29,7 @@ def served(environment: dict[str, str] | None = None) -> Iterator[tuple[Site, Vi
         site.manage("collectstatic", "--noinput", "--verbosity", "0")
         site.manage("ensure_admin")
         site.start()
-        time.sleep(3)  # the recogniser in reserve loads its model, as it has on a site that is in use
+        time.sleep(READY_SECONDS)
         try:
             with Visitor(site) as visitor:
                 yield site, visitor
@@ -49,12 +52,21 @@ def watch(visitor: Visitor, upload: str) -> Iterator[tuple[float, dict]]:  # typ
 def memory_mib(pid: int) -> dict[str, float]:
     """Return the resident memory of a process and of each of its children, by what they are."""
     found = {"server": _resident(pid)}
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+    for child in children(pid):
         try:
             name = "recogniser" if "recogniser" in Path(f"/proc/{child}/cmdline").read_text() else "decoder"
             found[name] = found.get(name, 0.0) + _resident(int(child))
         except OSError:
             continue  # it has ended in this moment
+    return found
+
+
+def children(pid: int) -> list[str]:
+    """Return the ids of a process's children. Each thread has its own: requests wait for decoders in threads."""
+    found = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # the thread has ended in this moment
+            found += path.read_text().split()
     return found
 
 

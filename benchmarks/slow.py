@@ -23,6 +23,14 @@ LIGHT = {
     "final_characters": 40,
 }
 READ_BYTES_A_SECOND = 2048
+QUICK = {
+    "VIEWERS": 3,
+    "ROUNDS": 1,
+    "HEAVY": HEAVY | {"seconds": 1},
+    "LIGHT": LIGHT | {"seconds": 2},
+    "END_SECONDS": 1.0,
+    "LATE_SECONDS": 1.0,
+}
 
 
 @dataclass

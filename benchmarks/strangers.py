@@ -23,6 +23,7 @@ MIB = 1024**2
 SENDERS, BODY_MIB = 12, 90
 IDLE = 1_100
 SIGN_INS = 100
+QUICK = {"SENDERS": 2, "BODY_MIB": 2, "IDLE": 20, "SIGN_INS": 4}
 
 
 def written_mib(site: Site, which: str = "wchar") -> float:

@@ -4,6 +4,7 @@ Ours on daphne and on uvicorn, next to a consumer on daphne that joins the group
 that does nothing but `websockets.broadcast`. They are measured in turns.
 """
 
+import math
 import statistics
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ VIEWERS = (200, 500)
 SECONDS, EVENTS_A_SECOND = 8, 10
 SETTLE_SECONDS = 1.0
 ROUNDS = 3
+QUICK = {"VIEWERS": (5,), "SECONDS": 1, "ROUNDS": 1, "SETTLE_SECONDS": 0.2}
 GOALS = {"daphne": 4, "uvicorn": 8}
 
 
@@ -24,6 +26,8 @@ class Delivered:
 
     cpu_us: float
     delays_ms: list[float]
+
+    # CPU is counted in hundredths of a second: of a quick run none may have been used, and ratios have no value.
 
     @property
     def p99_ms(self) -> float:
@@ -81,8 +85,8 @@ def run() -> Iterator[tuple[str, str]]:
                 ours = found[name]
                 yield (
                     f"{viewers} viewers, ours on {name}",
-                    f"{ours}: 1/{theirs.cpu_us / ours.cpu_us:.1f} of the group's CPU (at most 1/{goal}), "
+                    f"{ours}: 1/{theirs.cpu_us / (ours.cpu_us or math.nan):.1f} of the group's CPU (at most 1/{goal}), "
                     f"1/{theirs.p99_ms / ours.p99_ms:.1f} of its p99 (at most 1/4); "
-                    f"{ours.cpu_us / limit.cpu_us:.1f} times the limit's CPU, "
+                    f"{ours.cpu_us / (limit.cpu_us or math.nan):.1f} times the limit's CPU, "
                     f"{ours.p99_ms / limit.p99_ms:.1f} times its p99",
                 )
