@@ -28,6 +28,7 @@ class Gate:
         self._is_passing.set()
         self._lock = threading.Lock()  # else a connection could come through a gate that is being shut
         self.cut_after: int | None = None  # bytes of an answer, once
+        self.answered_bytes = 0
         self.open()
 
     @property
@@ -84,6 +85,9 @@ class Gate:
         with suppress(OSError):  # either end is gone
             while data := source.recv(65536):
                 self._is_passing.wait()
+                if is_answer:
+                    with self._lock:
+                        self.answered_bytes += len(data)
                 if is_answer and self.cut_after is not None:
                     self.cut_after -= len(data)
                     if self.cut_after <= 0:

@@ -24,7 +24,7 @@ from uploads.models import Upload
 from uploads.ranges import Range
 
 CHUNK_BYTES = 256 * 1024
-PIECE_BYTES = 2 * 1024**2  # asked of a bucket at a time: nobody who reads slowly keeps a connection to it
+PIECE_BYTES = 2 * 1024**2  # requested from a bucket at a time: a slow client must not keep a connection to it open
 MISSING = "The file of this recording is missing. Delete the recording, and upload it again if you still have it."
 INCOMPLETE = "The storage has only a part of this recording's file. Upload it again, or restore it from a backup."
 

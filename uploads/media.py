@@ -17,9 +17,6 @@ from uploads import kinds, names, ranges
 from uploads.contents import CHUNK_BYTES, Content, content_of
 from uploads.models import Upload
 
-# Players ask for all that follows ("bytes=0-"), read as they play, and seek. Such a request gets a part, as RFC 9110,
-# section 15.3.7, allows, and the player asks again: neither it nor a server without back-pressure holds the whole.
-PART_BYTES = 2 * 1024**2
 COPY_TYPE = "audio/mp4"
 Response = TypeVar("Response", bound=HttpResponseBase)
 
@@ -84,16 +81,16 @@ def _asked(request: HttpRequest, size: int, etag: str) -> ranges.Range | None:
 
 
 def _content(request: HttpRequest, content: Content, size: int, asked: ranges.Range | None) -> HttpResponseBase:
+    # A range is answered as requested, also an open one ("bytes=500-"): RFC 9110, section 15.3.7, allows a server to
+    # shorten it, but WebKit then plays from a wrong place. A player that has enough stops reading, and the server reads
+    # the next chunk only when the client has received the last one.
     part = asked or ranges.Range(0, size)
-    if part.is_open:
-        part = ranges.Range(part.start, min(part.stop, part.start + PART_BYTES))
-    # Read before the answer begins: whether there is anything to be had is its status.
-    is_head, is_short = request.method == "HEAD", part.length <= PART_BYTES
-    length = 1 if is_head else part.length if is_short else CHUNK_BYTES
-    begin = ranges.Range(part.start, min(part.stop, part.start + length))
+    # The first chunk is read before the response begins, because a missing file decides the status.
+    is_head = request.method == "HEAD"
+    begin = ranges.Range(part.start, min(part.stop, part.start + (1 if is_head else CHUNK_BYTES)))
     first = content.read(begin)
     response: HttpResponseBase
-    if is_head or is_short:
+    if is_head or begin.stop == part.stop:
         response = HttpResponse(b"" if is_head else first)
     else:
         response = StreamingHttpResponse(_chunks(content, first, ranges.Range(begin.stop, part.stop)))

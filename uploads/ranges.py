@@ -13,11 +13,10 @@ class Unsatisfiable(Exception):
 
 @dataclass(frozen=True)
 class Range:
-    """Bytes from `start` up to, not with, `stop`. `is_open`: the header named no end ("bytes=500-")."""
+    """Bytes from `start` up to, not with, `stop`."""
 
     start: int
     stop: int
-    is_open: bool = False
 
     @property
     def length(self) -> int:
@@ -47,4 +46,4 @@ def parse(header: str | None, size: int) -> Range | None:
         return None
     if int(first) >= size:
         raise Unsatisfiable
-    return Range(int(first), min(int(last) + 1, size) if last else size, is_open=not last)
+    return Range(int(first), min(int(last) + 1, size) if last else size)

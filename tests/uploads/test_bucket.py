@@ -135,7 +135,9 @@ def lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return asked
 
 
-@pytest.mark.parametrize(("asked", "start"), [("", 0), ("bytes=7-99999999", 7), ("bytes=-3000000", -3_000_000)])
+@pytest.mark.parametrize(
+    ("asked", "start"), [("", 0), ("bytes=0-", 0), ("bytes=7-99999999", 7), ("bytes=-3000000", -3_000_000)]
+)
 async def test_a_large_body_is_asked_of_the_bucket_piece_by_piece(
     upload: Upload, large: bytes, alice: User, asked: str, start: int, lengths: list[int]
 ) -> None:
