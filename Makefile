@@ -22,6 +22,7 @@ demo-aws: $(VENV)/installed-dev  ## Try Amazon Transcribe without AWS: a stand-i
 test: $(VENV)/installed-dev  ## Run the whole suite, browser tests included, and what touches the database on PostgreSQL too
 	@sh tests/need_chromium.sh
 	@sh tests/need_ffmpeg.sh
+	@sh tests/need_webkit.sh
 	@sh tests/need_redis.sh $(VENV)
 	$(BIN)/pytest -n logical --dist worksteal
 	TEST_DATABASE=postgres $(BIN)/pytest -n logical --dist worksteal
