@@ -23,7 +23,7 @@ VARIABLES = (
         "",
         origins,
         "origins with their scheme, as in https://example.org, separated by commas",
-        "Where forms and sockets may come from, beside the site's own address.",
+        "The origins, beside the site's own, from which it accepts forms and sockets.",
     ),
     Variable(
         "DATABASE_URL",
@@ -52,7 +52,7 @@ VARIABLES = (
         "local",
         one_of("local", "aws"),
         "local or aws",
-        "The engine that is chosen when nobody says which.",
+        "The engine of a job that names none.",
     ),
     Variable(
         "TRANSCRIBE_DATA_DIR",
@@ -98,7 +98,7 @@ VARIABLES = (
         "1.0",
         number(0.1, 100.0),
         "a number from 0.1 to 100",
-        "How many seconds of sound a second Amazon Transcribe is sent. It hears no faster than 1.",
+        "How many seconds of audio the site sends to Amazon Transcribe per second. The service reads no faster than 1.",
     ),
     Variable(
         "TRANSCRIBE_AWS_MAX_STREAMS",
@@ -112,7 +112,7 @@ VARIABLES = (
         "",
         text,
         "the name of a region, as in eu-west-1",
-        "Where Amazon Transcribe hears. Empty: AWS_DEFAULT_REGION, or what AWS's own files say.",
+        "The region of Amazon Transcribe. Empty: AWS_DEFAULT_REGION, or the one in AWS's own files.",
     ),
     Variable(
         "AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING",
@@ -126,21 +126,21 @@ VARIABLES = (
         "",
         text,
         "the path of a PEM file",
-        "Whom to trust there instead of the system's authorities.",
+        "The authorities trusted there instead of the system's.",
     ),
     Variable(
         "TRANSCRIBE_S3_BUCKET",
         "",
         text,
         "the name of a bucket",
-        "Where the recordings are kept. Empty: in the data folder.",
+        "The bucket for the recordings. Empty: they are in the data folder.",
     ),
     Variable(
         "AWS_ENDPOINT_URL_S3",
         "",
         url("http", "https"),
         "http://… or https://…",
-        "The address of a service that speaks like S3. Empty: Amazon's own.",
+        "The address of a service with the API of S3. Empty: Amazon's own.",
     ),
     Variable(
         "TRANSCRIBE_MAX_UPLOAD_BYTES",
@@ -161,7 +161,7 @@ VARIABLES = (
         "20",
         whole(1, 3600),
         "a number from 1 to 3600",
-        "After this long without a sign of life, a job is taken from its worker.",
+        "A worker that has not extended a job's lease for so long loses the job.",
     ),
     Variable(
         "TRANSCRIBE_LOG_FORMAT",
@@ -175,20 +175,20 @@ VARIABLES = (
         "",
         text,
         "any long random text",
-        "What Prometheus sends as bearer token to read /metrics. Empty: there is no such address.",
+        "The bearer token that Prometheus sends to read /metrics. Empty: there is no /metrics.",
     ),
     Variable(
         "TRANSCRIBE_METRICS_PORT",
         "0",
         whole(0, 65535),
         "a number from 0 to 65535",
-        "Where a worker tells Prometheus how it does. 0: nowhere.",
+        "The port on which a worker serves metrics to Prometheus. 0: none.",
     ),
     Variable(
         "TRANSCRIBE_METRICS_HOST",
         "127.0.0.1",
         text,
         "an address of this machine",
-        "On which address a worker does that. There is no token: keep it inside.",
+        "The address of that port. It needs no token: keep it inside.",
     ),
 )
