@@ -59,6 +59,11 @@ async def send(group: str, message: dict[str, Any]) -> bool:
     return True
 
 
+async def is_answering() -> bool:
+    """Return whether the channel layer takes messages now: sends one to a group that nobody is in."""
+    return await send("readiness", {"type": "nobody.listens"})
+
+
 def ring(about: str, job_id: UUID) -> dict[str, Any]:
     """Return the message that tells runners something: `work`, `stop` (look whether the job is still yours), `join`."""
     return {"type": "runner.ring", "about": about, "job": job_id.hex}

@@ -80,7 +80,7 @@ class Runner:
                 await asyncio.to_thread(workers.forget, dead)
                 logger.info("Took over %d jobs of %d workers that died here", freed, len(dead))
             if outages.CHANNEL_LAYER.is_away:  # an idle worker sends nothing that would notice its return
-                await broadcast.send("readiness", {"type": "nobody.listens"})
+                await broadcast.is_answering()  # which notes its return
         claims = queue.claims(self._worker.name)
         while len(self._tasks) < self._max_jobs and (job := await self._claim(claims)):
             await self._begin(job)

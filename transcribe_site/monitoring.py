@@ -87,7 +87,7 @@ def failing() -> list[str]:
     until = time.monotonic() + PART_SECONDS
     answers = [(part, part.begin()) for part in PARTS]
     # The channel layer belongs to the event loop, which runs it for this thread; it has a timeout of its own.
-    layer = [] if async_to_sync(broadcast.send)("readiness", {"type": "nobody.listens"}) else ["channel layer"]
+    layer = [] if async_to_sync(broadcast.is_answering)() else ["channel layer"]
     return [part.name for part, answer in answers if not part.is_ok(answer, until)] + layer
 
 
