@@ -56,7 +56,7 @@ class Spool:
     async def fill(self, source: Path) -> None:
         """Decode `source` into the spool. The readers get a failure after the samples that came before it.
 
-        However this ends, it ends the readers: they would otherwise wait for ever.
+        However this ends, it ends the readers: they would otherwise never stop waiting.
         """
         try:
             decoded = decoding.decode(
@@ -68,7 +68,7 @@ class Spool:
         except Exception as error:  # of any kind: the readers raise it
             self._error = error
             # The samples that the decoder wrote since its last message are good too.
-            with suppress(OSError):  # the spool has vanished, which the readers notice themselves
+            with suppress(OSError):  # the spool was removed, which the readers notice themselves
                 written = os.stat(self.path).st_size // (SAMPLE_BYTES * self.channels)
                 self.samples = max(self.samples, written)
         finally:
@@ -103,7 +103,7 @@ class Spool:
                         raise self._error
                     return
                 block = await file.read_bytes(count * frame, offset=sample * frame)
-                if len(block) < count * frame:  # cut short by somebody else, or the disk fails
+                if len(block) < count * frame:  # another program has cut the file short, or the disk fails
                     raise OSError(errno.EIO, "The decoded audio is incomplete on the disk")
                 for offset in range(0, len(block), size * frame):
                     chunk = block[offset : offset + size * frame]

@@ -111,7 +111,7 @@ class Clock:
         self._length = len(text)
         self.anchors = list(_anchors(segment, text))
         self._begins = [anchor.begin for anchor in self.anchors]
-        # What follows the last word that was found is spread over the rest of the time.
+        # The text after the last located word is spread over the rest of the time.
         last = self.anchors[-1] if self.anchors else Anchor(0, 0, self._start, self._start)
         self._rest = Anchor(last.end, len(text), last.end_time, max(self._end, last.end_time))
 

@@ -241,8 +241,9 @@ def remaining(job: Job) -> Request:
 
 
 def set_duration(job: Job, duration: float) -> None:
-    """Correct the length of a job, now that all of it was decoded, and of its recording where the job's track is the
-    chosen one: another track may be shorter. Raises `LostClaim`.
+    """Correct the length of a job after all of it was decoded. Raises `LostClaim`.
+
+    Of its recording too, if the job's track is the chosen one: another track may be shorter.
     """
     if not Job.objects.filter(pk=job.pk).held(job.attempt).update(duration=duration):
         raise LostClaim

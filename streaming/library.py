@@ -1,8 +1,8 @@
 """The library, live: recordings and jobs as they change, for all sockets of this process that show lists of them.
 
-Data flow: one look at the database a second for all sockets → `Listing.take` compares it with what a socket has been
-sent → the consumer sends what is pending. It needs no message from anybody, so it cannot miss one: a list may be a
-second late, which is soon enough for it (a transcript is watched over its own feed).
+Data flow: once a second one read of the database for all sockets → `Listing.take` compares it with the events that a
+socket has been sent → the consumer sends those that are pending. It depends on no messages, so it cannot miss one. A
+list may be up to three seconds late; a transcript has its own feed.
 """
 
 import asyncio
@@ -29,8 +29,7 @@ AUTHORISE_SECONDS = 5.0  # between two checks whether a socket may still see its
 class Listing:
     """One socket's list. `ids` are recordings, with their jobs, and jobs.
 
-    What is to be sent replaces what was to be sent of the same row before, so a socket that is slow costs no more
-    memory than its rows.
+    A pending event replaces an older one about the same row, so a slow socket costs no more memory than its rows.
     """
 
     def __init__(self, session_key: str | None, ids: frozenset[UUID], send_away: Callable[[int], None]) -> None:
@@ -50,7 +49,7 @@ class Listing:
         return of_uploads | (self.ids & rows.jobs.keys())
 
     def take(self, rows: Rows, *, is_full: bool) -> None:
-        """Note what changed. Only a full look says what is no longer there."""
+        """Note the changes. Only a full look shows which rows were deleted."""
         shown: dict[tuple[str, UUID], events.Event] = {}
         for upload in self.ids & self.visible & rows.uploads.keys():
             shown["upload", upload] = rows.uploads[upload]
@@ -72,7 +71,7 @@ class Listing:
             self._has_news.set()
 
     def snapshot(self, rows: Rows) -> events.Event:
-        """Begin anew with what a full look found, and return the first message."""
+        """Start over with the result of a full look, and return the first message."""
         self._sent.clear()
         self.take(rows, is_full=True)
         self._pending = {key: event for key, event in self._pending.items() if key[0] == "words"}
@@ -115,7 +114,7 @@ class Library:
                 self._looking = None
 
     async def _authorise(self, listing: Listing, rows: Rows) -> None:
-        """Find out what a listing may show now; of somebody who signed out, end the socket."""
+        """Check which rows a listing may show now. Closes the socket if its session has ended."""
         jobs = listing.jobs_in(rows)
         found = await in_thread(visible)(listing.session_key, listing.ids, jobs)
         listing.judged = jobs

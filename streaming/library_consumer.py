@@ -19,7 +19,7 @@ MOST_IDS = 200  # a page lists 30
 
 
 class LibraryConsumer(ViewerConsumer):
-    """Sends a snapshot, then what changes; `sync` with other ids begins anew."""
+    """Sends a snapshot, then changes; `sync` with other ids starts over."""
 
     async def open(self) -> None:
         given = parse_qs(self.scope["query_string"].decode("latin-1")).get("ids", [""])[0]
@@ -58,7 +58,7 @@ class LibraryConsumer(ViewerConsumer):
 
 
 def ids_in(text: str) -> frozenset[UUID]:
-    """Return the ids in a text with commas, at most `MOST_IDS`; what is no id is left out."""
+    """Return the ids in a text with commas, at most `MOST_IDS`; leaves out anything else."""
     found = []
     for part in text.split(",")[:MOST_IDS]:
         try:

@@ -1,4 +1,4 @@
-"""What the library socket shows of recordings and jobs, read for many viewers at once. Called by `library.py`."""
+"""The rows that the library socket shows, read for many viewers at once. Called by `library.py`."""
 
 from collections.abc import Collection, Iterable, Iterator, Set
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
 """Log lines about a part that is away: one when it goes, one every ten seconds, one when it is back; no traceback.
 
-Whatever waits for the database, the channel layer or the storage fails again and again while that is away, in libraries
-too. `OutageFilter` replaces each log record with such an error by the line of its part.
+Callers of the database, the channel layer and the storage fail repeatedly during an outage, and so do libraries.
+`OutageFilter` replaces each log record with such an error by the line of its part.
 """
 
 import logging
@@ -71,7 +71,7 @@ def _is_away(cause: BaseException | None) -> bool:
 
 
 class OutageFilter(logging.Filter):
-    """Keeps tracebacks out of the log that tell nothing: of parts that are away, and of requests that were refused."""
+    """Keeps needless tracebacks out of the log: of parts that are away, and of requests that were refused."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
@@ -79,6 +79,6 @@ class OutageFilter(logging.Filter):
         if outage is not None and error is not None:
             outage.failed(error)
             return False
-        if 400 <= getattr(record, "status_code", 0) < 500:  # Django says so of requests
+        if 400 <= getattr(record, "status_code", 0) < 500:  # Django sets it on records about requests
             record.exc_info = record.exc_text = None
         return True

@@ -1,6 +1,6 @@
-"""Preemption: a person whose jobs hold all slots of a worker makes way for a job of another person.
+"""Preemption: where one person's jobs hold all slots of a worker, one of them returns to the queue for another's.
 
-The longest-running job that its engine lets go returns to the queue at its next final, so it loses and repeats no word.
+The longest-running job whose engine is preemptible returns to the queue at its next final: no word is lost or repeated.
 The runner chooses it; the attempt asks again at the final, because another worker may have had room in the meantime.
 """
 
@@ -29,7 +29,7 @@ def sole_owner(running: Collection[Job]) -> int | None:
 
 
 def is_due(owner_id: int) -> bool:
-    """Return whether a job of this person, who holds all slots of a worker, has to make way now. Three queries."""
+    """Return whether to preempt a job of this person, whose jobs hold all slots of a worker. Three queries."""
     last = timezone.now() - timedelta(seconds=INTERVAL_SECONDS)
     if Job.objects.filter(owner_id=owner_id, preempted_at__gt=last).exists():
         return False

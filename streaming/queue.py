@@ -89,7 +89,7 @@ def has_waiting(seconds: float, *, except_of: int) -> bool:
 def turns() -> Generator[JobQuerySet, bool, None]:
     """Yield, for each person in their turn, the jobs of theirs that a worker may take now, oldest first. One query.
 
-    Is sent whether one of them was taken: then that person has another turn, after those who have fewer running.
+    The caller sends whether it claimed one. Then that person has another turn, after people with fewer running jobs.
     """
     free, first, by_owner = openings()
     people = sorted((by_owner[owner], since, owner) for owner, since in first.items())  # a heap

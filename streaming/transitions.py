@@ -1,7 +1,7 @@
 """The status of a job, and its transitions: methods of its query set, each one conditional UPDATE.
 
-So of two that race one wins and the other is told. `attempt` is the fence: every transition that takes a job away from
-the worker that runs it counts it up, and every write of a worker names the attempt that it was given.
+So of two that race, one wins and the other learns that it lost. `attempt` is the fence: every transition that takes a
+job away from its worker increments it, and every write of a worker names the attempt that the worker was given.
 """
 
 from datetime import datetime, timedelta
@@ -34,18 +34,18 @@ RETRYABLE = (Status.FAILED, Status.CANCELLED)
 
 
 def is_free(now: datetime) -> Q:
-    """Which jobs a worker may take: queued, or running with a lease that ran out."""
+    """Select the jobs that a worker may claim: queued, or running with a lease that ran out."""
     waits_no_more = Q(claimable_at=None) | Q(claimable_at__lte=now)
     return (Q(status=Status.QUEUED) & waits_no_more) | Q(status=Status.RUNNING, lease_expires_at__lt=now)
 
 
 def is_held(now: datetime) -> Q:
-    """Which jobs are in the hands of a worker that still gives signs of life."""
+    """Select the jobs of workers that still extend their leases."""
     return Q(status=Status.RUNNING, lease_expires_at__gte=now)
 
 
 def is_waiting_for_room(now: datetime) -> Q:
-    """Which jobs were postponed because their engine had no room, and wait still."""
+    """Select the jobs that still wait because their engine had no room."""
     return Q(status=Status.QUEUED, claimable_at__gt=now, is_waiting_for_room=True)
 
 
@@ -55,7 +55,7 @@ def time_since_start(until: Combinable) -> Coalesce:
 
 
 def clock_stopped() -> dict[str, Any]:
-    """Return the changes of a job whose attempt ends now without an end of the job: the next one starts anew."""
+    """Return the changes of a job whose attempt ends now, although the job does not: add up its processing time."""
     now = Value(timezone.now(), models.DateTimeField())
     return {"worked": F("worked") + time_since_start(now), "started_at": None}
 
@@ -77,11 +77,11 @@ class JobQuerySet(models.QuerySet["Job"]):
         return self.filter(is_free(timezone.now()), status__in=ACTIVE).order_by("created_at", "id")
 
     def held(self, attempt: int) -> "JobQuerySet":
-        """Return the jobs among these that are still in the hands of the worker that was given `attempt`."""
+        """Return the jobs that still belong to the worker that was given `attempt`."""
         return self.filter(status=Status.RUNNING, attempt=attempt)
 
     def fence(self) -> int:
-        """Take jobs from whoever holds them, in any state."""
+        """Take jobs from their workers, in any status."""
         return self.update(attempt=F("attempt") + 1, worker="", lease_expires_at=None)
 
     def cancel(self) -> int:
@@ -97,7 +97,7 @@ class JobQuerySet(models.QuerySet["Job"]):
         )
 
     def retry(self) -> int:
-        """failed, cancelled → queued. Finals stay: the next attempt goes on after the last of them."""
+        """failed, cancelled → queued. Finals stay: the next attempt resumes after the last of them."""
         return self.filter(status__in=RETRYABLE, is_final=False).update(
             status=Status.QUEUED,
             failure_reason="",
@@ -160,7 +160,7 @@ class JobQuerySet(models.QuerySet["Job"]):
         )
 
     def extend_lease(self, attempt: int, lease_seconds: float, position: float) -> int:
-        """A sign of life of the worker that holds it, with how far it has come (seconds of audio)."""
+        """Extend the lease of the worker that holds it, and store its position (seconds of audio)."""
         return self.held(attempt).update(
             lease_expires_at=timezone.now() + timedelta(seconds=lease_seconds), position=position
         )

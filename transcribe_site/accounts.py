@@ -1,4 +1,4 @@
-"""Signing in, signing out and a new password: sockets that were opened before are told at once."""
+"""Signing in, signing out and changing the password. The latter two make open sockets re-check their sessions."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -14,7 +14,7 @@ View = Callable[..., HttpResponseBase]
 
 
 class SignInView(LoginView):
-    """Django's, but a `next` that names the sign-in page leads to the library: signed-in people would go in circles."""
+    """Django's, but a `next` that names the sign-in page leads to the library: Django fails with an error 500."""
 
     redirect_authenticated_user = True
 
@@ -24,7 +24,7 @@ class SignInView(LoginView):
 
 
 def ends_sessions(view: View) -> View:
-    """Let every process look, after a POST, who may still watch what they watch; else they look every few seconds."""
+    """After a POST, tell all processes to re-check viewer permissions now rather than at the next periodic check."""
 
     @wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:

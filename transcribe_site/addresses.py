@@ -30,7 +30,7 @@ def client_address(peer: str, forwarded_for: Iterable[str] = (), trusted: Collec
         if not any(found in network for network in trusted):
             break
         if (further := parsed(value)) is None:
-            break  # not an address: what is left of it is not reliable either
+            break  # not an address: the entries to its left are not reliable either
         found = further
     if isinstance(found, IPv6Address):
         return str(ip_network((found, IPV6_PREFIX), strict=False).network_address)

@@ -1,6 +1,6 @@
 """Rules for the bodies of requests: how long they may be, how fast they must come, and which requests are refused.
 
-Checked before anything of a body is stored. `http.py` applies the rules in our own server, `handler.py` behind others.
+They apply before any of a body is stored: by `http.py` in our own server, by `handler.py` behind others.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ from uploads.answers import wants_json
 
 # A longer body needs a signed-in sender. Forms of anonymous visitors have some hundred bytes.
 ANONYMOUS_BYTES = 64 * 1024
-ANONYMOUS_SECONDS = 30.0  # until all of a short body is here, whoever sends it
-# A longer body: 16 KiB/s, measured over 30 s. The slowest mobile networks in use reach that.
+ANONYMOUS_SECONDS = 30.0  # until all of a short body has arrived, from any sender
+# A longer body: 16 KiB/s, measured over 30 s. The slowest mobile networks in use are faster.
 RATE_BYTES, RATE_SECONDS, GRACE_SECONDS = 16 * 1024, 30.0, 10.0
 RETRY_SECONDS = 10
 
@@ -69,7 +69,7 @@ class BodyRefused(Exception):
 
 @dataclass(frozen=True)
 class Permit:
-    """What a request may send. A sender without a valid session is limited to `ANONYMOUS_BYTES`."""
+    """The limits of a request's body. A sender without a valid session is limited to `ANONYMOUS_BYTES`."""
 
     max_bytes: int
     is_signed_in: bool
@@ -89,7 +89,7 @@ def header(headers: Headers, name: bytes, default: str = "") -> str:
 
 
 async def permit(headers: Headers, length: int | None, max_bytes: int) -> Permit:
-    """Return what a request with a body of `length` bytes (None: unknown, it comes in chunks) may send.
+    """Return the limits of a request with a body of `length` bytes (None: unknown, it comes in chunks).
 
     Asks the database only about long bodies, one query, and holds no connection when it returns. Raises `BodyRefused`.
     """
@@ -122,7 +122,7 @@ async def is_signed_in(headers: Headers) -> bool:
 
 
 class Pace:
-    """Watches how fast a body comes and calls `on_slow` once if that is too slow."""
+    """Measures the rate of a body and calls `on_slow` once if it arrives too slowly."""
 
     def __init__(self, on_slow: Callable[[], None], *, is_signed_in: bool) -> None:
         self._on_slow = on_slow
@@ -185,7 +185,7 @@ class Guarded:
 
 
 async def guarded(scope: Mapping[str, Any], receive: Receive, max_bytes: int) -> Receive:
-    """Return what an application may use for `receive` behind a server that checks nothing. Raises `BodyRefused`."""
+    """Return a `receive` for an application behind a server that checks nothing. Raises `BodyRefused`."""
     headers: Headers = scope["headers"]
     given = header(headers, b"content-length")
     is_chunked = any(name == b"transfer-encoding" for name, _ in headers)

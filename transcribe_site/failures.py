@@ -1,7 +1,7 @@
 """Answers where a disk is full or the database is away: 507 or 503 with a sentence, never 500.
 
-`middleware.py` asks for them where Django's views, sessions and sign-in raise; the error handler of `urls.py` catches
-the rest, as a page of an error that needs the database.
+`middleware.py` calls `answer` for errors of views, sessions and the sign-in. The error handler of `urls.py` calls it
+for the rest, such as an error page that needs the database.
 """
 
 import logging

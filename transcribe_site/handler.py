@@ -58,6 +58,6 @@ class Handler(ASGIHandler):
             return None, BAD_REQUEST.response(scope["headers"])
 
     async def send_response(self, response: HttpResponseBase, send: Any) -> None:
-        """Release the request's database connection first: a client may take for ever to read a response."""
+        """Release the request's database connection first: a client may never read the response to its end."""
         await sync_to_async(connections.release)()
         await super().send_response(response, send)

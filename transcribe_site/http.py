@@ -20,7 +20,7 @@ reactor: Any = installed_reactor  # Twisted types it as each of its interfaces a
 
 IDLE_SECONDS = 60.0  # of a request that stops half way
 HEAD_SECONDS = 60.0  # for all of a request's head, whatever arrives meanwhile
-LINGER_SECONDS = 5.0  # a browser sees the refusal only if it may go on sending for a while
+LINGER_SECONDS = 5.0  # a browser sees the refusal only if it can send its body for a while
 
 
 class SetAside:
@@ -112,13 +112,13 @@ class Request(Flow, WebRequest):
             self._pace = None
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """Take the body aside before Twisted parses it as a form and daphne puts it on its queue."""
+        """Set the body aside before Twisted parses it as a form and daphne puts it on its queue."""
         self._end_pace()
         if self.is_refused:
             self.channel.transport.loseConnection()
             return
         self.channel.limits.works(self.channel.seat)
-        # daphne takes the site's own address from this header, whoever sends it.
+        # daphne takes the site's own address from this header, and any client can send it.
         self.requestHeaders.removeHeader(b"daphne-root-path")
         self.body_bytes = self.content.tell()
         self.set_aside, self.content = self.content, SetAside(self.content)
@@ -141,7 +141,7 @@ class Request(Flow, WebRequest):
 class Channel(HTTPChannel):
     """A connection that checks the sender of a long body before it reads on, and limits the time of a request's head.
 
-    Twisted begins to wait anew at each byte of a head.
+    Twisted restarts its timeout at each byte of a head.
     """
 
     transport: Any

@@ -28,9 +28,9 @@ SENTENCES = {
 
 
 class PrivateMiddleware(MiddlewareMixin):
-    """Keep pages out of every cache, where nothing else was said.
+    """Keep pages out of every cache, unless a view has set another rule.
 
-    Another person at the same browser cannot go back to them, and Back shows a list as it is now.
+    Another person at the same browser cannot go back to them, and Back shows the current list.
     """
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
@@ -68,7 +68,7 @@ class FailuresMiddleware(MiddlewareMixin):
         return failures.answer(request, exception)
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        """Replace what a view made of a form that the disk could not take."""
+        """Replace the response of a view whose form did not fit on the disk."""
         error = request.META.get(DISK_ERROR)
         if error is None or response.status_code in answers.UNAVAILABLE:
             return response
@@ -81,7 +81,7 @@ class SessionMiddleware(sessions.SessionMiddleware):
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         if response.status_code in answers.UNAVAILABLE:
-            return response  # what the session has of it would not be saved either
+            return response  # the session could not be saved either
         try:
             return super().process_response(request, response)
         except Exception as error:

@@ -1,4 +1,4 @@
-"""Django's settings, from the environment alone (`variables.py` says lists the variables)."""
+"""Django's settings, from environment variables alone (`variables.py` lists them)."""
 
 import fcntl
 import os
@@ -163,7 +163,7 @@ if ENV["REDIS_URL"]:
     }
 else:
     # The layer removes a channel from all groups a day after it joined, and when one of its messages has waited for a
-    # minute, as after a laptop's sleep. Runners and feeds live longer, and `capacity` limits what waits.
+    # minute, as after a laptop's sleep. Runners and feeds live longer, and `capacity` limits the waiting messages.
     never = 100 * 365 * 24 * 3600
     CHANNEL_LAYERS = {
         "default": {
@@ -197,7 +197,7 @@ if ENV["TRANSCRIBE_S3_BUCKET"]:
     }
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "incoming"
 usable(DATA_DIR)
-FILE_UPLOAD_PERMISSIONS = 0o600  # of recordings, which nobody but the site reads
+FILE_UPLOAD_PERMISSIONS = 0o600  # of recordings, which only the site reads
 FILE_UPLOAD_HANDLERS = ["uploads.handlers.DiskUploadHandler"]
 
 # People.
@@ -216,7 +216,7 @@ AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_DISABLE_ACCESS_LOG = True  # it would grow with every sign-in
 AXES_VERBOSE = False
-AXES_ENABLE_ADMIN = False  # `admin.py` lists what is used
+AXES_ENABLE_ADMIN = False  # `admin.py` has the one list that is used
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
@@ -284,6 +284,6 @@ LOGGING = {
         "botocore": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
         "django.channels.server": {"level": "WARNING"},
-        "psycopg.pool": {"level": "ERROR"},  # whoever needs a connection says why there is none
+        "psycopg.pool": {"level": "ERROR"},  # callers that get no connection log the reason
     },
 }

@@ -1,7 +1,7 @@
 """Which lookups an address of an admin list may name: those of the list's own filters.
 
 Django allows every lookup of a model's own fields. A regular expression among them can occupy the process for minutes,
-some fail with an error 500, and those of annotations tell what their columns would show.
+some fail with an error 500, and those of annotations reveal columns that the person may not see.
 """
 
 from typing import Any

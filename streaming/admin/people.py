@@ -24,7 +24,7 @@ RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 @admin.register(Group)
 class RightsAdmin(OwnLookups, GroupAdmin):
-    """Only superusers say what a group may do."""
+    """Only superusers change the permissions of a group."""
 
     def get_readonly_fields(self, request: HttpRequest, obj: Group | None = None) -> Any:
         return () if request.user.is_superuser else ("permissions",)
@@ -49,7 +49,7 @@ class PersonAdmin(OwnLookups, UserAdmin):
 
     @staticmethod
     def _then_doubt(request: HttpRequest, answer: Any) -> Any:
-        """Let every process look who may still watch: a right may have been taken away."""
+        """Tell all processes to re-check viewer permissions: a permission may have been revoked."""
         if request.method == "POST":
             broadcast.doubt()
         return answer
@@ -76,5 +76,5 @@ class PersonAdmin(OwnLookups, UserAdmin):
 
 
 def may_touch(user: User | AnonymousUser, person: User | None) -> bool:
-    """Tell whether this person may change or delete another's account: only superusers may those of staff."""
+    """Tell whether a user may change or delete an account: of accounts of staff, only superusers and the person may."""
     return person is None or user.is_superuser or user.pk == person.pk or not (person.is_staff or person.is_superuser)

@@ -35,7 +35,7 @@ class ServiceError(Exception):
 
 
 class Oddities:
-    """Logs each kind of unexpected content once a stream, without the content: it may be what a person said."""
+    """Logs each kind of unexpected content once a stream, without the content, which may be spoken words."""
 
     def __init__(self) -> None:
         self._noted: set[str] = set()
@@ -175,7 +175,7 @@ def _error_in_answer(headers: Mapping[str, Any], payload: bytes) -> ServiceError
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> ServiceError:
-    """Return what an answer with another status than 200 says.
+    """Return the error in an answer whose status is not 200.
 
     The code is in `x-amzn-errortype`, or else in the body: Smithy's restJson1 protocol allows both.
     """

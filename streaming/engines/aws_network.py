@@ -10,14 +10,14 @@ from streaming.engines.base import EngineError
 
 # A host may have several addresses, and one of them may not answer: the next one is tried after this time (RFC 8305).
 NEXT_ADDRESS_SECONDS = 0.25
-CLOSE_SECONDS = 2.0  # for TLS to say goodbye
+CLOSE_SECONDS = 2.0  # for TLS's closing messages
 LONGEST_HEAD_BYTES = 16 * 1024  # of a proxy's answer
 PORTS = {"http": 80, "https": 443}
 
 
 @lru_cache(maxsize=4)
 def tls_context(ca_file: str, *, speaks_http2: bool = True) -> ssl.SSLContext:
-    """Return what trusts the system's authorities, or those in `ca_file`. Raises `EngineError` if it can't."""
+    """Return a context that trusts the system's authorities, or those in `ca_file`. Raises `EngineError`."""
     try:
         context = ssl.create_default_context(cafile=ca_file or None)
     except OSError as error:
@@ -57,7 +57,7 @@ def _proxy_of(endpoint: str) -> str:
 
 
 class _Tunnel(asyncio.Protocol):
-    """Collects what a proxy answers, until the connection belongs to another protocol."""
+    """Collects the answer of a proxy, until the connection belongs to another protocol."""
 
     def __init__(self) -> None:
         self.received = bytearray()
@@ -113,7 +113,7 @@ async def _through(
         if secured is None or secured.is_closing():
             raise ConnectionResetError("it was closed at once")
     except BaseException:
-        transport.abort()  # cancelled too: a connection that nobody holds would stay open
+        transport.abort()  # on cancellation too, or the connection would stay open
         raise
     # The service may have sent its first frames before this task ran again.
     secured.set_protocol(protocol)
