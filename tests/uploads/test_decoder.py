@@ -42,13 +42,13 @@ def test_probe_says_what_is_in_the_file() -> None:
 def test_probe_refuses_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("No sound here. " * 100)
     messages, _ = run("probe", tmp_path / "text")
-    assert messages == [{"error": "This is not a recording that can be read.", "samples": 0}]
+    assert messages == [{"error": "This is not a recording that can be read.", "is_final": True, "samples": 0}]
 
 
 def test_says_so_when_there_is_no_file(tmp_path: Path) -> None:
     for mode in ("probe", "peaks", "pcm"):
         messages, _ = run(mode, tmp_path / "gone")
-        assert messages == [{"error": "The file of this recording is missing.", "samples": 0}]
+        assert messages == [{"error": "The file of this recording is missing.", "is_final": True, "samples": 0}]
 
 
 def test_pcm_writes_the_sound_and_says_how_far_it_is() -> None:
@@ -83,7 +83,7 @@ def test_pcm_speaks_at_most_twenty_times_a_second() -> None:
 
 def test_pcm_stops_at_the_longest_that_is_allowed() -> None:
     messages, sound = run("pcm", recordings.speech(), "--max-seconds", 4)
-    error = {"error": "The recording is longer than 0.00111111 hours.", "samples": 4 * 16_000}
+    error = {"error": "The recording is longer than 0.00111111 hours.", "is_final": True, "samples": 4 * 16_000}
     assert messages[-1] == error
     assert len(sound) == 4 * 16_000 * 2
 
@@ -96,7 +96,8 @@ def test_pcm_takes_what_is_exactly_as_long_as_is_allowed() -> None:
 def test_says_that_the_disk_is_full() -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run([*COMMAND, "pcm", str(recordings.speech())], stdout=full, stderr=subprocess.PIPE)
-    assert json.loads(done.stderr.splitlines()[-1]) == {"error": "The disk is full.", "samples": 0}
+    full = {"error": "The disk is full.", "is_final": False, "samples": 0}
+    assert json.loads(done.stderr.splitlines()[-1]) == full
 
 
 def test_says_that_the_sound_is_larger_than_a_file_may_be(tmp_path: Path) -> None:
