@@ -43,15 +43,17 @@ REFUSED = f"The storage refuses this recording ({{code}}). {ASK}."
 PASSING_STATUSES = frozenset({408, 409, 425, 429})
 PASSING_CODES = frozenset(
     {
-        *(
-            "RequestTimeout",
-            "RequestTimeTooSkewed",
-            "SlowDown",
-            "Throttling",
-            "ThrottlingException",
-            "RequestLimitExceeded",
-        ),
-        *("TooManyRequests", "BandwidthLimitExceeded", "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"),
+        "BandwidthLimitExceeded",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "RequestLimitExceeded",
+        "RequestTimeTooSkewed",
+        "RequestTimeout",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TokenRefreshRequired",
+        "TooManyRequests",
     }
 )
 
