@@ -11,10 +11,11 @@ from typing import Any
 
 import av
 
+from uploads.resampling import LAYOUTS
+
 # One rate for every recording: at 24 kHz and less, decoders disagree on whether AAC is to be doubled (SBR).
 RATE = 48_000  # Hz
 BIT_RATES = {1: 64_000, 2: 96_000}
-LAYOUTS = {1: "mono", 2: "stereo"}
 # Fragments can be played while the rest is encoded. At the end FFmpeg turns the file into one with an index for all
 # of it (`hybrid_fragmented`): measured, neither Firefox nor WebKit can seek in fragments, and Chromium reads the
 # whole file before it plays any. `delay_moov` with `use_editlist` writes the edit list into the first header too.

@@ -94,7 +94,7 @@ def probe(path: str, report: Report, max_seconds: int) -> None:
         for block in resampling.pcm(Recording(path, track), rate, 1):
             seconds += len(block) / 2 / rate
             if seconds > max_seconds:
-                break  # that is enough to refuse it: times that leap can make a small file last for ever
+                break  # that is enough to refuse it: with leaping times a small file can last for days
     report.say(
         done=True,
         container=recording.container.format.name,
@@ -187,7 +187,7 @@ def pcm(path: str, report: Report, rate: int, channels: int, max_seconds: int, t
             report.say(samples=report.samples)
     write_out()
     if not report.samples:
-        raise Refused(f"There is a sound track in this file ({recording.codec}), but nothing in it can be decoded.")
+        raise recording.refusal()
     report.say(done=True, samples=report.samples, skipped=recording.skipped, skipped_seconds=recording.skipped_seconds)
 
 
@@ -211,7 +211,7 @@ def listen(path: str, report: Report, channels: int, max_seconds: int, track: st
 
     aac.encode(samples_of(recording, aac.RATE, channels), channels, 1, on_progress)
     if not report.samples:
-        raise Refused(f"There is an audio track in this file ({recording.codec}), but none of it can be decoded.")
+        raise recording.refusal()
     report.say(done=True, samples=report.samples)
 
 

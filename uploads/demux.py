@@ -43,13 +43,13 @@ class Refused(Exception):
 
 def opened(path: str) -> av.container.InputContainer:
     """Return an open file that has audio. Raises Refused for any other."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe would wait for its writer for ever
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe would block until it has a writer
     try:
         container = _opened(descriptor)
     finally:
         os.close(descriptor)  # FFmpeg has a copy of it
     if not container.streams.audio:
-        kind = "video without a sound track" if container.streams.video else "file without sound"
+        kind = "video without an audio track" if container.streams.video else "file without audio"
         raise Refused(f"This is a {kind}.")
     return container
 

@@ -39,16 +39,15 @@ class Mix:
         self.container.close()
 
     @property
-    def codec(self) -> str:
-        return self._parts[0].codec
-
-    @property
     def skipped(self) -> int:
         return sum(part.skipped for part in self._parts)
 
     @property
     def skipped_seconds(self) -> float:
         return sum(part.skipped_seconds for part in self._parts)
+
+    def refusal(self) -> Refused:
+        return self._parts[0].refusal()
 
     def first_frame(self) -> av.AudioFrame:
         """Return the first frame of the first track that has one. Raises Refused if none has."""

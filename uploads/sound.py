@@ -28,7 +28,7 @@ class Recording:
             raise Refused(f"There is no audio track {track + 1} in this file.")
         self.stream = self.container.streams.audio[track]
         if self.stream.codec_context is None:
-            raise Refused("There is a sound track in this file, of a kind that can't be decoded.")
+            raise Refused("There is an audio track in this file, of a kind that can't be decoded.")
         self.demuxer = Demuxer(self.container, [self.stream])
         self.decoder = decoder_of(self.stream)
         self.time_base = float(self.stream.time_base or 0)  # a packet makes a new fraction each time it is asked
@@ -71,7 +71,7 @@ class Recording:
 
     def refusal(self) -> Refused:
         """Return what to raise where no packet of the track could be decoded."""
-        return Refused(f"There is a sound track in this file ({self.codec}), but nothing in it can be decoded.")
+        return Refused(f"There is an audio track in this file ({self.codec}), but none of it can be decoded.")
 
     def length(self, packet: av.Packet | None) -> float:
         """Return how long a packet is in seconds, as its container or its codec says; 0 where neither does."""

@@ -127,7 +127,7 @@ def test_a_truncated_recording_is_as_long_as_what_is_left(alice: User) -> None:
         (b"PK\x03\x04" + bytes(5_000), "This is a ZIP archive or an office document. Recordings", 415),
         (b"#EXTM3U\nhttp://localhost/secret.mp3\n", "This is a playlist, which only names recordings", 415),
         (bytes(range(256)) * 400, "This is not a recording that can be read. Recordings and videos", 415),
-        (made.video_without_sound().read_bytes(), "This is a video without a sound track. Recordings", 415),
+        (made.video_without_sound().read_bytes(), "This is a video without an audio track. Recordings", 415),
         (made.tone(0.05).read_bytes(), "There is next to no sound in this file. Recordings", 415),
         (made.tone(1.0, suffix="m4a").read_bytes()[:4_000], "The end of this recording is missing", 415),
     ],

@@ -255,7 +255,7 @@ def test_refuses_what_is_no_recording(content: bytes, reason: str, tmp_path: Pat
 
 
 def test_refuses_a_video_without_sound() -> None:
-    with pytest.raises(Refused, match="This is a video without a sound track"):
+    with pytest.raises(Refused, match="This is a video without an audio track"):
         Recording(str(recordings.video_without_sound()))
 
 
