@@ -111,7 +111,7 @@ def find(upload: Upload, track: str) -> Content | None:
 
 
 def make(upload: Upload, track: str) -> Making:
-    """Return the copy that is being made; start to make it where nobody does. Raises OSError.
+    """Return the copy that is being made; start to make it unless that has begun. Raises OSError.
 
     The work goes on, and its result is stored, when all readers have left.
     """
@@ -137,7 +137,7 @@ async def _make(upload: Upload, track: str, making: Making, makings: Makings) ->
                 async for _ in encoded:
                     await making.grow()
         await contents.in_thread(contents.put, upload.file.storage, name_of(upload.pk, track), making.path)
-        # Deleted meanwhile: nobody else would delete this copy any more.
+        # The recording was deleted meanwhile: no later step would delete this copy.
         if not await sync_to_async(_exists, thread_sensitive=False)(upload.pk):
             await contents.in_thread(remove, upload.file.storage, upload.pk)
         await making.grow(is_complete=True)

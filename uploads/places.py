@@ -15,7 +15,7 @@ from itertools import count
 
 
 class Purpose(IntEnum):
-    """What a decoder is for; the lower number goes first, because a person waits for it."""
+    """The purpose of a decoder; the lower number goes first, because a person waits for it."""
 
     PROBE = 0
     LISTEN = 1
@@ -36,7 +36,7 @@ class Waiter:
 
 
 class Places:
-    """Hands out the places. Of those that wait, the purpose decides, then who has fewest places, then the order."""
+    """Hands out the places: by purpose, then to the person with the fewest places, then in order of arrival."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -13,7 +13,7 @@ from uploads.demux import start_of, trimmed
 from uploads.sound import Recording
 from uploads.timeline import Piece, Placed, Timeline
 
-SPLICED = {"mpegts", "mpeg"}  # containers whose times may begin anew within a file
+SPLICED = {"mpegts", "mpeg"}  # containers whose clock may restart within a file
 
 
 Content = TypeVar("Content")

@@ -1,6 +1,6 @@
 """Which files browsers play as they are: every one of Safari, Firefox and Chromium, at the times of the spool.
 
-Called by the decoder's probe. All other recordings get a listening copy, so what is not certain is left out here.
+Called by the decoder's probe. All other recordings get a listening copy, so uncertain kinds are left out here.
 """
 
 import os

@@ -8,15 +8,15 @@ from collections.abc import Iterable, Iterator
 from statistics import median
 from typing import Generic, NamedTuple, TypeVar
 
-# Most containers round times to a millisecond, and the shortest usual packet has 20 ms. In between lies what adds up.
+# Most containers round times to a millisecond, and the shortest usual packet has 20 ms. Deviations in between add up.
 TOLERANCE_SECONDS = 0.005
 # A recorder's clock jitters by some milliseconds and a damaged file has single wrong times. A time counts only if the
 # most of the pieces after it agree: to follow each one would cut the audio into clicks.
 AGREEING_PIECES = 3
 LONGEST_HOLE_SECONDS = 3600.0  # a longer one is a mistake in the file
-# A transport or program stream counts anew at each splice. FFmpeg's own limit for it (dts_delta_threshold).
+# A transport or program stream restarts its clock at each splice. FFmpeg's own limit for it (dts_delta_threshold).
 LONGEST_SPLICE_SECONDS = 10.0
-# Pieces that overlap by more are a recording that starts anew, and are appended: their words must not be lost.
+# Pieces that overlap by more are a second recording, and are appended: their words must not be lost.
 LONGEST_OVERLAP_SECONDS = 0.5
 # A file that begins later by its own clock, and has nothing before it, is a piece of a longer recording.
 LATEST_START_SECONDS = 60.0

@@ -1,4 +1,4 @@
-"""The audio tracks of a recording: what is stored of each, which one is chosen, and `track` as clients send it.
+"""The audio tracks of a recording: the stored descriptions, the chosen track, and `track` as clients send it.
 
 The decoder writes the descriptions, views and jobs read them. Nothing here needs Django: the decoder runs without it.
 """

@@ -26,8 +26,8 @@ LATER = {"Retry-After": "10", **NO_STORE}
 async def create(request: HttpRequest) -> HttpResponse:
     """Store the files of the field `file`: one from a program, any number from a form. Then make their waveforms.
 
-    The field `name` has a file's name as it is: browsers change quotes in the file name of a multipart body, and Django
-    takes what follows a backslash and decodes what looks like HTML.
+    The field `name` has a file's name unchanged: browsers escape quotes in a multipart file name, and Django
+    drops the part before a backslash and decodes HTML entities.
     """
     stored: list[Upload] = []
     response = await sync_to_async(_create)(request, stored)

@@ -57,7 +57,7 @@ def peaks_of(upload: Upload, track: str = "") -> bytes | None:
 def make(upload: Upload, track: str = "") -> "asyncio.Task[None] | None":
     """Start to make a waveform on the running event loop; return its task, or None where it failed a moment ago.
 
-    Asked for again while it is made, it is the same task. It goes on when nobody waits for it.
+    While it is being made, later calls return the same task. The task continues when no caller waits for it.
     """
     work, key = _work.setdefault(asyncio.get_running_loop(), Work()), (upload.pk, other_track(upload, track))
     if key in work.failed:

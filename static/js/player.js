@@ -107,7 +107,7 @@ export class Player {
     });
   }
 
-  /* Keep what is asked for until the listening copy can be played from any place. */
+  /* Keep seeks and presses of Play until the listening copy can be played from any place. */
   async #prepare() {
     const audio = this.#audio;
     const url = audio.src;
@@ -128,7 +128,7 @@ export class Player {
     const { seconds, plays } = this.#pending;
     this.#pending = null;
     showNote("");
-    audio.src = url; // anew: the browser may have begun with what was there before
+    audio.src = url; // again: the browser may have begun to load the unfinished copy
     this.#seek(seconds);
     if (plays) this.#play();
   }

@@ -59,7 +59,7 @@ export class Rows {
       case "removed":
         this.refresh();
         break;
-      default: // an error, or what a newer server says
+      default: // an error, or a type that only a newer server knows
     }
   }
 
@@ -137,7 +137,7 @@ export class Rows {
   }
 }
 
-/* Somebody is in the middle of something there. */
+/* The reader is using the menu or the rename form of this row. */
 function isBusy(row) {
   return row.querySelector("details[open], .rename:not([hidden])") !== null;
 }
@@ -149,7 +149,7 @@ function isSame(old, row) {
   );
 }
 
-/* The text of a row without what the socket keeps up to date. */
+/* The text of a row without the parts that the socket keeps up to date. */
 function shownText(row) {
   const copy = row.cloneNode(true);
   for (const part of copy.querySelectorAll(".percent, .last-words, .renamed")) part.remove();

@@ -29,10 +29,10 @@ from h2.settings import SettingCodes, Settings
 
 from streaming.engines.aws_http2 import CutOff, Wire, name_of
 
-SIGN_OF_LIFE_SECONDS = 10.0  # without a byte from the service it is asked; after as long again it is given up
-LAST_WORD_SECONDS = 5.0  # for what the service says right behind its answer
+PING_SECONDS = 10.0  # without a byte from the service it gets a PING; without an answer for as long, the stream fails
+LAST_WORD_SECONDS = 5.0  # for frames that the service sends right after its answer
 LAST_QUESTION = b"is it so"
-WRITE_BUFFER_BYTES = 16 * 1024  # above it, who waits for room is told when there is some
+WRITE_BUFFER_BYTES = 16 * 1024  # above it, asyncio calls `resume_writing` when there is room
 STREAM_ID = 1  # of a client's first and here only stream
 
 
@@ -81,7 +81,7 @@ class Connection(asyncio.Protocol):
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         self._h2.initiate_connection()
         self._flush()
-        self._watch = self._loop.call_later(SIGN_OF_LIFE_SECONDS, self._look_for_life)
+        self._watch = self._loop.call_later(PING_SECONDS, self._look_for_life)
 
     def data_received(self, data: bytes) -> None:
         self._heard_at, self._asked_at = self._loop.time(), None
@@ -103,7 +103,7 @@ class Connection(asyncio.Protocol):
     def _take(self, event: Any) -> None:
         match event:
             case _ if event_of_another_stream(event):
-                pass  # pushed, and nobody asked for it
+                pass  # pushed, although pushes are disabled
             case ResponseReceived():
                 if not self._head.done():
                     # As they are decoded, whatever case a front end writes them in.
@@ -136,14 +136,15 @@ class Connection(asyncio.Protocol):
                 pass  # there may be room; `data_received` looks
 
     def _look_for_life(self) -> None:
-        """Ask a silent service whether it is there; give up one that did not answer. A half-open connection else
-        looks like a pause.
+        """Send a PING to a silent service; fail if it did not answer the last one.
+
+        A half-open connection would otherwise look like a pause.
         """
         now = self._loop.time()
-        if self._asked_at is not None and now - self._asked_at >= SIGN_OF_LIFE_SECONDS:
+        if self._asked_at is not None and now - self._asked_at >= PING_SECONDS:
             self.fail(CutOff("the service no longer answers"))
             return
-        if self._asked_at is None and now - self._heard_at >= SIGN_OF_LIFE_SECONDS:
+        if self._asked_at is None and now - self._heard_at >= PING_SECONDS:
             self._asked_at = now
             try:
                 self._h2.ping(b"are you?")
@@ -151,24 +152,24 @@ class Connection(asyncio.Protocol):
                 self.fail(CutOff(f"it does not speak HTTP/2 ({error})"))
                 return
             self._flush()
-        self._watch = self._loop.call_later(SIGN_OF_LIFE_SECONDS / 2, self._look_for_life)
+        self._watch = self._loop.call_later(PING_SECONDS / 2, self._look_for_life)
 
     def fail(self, error: Exception) -> None:
-        """End it here: whoever waits gets `error`. Nothing happens where it is over already."""
+        """End the connection: waiting callers get `error`. Does nothing on a connection that has ended."""
         if self._watch is not None:
             self._watch.cancel()
         if self._error is None and not self._is_complete:
             self._error = error
             if not self._head.done():
                 self._head.set_exception(error)
-                self._head.exception()  # nobody need ask for it
+                self._head.exception()  # or asyncio would log it where no caller waits for the head
         self._news.set()
         self._has_room.set()
         if self._transport is not None:
             self._transport.abort()
 
     def close(self) -> None:
-        """Leave: tell the service that nobody wants the stream, unless it has ended."""
+        """Close the connection, and cancel the stream unless it has ended."""
         if self._watch is not None:
             self._watch.cancel()
         if self._transport is None or self._transport.is_closing():
@@ -179,7 +180,7 @@ class Connection(asyncio.Protocol):
             self._h2.close_connection()
             self._flush()
         except ProtocolError:
-            pass  # for h2 there is no such stream, or it is over: there is nothing to take back
+            pass  # for h2 there is no such stream, or it has ended: there is nothing to cancel
         finally:
             self._transport.close()
 
@@ -267,7 +268,7 @@ class Connection(asyncio.Protocol):
         data = self._h2.data_to_send()
         if data and self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
-        self._has_room.set()  # perhaps; who waits looks
+        self._has_room.set()  # perhaps; callers that wait check it
 
     @property
     def unsent_bytes(self) -> int:

@@ -73,7 +73,7 @@ class Interpreter:
         return self._has_unreadable and not self._has_text
 
     def take(self, heard: HeardResult) -> Iterator[Result]:
-        """Yield what a result of the service (the SDK's `Result`) is for us: nothing, one, or one for each turn."""
+        """Yield our results for one of the service (the SDK's `Result`): none, one, or one for each turn."""
         slot = self._slot(heard.channel_id or "")
         key = (slot, heard.result_id or "")
         if heard.is_partial and key in self._final:
@@ -103,7 +103,7 @@ class Interpreter:
             yield replace(before, text="", words=(), stable=0)  # nothing is left of it: the filter removed all words
 
     def _slot(self, channel: str) -> str:
-        """Return the slot of a result. Words of a channel that nobody asked for are kept beside the others."""
+        """Return the slot of a result. Words of an unexpected channel are kept beside the others."""
         if channel in self._channels:
             return channel
         if channel:
@@ -113,7 +113,7 @@ class Interpreter:
         return MONO
 
     def _forget(self, slot: str, end_time: float) -> None:
-        """Let go of partials that a final has overtaken under another id."""
+        """Drop partials that a final has overtaken under another id."""
         for key in [key for key, partial in self._open.items() if key[0] == slot and partial.end_time <= end_time]:
             del self._open[key]
 
@@ -137,7 +137,7 @@ class Interpreter:
         return replace(final, resume_time=max(0.0, min([end, *begun, *lagging])))
 
     def _read(self, heard: HeardResult, slot: str, *, is_repeated: bool) -> Iterator[Result]:
-        """Yield what is new in one result, a final split where the speaker changes."""
+        """Yield the new words of one result, a final split where the speaker changes."""
         best = _best(heard.alternatives or [])
         self._has_unreadable |= heard.alternatives is None
         if best is None:

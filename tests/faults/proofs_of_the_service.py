@@ -162,7 +162,7 @@ OF_THE_NETWORK = [
         "network between worker and AWS: half open",
         f"{NETWORK}::test_a_connection_that_is_half_open_is_noticed_by_its_silence",
         "streaming/engines/aws_connection.py",
-        "if self._asked_at is not None and now - self._asked_at >= SIGN_OF_LIFE_SECONDS:",
+        "if self._asked_at is not None and now - self._asked_at >= PING_SECONDS:",
         "if False:",
     ),
     Proof(

@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 30.0
 def waits_for_pings(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer to a PING that the engine waits for, and that never comes, takes longer than any test."""
     monkeypatch.setattr(aws_connection, "LAST_WORD_SECONDS", 10 * PATIENCE_SECONDS)
-    monkeypatch.setattr(aws_connection, "SIGN_OF_LIFE_SECONDS", 10 * PATIENCE_SECONDS)
+    monkeypatch.setattr(aws_connection, "PING_SECONDS", 10 * PATIENCE_SECONDS)
 
 
 async def graceful_goaway(peer: Peer) -> None:

@@ -140,7 +140,7 @@ async def test_a_start_that_hangs_is_given_up_and_tried_again(
 async def test_a_service_that_no_longer_answers_is_noticed(
     service: Service, listen: Hear, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streaming.engines.aws_connection.SIGN_OF_LIFE_SECONDS", 0.5)
+    monkeypatch.setattr("streaming.engines.aws_connection.PING_SECONDS", 0.5)
     service.faults = [Fault("hang", at=3.0)]
     assert spoken(await listen(30)) == said(30)
 

@@ -35,7 +35,7 @@ def hear_through(service: Service, proxy: Proxy, listen: Hear, monkeypatch: pyte
     # What gives a silent service up in the end, and a silent connection: none of it may be what notices.
     monkeypatch.setattr(aws_session, "STUCK_SECONDS", 10_000.0)
     monkeypatch.setattr(aws_session, "DRAIN_SECONDS", 10_000.0)
-    monkeypatch.setattr(aws_connection, "SIGN_OF_LIFE_SECONDS", 10_000.0)
+    monkeypatch.setattr(aws_connection, "PING_SECONDS", 10_000.0)
 
     async def hear(count: int, happen: Happen) -> list[Result]:
         def look(segment: Segment) -> None:
@@ -66,7 +66,7 @@ async def test_an_answer_that_is_cut_within_a_frame_is_noticed_at_once(
 async def test_a_connection_that_is_half_open_is_noticed_by_its_silence(
     service: Service, hear_through: HearThrough, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aws_connection, "SIGN_OF_LIFE_SECONDS", 0.5)
+    monkeypatch.setattr(aws_connection, "PING_SECONDS", 0.5)
     assert spoken(await hear_through(30, Proxy.lose)) == said(30)
     assert len(service.requests) == 2
 

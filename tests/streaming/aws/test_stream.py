@@ -245,7 +245,7 @@ async def test_a_service_that_takes_nothing_holds_the_sound_back(
         unsent.append(self._connection.unsent_bytes)
 
     monkeypatch.setattr(aws_session.Stream, "send", watched)
-    monkeypatch.setattr("streaming.engines.aws_connection.SIGN_OF_LIFE_SECONDS", 1.0)
+    monkeypatch.setattr("streaming.engines.aws_connection.PING_SECONDS", 1.0)
     service.faults = [Fault("hang", at=1.0)]
     assert spoken(await listen(200)) == said(200)
     assert max(unsent) < 2 * 32_000, "one second, and the chunk that is being sent"
