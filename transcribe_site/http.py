@@ -129,8 +129,23 @@ class Request(Flow, WebRequest):
         self.content.release()
 
     def finish(self) -> None:
+        """End the answer. Close the connection after one that is shorter than its length: the client waits for more."""
         self.let_go()
+        declared = self.responseHeaders.getRawHeaders(b"content-length")
+        has_body = self.method != b"HEAD" and self.code != HTTPStatus.NOT_MODIFIED
+        if declared and has_body and self.channel is not None and self.sentLength < int(declared[0]):
+            self.channel.persistent = False
         super().finish()
+
+    def handle_exception(self, exception: Exception) -> None:
+        """Cut off an answer that has begun, so that the client sees that something is missing.
+
+        daphne's own method raises then, and that ends daphne's loop over the connections of all clients.
+        """
+        if not self._response_started:
+            super().handle_exception(exception)
+        elif self.channel is not None:  # else the client has left
+            self.channel.transport.abortConnection()
 
     def connectionLost(self, reason: Any) -> None:
         self._end_pace()
