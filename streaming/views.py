@@ -11,7 +11,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.files import File
 from django.core.paginator import Paginator
-from django.db.models import OuterRef, Subquery
+from django.db.models import BooleanField, ExpressionWrapper, OuterRef, Q, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -35,7 +35,8 @@ STATUS_OF_REFUSAL = {"not_found": 404, "conflict": 409}
 @require_safe
 def library(request: HttpRequest) -> HttpResponse:
     """This person's recordings, newest first, each with the job that its title opens."""
-    mine = Upload.objects.filter(owner_id=request.user.pk).defer("peaks")
+    is_flat = ExpressionWrapper(Q(peaks__isnull=True), BooleanField())  # no waveform yet: the page asks again
+    mine = Upload.objects.filter(owner_id=request.user.pk).defer("peaks").annotate(is_flat=is_flat)
     page = Paginator(mine, PAGE_LENGTH).get_page(request.GET.get("page"))
     best = Job.objects.filter(upload=OuterRef("upload")).best_first().values("pk")[:1]
     best_jobs = {job.upload_id: job for job in Job.objects.filter(upload__in=page.object_list, pk=Subquery(best))}

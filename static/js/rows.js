@@ -5,6 +5,7 @@
 
 import { say } from "./said.js";
 import { Socket } from "./socket.js";
+import { whenMade } from "./waveform.js";
 
 const REFRESH_MS = 1000; // at least, between two times that the page is fetched
 const QUIET_MS = 60_000; // a list at rest is sent nothing
@@ -29,6 +30,7 @@ export class Rows {
       onEvent: (event) => this.#receive(event),
       onState: () => {},
     });
+    this.#drawThumbs();
     this.#socket.quietMs = QUIET_MS;
     this.#socket.open();
   }
@@ -42,6 +44,15 @@ export class Rows {
   #ids() {
     const { watch } = this.#list.dataset;
     return watch ? [watch] : [...this.#list.children].map((row) => row.dataset.row);
+  }
+
+  /* Show waveforms that were not made yet when the page was. */
+  #drawThumbs() {
+    for (const thumb of this.#list.querySelectorAll("img[data-flat]")) {
+      delete thumb.dataset.flat;
+      // The fragment makes it another address: the browser may keep the flat line of the old one.
+      whenMade(thumb.src).then((address) => (thumb.src = `${address}#made`));
+    }
   }
 
   #receive(event) {
@@ -133,6 +144,7 @@ export class Rows {
       if (shown !== next) this.#list.insertBefore(shown, next);
       place = shown;
     }
+    this.#drawThumbs();
     this.#socket.sync(); // the rows may be others now
   }
 }

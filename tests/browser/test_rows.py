@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests import recordings
 from tests.browser.conftest import JOB_TIMEOUT
 from tests.site import Site
-from tests.visitor import Visitor
+from tests.visitor import Visitor, change
 
 NewPage = Callable[..., Page]
 
@@ -72,3 +72,19 @@ def test_new_names_and_deleted_recordings_are_seen_but_an_open_field_is_left_alo
     expect(row.get_by_label("New name")).to_have_value("typed.wav")
     page.keyboard.press("Escape")
     expect(row.get_by_role("link", name="Elsewhere.wav")).to_be_visible()
+
+
+def test_a_waveform_that_is_made_later_is_drawn(new_page: NewPage, site: Site, visitor: Visitor) -> None:
+    upload = visitor.upload(recordings.speech("beckett"))
+    change(site, "update uploads_upload set peaks = null")  # as the page is before the waveform was made
+    flat, answers = '<svg xmlns="http://www.w3.org/2000/svg"/>', [False, False, True]
+
+    def answer(route: Route) -> None:
+        is_made = answers.pop(0) if len(answers) > 1 else answers[0]
+        caching = "private, max-age=60" if is_made else "no-store"
+        route.fulfill(body=flat, content_type="image/svg+xml", headers={"Cache-Control": caching})
+
+    page = new_page()
+    page.route("**/waveform.svg?small", answer)
+    page.goto("/")
+    expect(page.locator(f"[data-row='{upload}'] img")).to_have_attribute("src", re.compile("#made$"))
