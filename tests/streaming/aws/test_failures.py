@@ -1,6 +1,7 @@
 """What goes wrong between us and the service: what passes is gone through without a lost word, and the rest is said."""
 
 import asyncio
+import gc
 from itertools import chain
 from pathlib import Path
 
@@ -212,6 +213,9 @@ async def test_a_stop_while_the_service_has_not_answered_leaves_no_stream(point:
         assert spoken(await listen(4)) == said(4), "and the next one is heard"
 
 
+# asyncio drops a socket whose connection is made at the very moment of the cancellation, if it tries several addresses
+# (`staggered_race`); Python closes the socket then, with a warning. The service below must see all connections closed.
+@pytest.mark.filterwarnings("ignore:.*<socket:pytest.PytestUnraisableExceptionWarning")
 async def test_a_stop_that_races_a_start_leaves_no_stream(service: Service, tmp_path: Path) -> None:
     """Stopped after each millisecond, from before the connection to after the first sound, however late that is."""
     spool = Spool(tmp_path / "decoded.pcm", 16_000, 1)
@@ -234,3 +238,4 @@ async def test_a_stop_that_races_a_start_leaves_no_stream(service: Service, tmp_
             break
     assert {request.end for request in service.requests} == {"left"}
     assert 0 < opened <= milliseconds, "some were stopped before there was a stream, and some after"
+    gc.collect()  # dropped sockets are in reference cycles
