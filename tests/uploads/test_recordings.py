@@ -15,7 +15,6 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage
 from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile
 from django.db import OperationalError
-from pytest_django import DjangoCaptureOnCommitCallbacks
 from pytest_django.fixtures import Settings
 
 from tests import recordings as made
@@ -246,66 +245,8 @@ def test_says_when_it_is_the_machine_that_cannot_decode(
     assert files() == []
 
 
-def test_renames_as_given(stored: Stored) -> None:
-    upload = stored()
-    recordings.rename(upload, "  Grüße / 🎙️\u202e.wav ")
-    upload.refresh_from_db()
-    assert upload.name == "Grüße / 🎙️.wav"
-
-
-@pytest.mark.parametrize("name", ["", "   ", "\u200b", "..."])
-def test_does_not_rename_to_nothing(stored: Stored, name: str) -> None:
-    upload = stored()
-    with pytest.raises(RecordingRefused, match="A recording needs a name"):
-        recordings.rename(upload, name)
-    upload.refresh_from_db()
-    assert upload.name == "interview.wav"
-
-
-def test_says_that_what_is_renamed_was_deleted(stored: Stored) -> None:
-    upload = stored()
-    Upload.objects.all().delete()
-    with pytest.raises(RecordingRefused, match="was deleted") as refused:
-        recordings.rename(upload, "later.wav")
-    assert refused.value.status == 404
-
-
 @pytest.mark.django_db(transaction=True)
 def test_an_owner_who_is_deleted_meanwhile_leaves_no_file(alice: User, files: Files) -> None:
     gone = User(pk=alice.pk + 1_000)
     assert refusal(gone, made.tone(1.0).read_bytes()) == ("Your account was deleted. Nothing was stored.", 403)
     assert files() == []
-
-
-def test_deletes_the_row_first_and_the_file_after_the_commit(
-    stored: Stored, files: Files, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
-) -> None:
-    kept, upload = stored(), stored()
-    with django_capture_on_commit_callbacks(execute=True):
-        recordings.delete(upload)
-        assert list(Upload.objects.all()) == [kept]
-        assert len(files()) == 2
-    assert files() == [str(kept.pk)]
-
-
-def test_keeps_the_file_when_the_row_cannot_be_deleted(
-    stored: Stored,
-    files: Files,
-    monkeypatch: pytest.MonkeyPatch,
-    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
-) -> None:
-    upload = stored()
-    monkeypatch.setattr(Upload, "delete", full_database)
-    with django_capture_on_commit_callbacks(execute=True), pytest.raises(OperationalError):
-        recordings.delete(upload)
-    assert files() == [str(upload.pk)]
-
-
-def test_deletes_a_recording_whose_file_is_gone(
-    stored: Stored, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
-) -> None:
-    upload = stored()
-    Path(upload.file.path).unlink()
-    with django_capture_on_commit_callbacks(execute=True):
-        recordings.delete(upload)
-    assert not Upload.objects.exists()
