@@ -9,8 +9,8 @@ from playwright.sync_api import Page, Route, expect
 
 from tests import recordings
 from tests.browser.conftest import JOB_TIMEOUT
-from tests.site import Site
-from tests.visitor import Visitor, change
+from tests.site import Site, wait_until
+from tests.visitor import Visitor, change, rows
 
 NewPage = Callable[..., Page]
 
@@ -76,7 +76,8 @@ def test_new_names_and_deleted_recordings_are_seen_but_an_open_field_is_left_alo
 
 def test_a_waveform_that_is_made_later_is_drawn(new_page: NewPage, site: Site, visitor: Visitor) -> None:
     upload = visitor.upload(recordings.speech("beckett"))
-    change(site, "update uploads_upload set peaks = null")  # as the page is before the waveform was made
+    wait_until(lambda: rows(site, "select 1 from uploads_upload where peaks is not null"), what="the waveform")
+    change(site, "update uploads_upload set peaks = null")  # as it was before that
     flat, answers = '<svg xmlns="http://www.w3.org/2000/svg"/>', [False, False, True]
 
     def answer(route: Route) -> None:
