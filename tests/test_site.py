@@ -8,8 +8,8 @@ from websockets.exceptions import ConnectionClosed
 
 from tests import recordings
 from tests.site import Site, wait_until
-from tests.streaming.test_local import LARGEST_ERROR, TWO_CITIES, word_error_rate
 from tests.visitor import Visitor, events, rows
+from tests.words import LARGEST_ERROR, TWO_CITIES, word_error_rate
 
 MIB = 1024**2
 

@@ -10,9 +10,9 @@ from tests import recordings
 from tests.browser.conftest import JOB_TIMEOUT
 from tests.site import Site, wait_until
 from tests.streaming.conftest import words
-from tests.streaming.test_local import LARGEST_ERROR, TWO_CITIES, word_error_rate
 from tests.test_site import segments, status
 from tests.visitor import Visitor, change
+from tests.words import LARGEST_ERROR, TWO_CITIES, word_error_rate
 
 NewPage = Callable[..., Page]
 FINAL = ".segment:not(.partial)"

@@ -9,8 +9,8 @@ from tests import recordings
 from tests.browser.conftest import JOB_TIMEOUT
 from tests.browser.test_live import FINAL, words_on
 from tests.site import Site, wait_until
-from tests.streaming.test_local import LARGEST_ERROR, SAID, word_error_rate
 from tests.visitor import Visitor, rows
+from tests.words import LARGEST_ERROR, SAID, word_error_rate
 
 # Notes every text that was shown as a partial on a job page.
 NOTE_PARTIALS = """() => {

@@ -1,10 +1,8 @@
 """The files of a transcript: their exact form, whatever was said and whoever named the recording."""
 
-import html
 import json
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
 import pytest
 from django.contrib.auth.models import User
@@ -15,6 +13,7 @@ from streaming import exports
 from streaming.models import Job, Segment, Status
 from streaming.transcripts import spread_words
 from tests.streaming.factories import make_job, make_segments, make_upload
+from tests.subtitles import Cue, read_srt, read_vtt
 from uploads.models import Upload
 
 HOSTILE = [
@@ -25,17 +24,8 @@ HOSTILE = [
     "family 👨‍👩‍👧 and ‮turned‬",
     "{\\an8} WEBVTT NOTE STYLE",
 ]
-TIME = re.compile(r"(\d\d+):([0-5]\d):([0-5]\d)[,.](\d\d\d)")
-
-
 # A sign of markup and its substitute count as one where texts are compared.
 ALIKE = str.maketrans("‹›(){}∖\\", "<>()()//")  # noqa: RUF001
-
-
-class Cue(NamedTuple):
-    start: int  # milliseconds
-    end: int
-    lines: list[str]
 
 
 def transcript(
@@ -49,53 +39,6 @@ def transcript(
 def segment(job: Job, seq: int, text: str, start_time: float, end_time: float, speaker: str = "") -> Segment:
     words = [word.as_dict() for word in spread_words(text, start_time, end_time)]
     return Segment(job=job, seq=seq, text=text, start_time=start_time, end_time=end_time, speaker=speaker, words=words)
-
-
-def milliseconds(time: str) -> int:
-    found = TIME.fullmatch(time)
-    assert found, f"{time!r} is not a time"
-    hours, minutes, seconds, rest = map(int, found.groups())
-    return ((hours * 60 + minutes) * 60 + seconds) * 1000 + rest
-
-
-def cue_of(times: str, lines: list[str], mark: str) -> Cue:
-    start, end = times.split(" --> ")
-    assert mark in start
-    assert mark in end
-    assert lines
-    assert all(line.strip() for line in lines)
-    assert "-->" not in "".join(lines) or mark == "."  # WebVTT has it escaped
-    cue = Cue(milliseconds(start), milliseconds(end), lines)
-    assert cue.start < cue.end
-    return cue
-
-
-def read_srt(content: str) -> list[Cue]:
-    """Read SubRip strictly: numbers from 1, times, lines of text, and an empty line between two captions."""
-    if not content:
-        return []
-    assert content.endswith("\n")
-    cues = []
-    for number, block in enumerate(content[:-1].split("\n\n"), start=1):
-        first, times, *lines = block.split("\n")
-        assert first == str(number)
-        cues.append(cue_of(times, lines, ","))
-    return cues
-
-
-def read_vtt(content: str) -> list[Cue]:
-    """Read WebVTT strictly: a header, then cues without identifiers, their text escaped."""
-    assert content.endswith("\n")
-    header, *blocks = content[:-1].split("\n\n")
-    assert header == "WEBVTT"
-    cues = []
-    for block in blocks:
-        times, *lines = block.split("\n")
-        markup = "\n".join(lines)
-        assert re.fullmatch(r"(<v [^<>\n]+>)?([^<>&]|&(amp|lt|gt);)*", markup)
-        assert "-->" not in markup
-        cues.append(cue_of(times, html.unescape(re.sub(r"^<v [^>]+>", "", markup)).split("\n"), "."))
-    return cues
 
 
 def unspaced(text: str) -> str:

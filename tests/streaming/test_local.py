@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import signal
 import wave
 from collections.abc import AsyncIterator, Callable
@@ -17,46 +16,19 @@ from django.contrib.auth.models import User
 from streaming import jobs
 from streaming.audio import Spool
 from streaming.database import in_thread
-from streaming.engines import local, recogniser
-from streaming.engines.base import EngineError, Request
+from streaming.engines import local
+from streaming.engines.base import Request
 from streaming.engines.local import LocalEngine, Recogniser
 from streaming.models import Status
 from streaming.transcripts import Result
 from tests import recordings
 from tests.streaming.conftest import PATIENCE_SECONDS, Running, Watching, transcript_of
+from tests.words import BECKETT, LARGEST_ERROR, TWO_CITIES, word_error_rate
 from uploads.models import Upload
 
 pytestmark = pytest.mark.timeout(600)  # seconds: the recogniser lets every other process go first
 
 RATE = 16_000
-
-TWO_CITIES = """
-It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness, it was the
-epoch of belief, it was the epoch of incredulity, it was the season of light, it was the season of darkness, it was the
-spring of hope, it was the winter of despair, we had everything before us, we had nothing before us, we were all going
-direct to heaven, we were all going direct the other way. In short, the period was so far like the present period that
-some of its noisiest authorities insisted on its being received, for good or for evil, in the superlative degree of
-comparison only.
-"""
-BECKETT = "Ever tried. Ever failed. No matter. Try again. Fail again. Fail better."
-# What the recogniser gets wrong of these by itself, and a little more.
-LARGEST_ERROR = {"two_cities": 0.12, "beckett": 0.34}
-SAID = {"two_cities": TWO_CITIES, "beckett": BECKETT}
-
-
-def bare(text: str) -> list[str]:
-    return re.findall(r"[a-z']+", text.lower())
-
-
-def word_error_rate(said: str, heard: str) -> float:
-    """Return the edits (words put in, left out, changed) that make one of the other, a word said."""
-    reference, hypothesis = bare(said), bare(heard)
-    row = list(range(len(hypothesis) + 1))
-    for count, word in enumerate(reference, start=1):
-        diagonal, row[0] = row[0], count
-        for index, other in enumerate(hypothesis, start=1):
-            diagonal, row[index] = row[index], min(row[index] + 1, row[index - 1] + 1, diagonal + (word != other))
-    return row[-1] / len(reference)
 
 
 @asynccontextmanager
@@ -285,20 +257,6 @@ async def test_a_recogniser_that_is_killed_costs_no_word(
     assert len(started) >= 2
 
 
-async def test_a_recogniser_that_hangs_is_given_up(
-    engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    held = await Recogniser.start()
-    monkeypatch.setattr(local, "ANSWER_TIMEOUT_SECONDS", 0.2)
-    os.kill(held._process.pid, signal.SIGSTOP)
-    try:
-        with pytest.raises(EngineError, match="stopped answering") as failure:
-            await held.begin(RATE)
-        assert not failure.value.permanent
-    finally:
-        await held.aclose()
-
-
 async def test_no_process_is_left_when_a_job_is_cut_short(engine: LocalEngine, tmp_path: Path) -> None:
     await engine.warm_up()
     async with (
@@ -314,28 +272,3 @@ def children() -> list[str]:
     """Return the command lines of this process's children."""
     listed = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
     return [Path(f"/proc/{child}/cmdline").read_text() for child in listed]
-
-
-class EmptySegments:
-    """A stream of the library in which an update fails, as it does now and then where nothing is said."""
-
-    def __init__(self, failures: int) -> None:
-        self.left = failures
-
-    def update_transcription(self) -> None:
-        if self.left:
-            self.left -= 1
-            raise recogniser.MoonshineError("Failed to transcribe")
-
-
-def test_an_update_that_fails_is_not_a_failed_job_and_a_stream_that_only_fails_is() -> None:
-    broken = recogniser.Recogniser.__new__(recogniser.Recogniser)
-    broken.failures = 0
-    broken.stream = EmptySegments(recogniser.FAILURES_IN_A_ROW - 1)  # type: ignore[assignment]
-    for _ in range(recogniser.FAILURES_IN_A_ROW - 1):
-        assert broken.update() == {"lines": [], "is_open": True}
-    assert broken.update() == {"lines": [], "is_open": False}
-    broken.stream = EmptySegments(recogniser.FAILURES_IN_A_ROW)  # type: ignore[assignment]
-    with pytest.raises(recogniser.MoonshineError):
-        for _ in range(recogniser.FAILURES_IN_A_ROW):
-            broken.update()

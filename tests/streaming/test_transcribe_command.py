@@ -18,7 +18,7 @@ import pytest
 
 from tests.recordings import encode, speech
 from tests.site import ROOT, wait_until
-from tests.streaming.test_local import BECKETT, LARGEST_ERROR, word_error_rate
+from tests.words import BECKETT, LARGEST_ERROR, word_error_rate
 from uploads import kinds
 
 pytestmark = pytest.mark.timeout(600)
