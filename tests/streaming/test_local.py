@@ -23,7 +23,7 @@ from streaming.models import Status
 from streaming.transcripts import Result
 from tests import recordings
 from tests.streaming.conftest import PATIENCE_SECONDS, Running, Watching, transcript_of
-from tests.words import BECKETT, LARGEST_ERROR, TWO_CITIES, word_error_rate
+from tests.words import BECKETT, LARGEST_ERROR, TWO_CITIES, bare, word_error_rate
 from uploads.models import Upload
 
 pytestmark = pytest.mark.timeout(600)  # seconds: the recogniser lets every other process go first
