@@ -236,7 +236,7 @@ SILENCED_SYSTEM_CHECKS = [
 if not IS_HTTPS:
     # A site on plain http, which is one's own machine or network. A site behind TLS cannot end up here unnoticed:
     # without its https origin in CSRF_TRUSTED_ORIGINS it refuses all forms, the sign-in included.
-    SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W012", "security.W016"]
+    SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W010", "security.W012", "security.W016"]
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 CONTENT_SECURITY_POLICY = {

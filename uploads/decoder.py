@@ -140,7 +140,7 @@ def peaks(path: str, report: Report, count: int, max_seconds: int, track: str) -
     for block in samples_of(recording, rate, channels):
         report.samples += len(block) // (2 * channels)
         if report.samples > max_seconds * rate:
-            raise Refused(too_long(max_seconds))
+            raise TooLong(max_seconds)
         rest += block
         if len(rest) >= 16 * BLOCK_BYTES:
             number = len(rest) // (2 * width)
@@ -176,7 +176,7 @@ def pcm(path: str, report: Report, rate: int, channels: int, max_seconds: int, t
             os.nice(NICENESS)
         report.samples += frames
         if is_too_long:
-            raise Refused(too_long(max_seconds))
+            raise TooLong(max_seconds)
 
     for block in samples_of(recording, rate, channels):
         waiting += block
@@ -191,8 +191,11 @@ def pcm(path: str, report: Report, rate: int, channels: int, max_seconds: int, t
     report.say(done=True, samples=report.samples, skipped=recording.skipped, skipped_seconds=recording.skipped_seconds)
 
 
-def too_long(max_seconds: int) -> str:
-    return f"The recording is longer than {max_seconds / 3600:g} hours."
+class TooLong(Refused):
+    """The recording is longer than this site allows, which its settings can change."""
+
+    def __init__(self, max_seconds: int) -> None:
+        super().__init__(f"The recording is longer than {max_seconds / 3600:g} hours.")
 
 
 def listen(path: str, report: Report, channels: int, max_seconds: int, track: str) -> None:
@@ -205,7 +208,7 @@ def listen(path: str, report: Report, channels: int, max_seconds: int, track: st
     def on_progress(samples: int) -> None:
         report.samples = samples
         if samples > max_seconds * aac.RATE:
-            raise Refused(too_long(max_seconds))
+            raise TooLong(max_seconds)
         if report.is_due:
             report.say(samples=samples)
 
@@ -260,7 +263,9 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(1)  # nobody listens any more
     except (Refused, MemoryError, ImportError, OSError, FFmpegError, ValueError) as error:
-        is_final = isinstance(error, Refused | FileNotFoundError)  # another attempt reads the same file
+        is_final = isinstance(error, Refused | FileNotFoundError) and not isinstance(
+            error, TooLong
+        )  # another attempt reads the same file
         report.say(error=sentence(error), is_final=is_final, samples=report.samples)
         sys.exit(1)
 
