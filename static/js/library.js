@@ -31,10 +31,13 @@ function carriesFiles(event) {
 zone.classList.add("has-script");
 zone.querySelector(".with-script").hidden = false;
 
-picker.addEventListener("change", () => {
+function takePicked() {
   take(picker.files);
   picker.value = ""; // the same file may be chosen again
-});
+}
+
+picker.addEventListener("change", takePicked);
+if (picker.files.length) takePicked(); // chosen before this script was there
 
 // Each element that is entered and left says so; the page is left when all of them are.
 let entered = 0;
