@@ -149,9 +149,7 @@ class Attempt:
         except Exception:
             # A fault of ours. The person learns that it is one; the log has the rest.
             logger.exception("The job failed on an error of the program")
-            reason = (
-                "Something in the program went wrong. What was recognised is kept; trying again goes on from there."
-            )
+            reason = "Something in the program went wrong. The server's log has the details."
             await self._finish(Status.FAILED, reason, position=self.job.position)
         else:
             await self._finish(Status.COMPLETED, position=self.job.duration)

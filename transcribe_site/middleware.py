@@ -19,11 +19,11 @@ SCHEME_KEY = "transcribe_site.scheme"  # in META; headers of clients get keys th
 
 CHARSETS = {"utf-8", "utf8", "us-ascii", "iso-8859-1"}
 SENTENCES = {
-    400: "The request can't be understood.",
-    403: "You may not do this, or the page is out of date: load it again.",
-    404: "There is nothing here, or nothing that is yours.",
-    405: "This can't be done here in this way.",
-    500: "Something in the program went wrong.",
+    400: "The server can't read this request.",
+    403: "You don't have permission to do this, or the page is out of date. Reload it and try again.",
+    404: "This does not exist, or you don't have access to it.",
+    405: "This address does not accept this method.",
+    500: "Something went wrong on the server.",
 }
 
 
