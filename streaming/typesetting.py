@@ -42,7 +42,9 @@ def breaks(text: str, words: Iterable[int]) -> list[int]:
     """
     places = [0]
     for place in _natural_breaks(text, set(words)):
-        while columns(text[places[-1] : place].rstrip()) > LINE_COLUMNS:  # one long word, or a script without any
+        # One long word, or a script without any. Only as much as a line and its space is measured: else the time would
+        # grow with the square of the length.
+        while columns(text[places[-1] : min(place, places[-1] + LINE_COLUMNS + 2)].rstrip()) > LINE_COLUMNS:
             places.append(_fitting(text, places[-1], place, LINE_COLUMNS))
         places.append(place)
     return places

@@ -13,7 +13,7 @@ import pysubs2
 import pytest
 import webvtt
 
-from streaming import exports
+from streaming import exports, typesetting
 from streaming.models import Job, Segment, Status
 from streaming.typesetting import breaks, is_inside_cluster
 from uploads.models import Upload
@@ -217,3 +217,19 @@ def test_no_cut_tears_a_character_apart() -> None:
         places = breaks(text, [])
         assert len(places) > 2
         assert not any(is_inside_cluster(text, place) for place in places[1:-1])
+
+
+@pytest.mark.parametrize("part", ["a\u0301", "\u0e01", "\u200d", "\u6f22", "\U0001f1e6"], ids=ascii)
+def test_the_work_for_a_long_text_without_spaces_grows_with_its_length(
+    part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = []
+
+    def columns(text: str) -> int:
+        measured.append(len(text))
+        return len(text)
+
+    monkeypatch.setattr(typesetting, "columns", columns)
+    text = part * (8400 // len(part))
+    breaks(text, [])
+    assert sum(measured) < 100 * len(text)
