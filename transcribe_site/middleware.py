@@ -4,6 +4,8 @@ from typing import Any
 
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.sessions import middleware as sessions
+from django.core.exceptions import ValidationError
+from django.db import DataError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.deprecation import MiddlewareMixin
@@ -61,10 +63,24 @@ class CsrfMiddleware(CsrfViewMiddleware):
             super()._check_referer(request)  # type: ignore[misc]
 
 
+def is_bad_value(error: Exception) -> bool:
+    """Tell whether a value was of a kind that a field or the database does not take.
+
+    Some views of Django's admin hand a value from the address to the database as it is.
+    """
+    return isinstance(error, ValidationError | DataError | OverflowError)
+
+
 class FailuresMiddleware(MiddlewareMixin):
-    """Answers with 507 or 503 where a disk is full or the database is away, whatever a view was doing."""
+    """Answers with 507 or 503 where a disk is full or the database is away, whatever a view was doing.
+
+    And with 400 where an address of the admin names a value that the database does not take.
+    """
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        match = request.resolver_match
+        if match and match.app_name == "admin" and request.method in ("GET", "HEAD") and is_bad_value(exception):
+            return HttpResponse(SENTENCES[400], status=400, content_type="text/plain")
         return failures.answer(request, exception)
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:

@@ -1,9 +1,12 @@
 """Admin lists answer the lookups of their own filters and no others, and nobody gains rights there."""
 
+from urllib.parse import quote
+
 import pytest
 from django.contrib import admin
 from django.contrib.admin.views.main import IGNORED_PARAMS
 from django.contrib.auth.models import Group, Permission, User
+from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
@@ -56,6 +59,22 @@ def test_no_value_of_a_filter_is_an_error(root: Client, alice: User, model: type
     for name in sorted(given | {"q", "p", "o", "all", "_facets", "e", "_popup", "_to_field"}):
         response = root.get(address(model), {name: value}, follow=True)
         assert response.status_code in (200, 400), (name, value)
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_no_value_of_an_address_beside_the_lists_is_an_error(root: Client, alice: User, value: str) -> None:
+    make_job(make_upload(alice))
+    value = quote(value)
+    types = [ContentType.objects.get_for_model(model).pk for model in models()]
+    addresses = [f"/admin/r/{each}/{value}/" for each in [*types, value]]
+    for model in models():
+        name = f"{model._meta.app_label}/{model._meta.model_name}"
+        addresses += [f"/admin/{name}/{value}/{page}/" for page in ("change", "history", "delete", "password")]
+        for field in ("owner", "upload", "groups"):
+            search = f"app_label={model._meta.app_label}&model_name={model._meta.model_name}&field_name={field}"
+            addresses += [f"/admin/autocomplete/?{search}&term={value}", f"/admin/autocomplete/?{search}&page={value}"]
+    for each in addresses:
+        assert root.get(each).status_code in (200, 302, 400, 403, 404), each
 
 
 def test_the_last_status_is_not_told_to_staff_who_may_not_see_jobs(alice: User, client_of: ClientOf) -> None:
