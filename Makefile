@@ -26,6 +26,7 @@ test: $(VENV)/installed-dev  ## Run the whole suite, browser tests included, and
 	@sh tests/need_redis.sh $(VENV)
 	$(BIN)/pytest -n logical --dist worksteal
 	TEST_DATABASE=postgres $(BIN)/pytest -n logical --dist worksteal
+	@if sh tests/need_firefox.sh; then TEST_BROWSER=firefox $(BIN)/pytest -n logical --dist worksteal tests/browser; fi
 
 interop: $(VENV)/installed-dev  ## Run other vendors' clients and servers: AWS's SDK for JavaScript, the plain Python SDK, raw HTTP/2
 	@if node --eval 'process.exit(Number(parseInt(process.versions.node) < 20))' 2>/dev/null && npm --version >/dev/null 2>&1; \

@@ -14,7 +14,7 @@ export async function whenSeekable(url, onWait) {
     }
     if (response?.headers.get("Accept-Ranges") === "bytes") return;
     const isRetry = response === null || response.status >= 500;
-    if (!isRetry && !response.ok) throw new Error(`HTTP ${response.status}`);
+    if (!isRetry && (!response.ok || response.redirected)) throw new Error(`HTTP ${response.status}`);
     onWait(isRetry);
     const seconds = Number(response?.headers.get("Retry-After")) || 0;
     await new Promise((resolve) => setTimeout(resolve, Math.max(LOOK_MS, seconds * 1_000)));

@@ -1,6 +1,7 @@
 /* The player: a bar whose scrubber is the waveform, with the part that has been recognised inked. Without this
    script the browser's own controls stand in its place. */
 
+import { faultOf } from "./faults.js";
 import { whenSeekable } from "./listening.js";
 import { whenMade } from "./waveform.js";
 import { clock } from "./words.js";
@@ -12,17 +13,20 @@ const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 2];
 export class Player {
   #root;
   #audio;
+  #url;
   #slider;
   #speed;
   #duration;
   #onHear;
   #frame = 0;
   #pending = null; // { seconds, plays }: what the person asked for before the audio could be played
+  #fault = null; // { plays }: the audio can't be played; whether it was to be played then
 
   /* `onHear(seconds, isPlaying)` is called whenever the place changes. */
   constructor(root, { onHear = () => {} } = {}) {
     this.#root = root;
     this.#audio = root.querySelector("audio");
+    this.#url = this.#audio.src;
     this.#slider = root.querySelector("[role='slider']");
     this.#speed = root.querySelector("select");
     this.#duration = Number(root.dataset.duration) || 0;
@@ -31,13 +35,17 @@ export class Player {
     root.querySelector(".controls").hidden = false;
     this.#drawWaveform();
     this.#listen();
-    if (root.dataset.copied !== undefined) this.#prepare();
+    if (this.#isCopied) this.#prepare();
     this.#show();
-    if (this.#audio.error) this.#fail(); // before this script was there to hear of it
+    if (this.#audio.error) this.#failed(); // before this script listened
   }
 
   get isPlaying() {
     return this.#pending ? this.#pending.plays : !this.#audio.paused;
+  }
+
+  get #isCopied() {
+    return this.#root.dataset.copied !== undefined;
   }
 
   get #now() {
@@ -92,10 +100,11 @@ export class Player {
     press("toggle", () => this.#toggle());
     press("back", () => this.#move(-STEP_SECONDS));
     press("forward", () => this.#move(STEP_SECONDS));
+    press("retry", () => this.#retry(this.#fault.plays));
     this.#speed.addEventListener("change", () => (audio.playbackRate = Number(this.#speed.value)));
     audio.addEventListener("play", () => this.#run());
     for (const name of ["pause", "ended", "seeked", "timeupdate"]) audio.addEventListener(name, () => this.#show());
-    audio.addEventListener("error", () => this.#fail());
+    audio.addEventListener("error", () => this.#failed());
     this.#slider.addEventListener("keydown", (event) => this.#slide(event));
     this.#slider.addEventListener("pointerdown", (event) => {
       if (event.button !== 0) return;
@@ -110,27 +119,41 @@ export class Player {
   /* Keep seeks and presses of Play until the listening copy can be played from any place. */
   async #prepare() {
     const audio = this.#audio;
-    const url = audio.src;
     const notes = this.#root.querySelectorAll("[data-preparing]");
     const showNote = (name) => notes.forEach((note) => (note.hidden = note.dataset.preparing !== name));
-    this.#pending = { seconds: 0, plays: false };
+    this.#pending ??= { seconds: 0, plays: false };
     try {
-      await whenSeekable(url, (isRetry) => {
+      await whenSeekable(this.#url, (isRetry) => {
         showNote(isRetry ? "retry" : "wait");
         audio.removeAttribute("src"); // or the browser loads a copy without its index, which is of no use
         audio.load();
       });
     } catch {
-      this.#pending = null;
-      this.#fail();
+      showNote("");
+      this.#fail(this.#pending);
       return;
     }
+    showNote("");
+    this.#load();
+  }
+
+  /* Load the audio anew and do what the person has asked for in the meantime. */
+  #load() {
     const { seconds, plays } = this.#pending;
     this.#pending = null;
-    showNote("");
-    audio.src = url; // again: the browser may have begun to load the unfinished copy
+    this.#audio.src = this.#url; // also forgets an error, and what the browser had of a copy that was not complete
+    this.#audio.playbackRate = Number(this.#speed.value);
     this.#seek(seconds);
     if (plays) this.#play();
+  }
+
+  #retry(plays) {
+    this.#fault = null;
+    this.#root.querySelector(".fault").hidden = true;
+    this.#pending.plays = plays;
+    if (this.#isCopied) this.#prepare();
+    else this.#load();
+    this.#show();
   }
 
   /* Keys on the scrubber itself, as a slider's keys are expected to be. */
@@ -173,6 +196,10 @@ export class Player {
   }
 
   #play() {
+    if (this.#fault) {
+      this.#retry(true);
+      return;
+    }
     if (this.#pending) {
       this.#pending.plays = true;
       this.#show();
@@ -220,10 +247,24 @@ export class Player {
     this.#onHear(now, this.isPlaying);
   }
 
-  #fail() {
-    if (this.#pending) return; // of the copy that was not complete
-    this.#root.querySelector(".controls").hidden = true;
-    this.#root.querySelector(".fault").hidden = false;
+  #failed() {
+    if (this.#pending) return; // of a copy that was not complete, or already shown
+    this.#fail({ seconds: this.#audio.currentTime, plays: !this.#audio.paused });
+  }
+
+  /* Say why the audio can't be played and offer to try again, from the place where the person was. */
+  async #fail({ seconds, plays }) {
+    const fault = { plays };
+    this.#fault = fault;
+    this.#pending = { seconds, plays: false };
+    this.#show();
+    const name = await faultOf(this.#audio, this.#url);
+    if (this.#fault !== fault) return; // the person has tried again meanwhile
+    const box = this.#root.querySelector(".fault");
+    for (const part of box.querySelectorAll("[data-fault]")) {
+      part.hidden = !part.dataset.fault.split(" ").includes(name);
+    }
+    box.hidden = false;
   }
 
   /* The picture is a mask: the two layers under it take the colours of the page, light or dark. */

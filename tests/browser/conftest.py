@@ -1,14 +1,16 @@
 """A browser at a served site, signed in, that tells of every error on its console."""
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
+from tests.browser import engines
+from tests.browser.engines import IS_FIREFOX
 from tests.site import Site
 from tests.visitor import Visitor
 
@@ -17,21 +19,27 @@ expect.set_options(timeout=PATIENCE_MS)
 JOB_TIMEOUT = 150_000
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that are marked for the other browser: `chromium` or `firefox`, with the reason."""
+    other = "chromium" if IS_FIREFOX else "firefox"
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(other)])
+    items[:] = [item for item in items if not item.get_closest_marker(other)]
+
+
 @pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium, or another that is there.
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Chromium, or Firefox where TEST_BROWSER=firefox.
 
     It goes with the last test of this folder: while it is there, an event loop runs, and tests that are coroutines
     can't have one of theirs.
     """
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    assert program, "The browser tests need Chromium: install it (on Debian: apt install chromium)."
-    quiet = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
-    root = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=program, args=[*quiet, "--disable-sync", *root], timeout=2 * PATIENCE_MS
-        )
+    with ExitStack() as stack:
+        playwright = stack.enter_context(sync_playwright())
+        if IS_FIREFOX:
+            folder = tmp_path_factory.mktemp("firefox")
+            browser = engines.firefox(playwright.firefox, folder, stack.enter_context(engines.null_sink(folder)))
+        else:
+            browser = engines.chromium(playwright.chromium)
         yield browser
         browser.close()
 

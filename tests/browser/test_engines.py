@@ -7,6 +7,8 @@ from playwright.sync_api import Page, expect
 
 from tests.site import Site
 
+pytestmark = pytest.mark.chromium("its subject is the server")
+
 COUNT = """document.addEventListener("submit", (event) => {
     event.preventDefault(); // the page stays, as it does until the answer comes
     window.sent = (window.sent ?? 0) + 1;

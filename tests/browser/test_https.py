@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import Browser, expect
 
 from tests import recordings
 from tests.browser.conftest import JOB_TIMEOUT, PATIENCE_MS
 from tests.site import Site
 from tests.tls import TLSProxy
+
+pytestmark = pytest.mark.chromium("its subject is the server")
 
 
 def test_signs_in_uploads_and_watches_a_job_behind_tls(browser: Browser, new_site: Callable[..., Site]) -> None:

@@ -38,6 +38,8 @@ def test_jump_to_live_stands_in_the_bar_and_covers_no_words(new_page: NewPage, j
     page = new_page(viewport={"width": width, "height": 700})
     stage = Stage(page, job).open()
     stage.finals(30)
+    expect(page.locator("#s30")).to_be_in_viewport()  # the page has followed
+    page.mouse.move(200, 300)
     page.mouse.wheel(0, -2000)
     pill = page.get_by_role("button", name="Jump to live")
     expect(pill).to_be_visible()
@@ -73,6 +75,7 @@ def test_a_link_to_a_line_moves_the_player_there(new_page: NewPage, job: str) ->
     expect(page.locator(".clocks .now")).to_have_text("0:01")
 
 
+@pytest.mark.chromium("JavaScript can't be switched off")
 def test_without_javascript_a_running_page_reloads_and_promises_no_keys(new_page: NewPage, job: str) -> None:
     page = new_page(java_script_enabled=False)
     page.goto(f"/jobs/{job}/")

@@ -114,6 +114,7 @@ def test_renaming_and_deleting(new_page: NewPage, site: Site, visitor: Visitor) 
     assert not stored.exists()
 
 
+@pytest.mark.chromium("JavaScript can't be switched off")
 @pytest.mark.parametrize("java_script", [True, False])
 def test_pages_read_and_work_without_javascript(
     new_page: NewPage, site: Site, visitor: Visitor, java_script: bool

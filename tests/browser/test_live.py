@@ -14,6 +14,8 @@ from tests.test_site import segments, status
 from tests.visitor import Visitor, change
 from tests.words import LARGEST_ERROR, TWO_CITIES, word_error_rate
 
+pytestmark = pytest.mark.chromium("it watches WebSockets")
+
 NewPage = Callable[..., Page]
 FINAL = ".segment:not(.partial)"
 

@@ -14,6 +14,8 @@ from tests.browser.stage import Stage
 from tests.site import Site
 from tests.visitor import Visitor
 
+pytestmark = pytest.mark.chromium("its subject is the markup of words")
+
 TEXT = "I am Anna Schmidt, of the Schmidts: 555 0100."
 WORDS = [
     *[{"text": "I"}, {"text": "am"}, {"text": "Anna", "pii": "NAME"}, {"text": "Schmidt,", "pii": "NAME"}],

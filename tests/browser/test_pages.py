@@ -13,6 +13,8 @@ from tests.site import Site, wait_until
 from tests.test_site import rows, status
 from tests.visitor import Visitor
 
+pytestmark = pytest.mark.chromium("axe judges the markup, which is the same")
+
 NewPage = Callable[..., Page]
 SERIOUS = ("serious", "critical")
 

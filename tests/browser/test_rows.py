@@ -12,6 +12,8 @@ from tests.browser.conftest import JOB_TIMEOUT
 from tests.site import Site, wait_until
 from tests.visitor import Visitor, change, rows
 
+pytestmark = pytest.mark.chromium("its subject is what the server publishes")
+
 NewPage = Callable[..., Page]
 
 

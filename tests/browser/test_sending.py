@@ -11,6 +11,8 @@ from tests import recordings
 from tests.browser.test_library import names
 from tests.site import Site, wait_until
 
+pytestmark = pytest.mark.chromium("it slows the network by CDP or makes ClipboardEvents")
+
 NewPage = Callable[..., Page]
 KIB = 1024
 

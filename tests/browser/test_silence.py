@@ -11,6 +11,8 @@ from tests.browser.stage import Stage
 from tests.site import Site, wait_until
 from tests.visitor import Visitor
 
+pytestmark = pytest.mark.chromium("it watches WebSockets")
+
 QUIET_MS, ANSWER_MS, LONGEST_WAIT_MS = 25_000, 10_000, 500  # of job.js and socket.js
 
 

@@ -12,6 +12,8 @@ from tests.browser.conftest import open_context
 from tests.site import Site
 from tests.visitor import Visitor, rows
 
+pytestmark = pytest.mark.chromium("its subject is a form")
+
 NewPage = Callable[..., Page]
 QUOTE = re.compile(r"Takes about 44 s · about \$0\.02 · the sound goes to Amazon Transcribe in eu-west-1$")
 

@@ -12,6 +12,8 @@ from tests.site import Site, wait_until
 from tests.visitor import Visitor, rows
 from tests.words import LARGEST_ERROR, SAID, word_error_rate
 
+pytestmark = pytest.mark.chromium("its subject is the server")
+
 # Notes every text that was shown as a partial on a job page.
 NOTE_PARTIALS = """() => {
     window.partials = [];

@@ -1,0 +1,155 @@
+"""What the player says when the audio can't be played, and that a person can try again."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests import recordings
+from tests.browser import engines
+from tests.browser.conftest import open_context
+from tests.site import Site, wait_until
+from tests.visitor import Visitor
+
+NewPage = Callable[..., Page]
+LISTEN = "**/uploads/*/listen/"
+NETWORK = "The connection to the server was lost, so the audio could not be loaded."
+SERVER = "The server can't send this recording now."
+MISSING = "The file of this recording is missing on the server."
+SIGNED_OUT = "You've been signed out. Sign in in another tab, then try again."
+DEVICE = "The browser found no audio device. Connect speakers or headphones, then try again."
+DECODING = "This audio can't be decoded. The file may be damaged."
+FORMAT = "This browser can't play this kind of file."
+SENTENCES = [NETWORK, SERVER, MISSING, SIGNED_OUT, DEVICE, DECODING, FORMAT]
+
+
+@pytest.fixture(scope="module")
+def site(still_site: Site) -> Site:
+    return still_site
+
+
+@pytest.fixture
+def upload(visitor: Visitor) -> str:
+    """44.4 s."""
+    return visitor.upload(recordings.speech("two_cities"))
+
+
+@pytest.fixture
+def page(new_page: NewPage, upload: str) -> Page:
+    """The page of a recording whose audio can't be loaded, because the connection is lost."""
+    page = new_page(tells_errors=False)  # browsers note failed requests on their console
+    page.route(LISTEN, lambda route: route.abort("connectionrefused"))
+    page.goto(f"/uploads/{upload}/")
+    expect_fault(page, NETWORK)
+    return page
+
+
+def audio(page: Page, expression: str) -> object:
+    return page.locator("audio").evaluate(f"audio => {expression}")
+
+
+def expect_fault(page: Page, sentence: str) -> None:
+    """Expect one sentence, and controls that can still be used."""
+    fault = page.get_by_role("alert")
+    expect(fault.get_by_text(sentence)).to_be_visible()
+    for other in SENTENCES:
+        expect(fault.get_by_text(other)).to_be_visible(visible=other == sentence)
+    expect(fault.get_by_role("link", name="Download it")).to_be_visible(visible=sentence in (DEVICE, DECODING, FORMAT))
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+
+
+def try_again(page: Page) -> None:
+    page.get_by_role("button", name="Try again").click()
+
+
+def expect_play(page: Page) -> None:
+    """Choose a place, try again, and expect that the audio plays from there."""
+    for _ in range(2):
+        page.get_by_role("button", name="Forward 5 seconds").click()
+    expect(page.locator(".now")).to_have_text("0:10")
+    try_again(page)
+    expect(page.get_by_role("alert")).to_be_hidden()
+    page.get_by_role("button", name="Play", exact=True).click()
+    wait_until(lambda: audio(page, "!audio.paused && audio.currentTime > 10"), what="playing")
+
+
+def test_a_lost_connection_is_named_and_can_be_tried_again(page: Page) -> None:
+    page.unroute(LISTEN)
+    expect_play(page)
+
+
+def test_a_press_on_play_tries_again_too(page: Page) -> None:
+    page.unroute(LISTEN)
+    page.get_by_role("button", name="Play", exact=True).click()
+    wait_until(lambda: audio(page, "!audio.paused && audio.currentTime > 0"), what="playing")
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_server_that_is_not_available_is_named_and_can_be_tried_again(page: Page) -> None:
+    page.unroute(LISTEN)
+    page.route(LISTEN, lambda route: route.fulfill(status=503, body="The storage can't be reached now."))
+    try_again(page)
+    expect_fault(page, SERVER)
+    page.unroute(LISTEN)
+    expect_play(page)
+
+
+def test_a_sign_out_is_named_and_after_a_new_sign_in_the_audio_plays(page: Page) -> None:
+    cookies = page.context.cookies()
+    page.unroute(LISTEN)
+    page.context.clear_cookies(name="sessionid")
+    try_again(page)
+    expect_fault(page, SIGNED_OUT)
+    page.context.add_cookies(cookies)  # type: ignore[arg-type]
+    expect_play(page)
+
+
+def test_a_missing_file_is_named(page: Page, site: Site, upload: str) -> None:
+    next((site.folder / "media").rglob(upload)).unlink()
+    page.unroute(LISTEN)
+    try_again(page)
+    expect_fault(page, MISSING)
+
+
+def damaged(m4a: Path) -> bytes:
+    """Return an M4A that begins and ends well, with noise in the middle."""
+    content = m4a.read_bytes()
+    first, last = len(content) // 20, len(content) // 2
+    return content[:first] + bytes(byte ^ 0x5A for byte in content[first:last]) + content[last:]
+
+
+@pytest.mark.parametrize(("kind", "sentence"), [("audio/mp4", DECODING), ("audio/x-unknown", FORMAT)])
+def test_an_unknown_format_and_damaged_audio_are_told_apart(page: Page, kind: str, sentence: str) -> None:
+    body = damaged(recordings.encode(recordings.speech("two_cities"), "m4a")) if kind == "audio/mp4" else b"text " * 99
+
+    def answer(route: Route) -> None:
+        if route.request.method == "HEAD":
+            route.fulfill(content_type=kind)
+        else:
+            route.fulfill(body=body, content_type=kind)
+
+    page.unroute(LISTEN)
+    page.route(LISTEN, answer)
+    page.get_by_role("button", name="Play", exact=True).click()
+    expect_fault(page, sentence)
+
+
+@pytest.mark.firefox("Chromium plays without an audio device")
+def test_a_missing_audio_device_is_named(deaf_firefox: Browser, site: Site, upload: str) -> None:
+    with open_context(deaf_firefox, site) as context:
+        page = context.new_page()
+        page.goto(f"/uploads/{upload}/")
+        wait_until(lambda: audio(page, "audio.readyState > 0"), what="loading")
+        page.get_by_role("button", name="Play", exact=True).click()
+        expect_fault(page, DEVICE)
+        try_again(page)
+        expect_fault(page, DEVICE)
+
+
+@pytest.fixture
+def deaf_firefox(browser: Browser, tmp_path: Path) -> Iterator[Browser]:
+    """A Firefox without an audio device; it shares the Playwright of `browser`."""
+    deaf = engines.firefox(browser.browser_type, tmp_path, pulse_server="")
+    yield deaf
+    deaf.close()
