@@ -161,6 +161,9 @@ class Guarded:
     async def __call__(self) -> dict[str, Any]:
         if self._pace is None:
             return await self._receive()
+        if self._is_slow:  # it was found too slow at the moment when a message arrived
+            self._pace.end()
+            raise BodyRefused(TOO_SLOW)
         self._waiting = asyncio.ensure_future(self._receive())
         try:
             message = await self._waiting
