@@ -129,7 +129,7 @@ BAD = [
     ({"content": b"", "name": "empty.wav"}, 400, "This file is empty."),
     ({"content": b"Dear Alice\n", "name": "letter.wav"}, 415, "This is text."),
     ({"content": made.speech().read_bytes()[:40], "name": "cut.wav"}, 415, "This is not a recording that can be read."),
-    ({"content": made.video_without_sound().read_bytes(), "name": "mute.mp4"}, 415, "This is a video without a sound"),
+    ({"content": made.video_without_sound().read_bytes(), "name": "mute.mp4"}, 415, "This is a video without an audio"),
     ({"content": bytes(40_000), "name": "large.wav"}, 413, "This file is larger than"),
 ]
 
