@@ -7,9 +7,11 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
-from django.http import HttpResponseBase
+from django.http import HttpResponseBase, QueryDict
+from django.utils.datastructures import MultiValueDict
 
 from transcribe_site.bodies import BAD_REQUEST, DISK_FULL, BodyRefused, guarded
+from transcribe_site.multipart import Form
 from uploads import connections
 
 logger = logging.getLogger(__name__)
@@ -30,7 +32,18 @@ class Taken:
         return message
 
 
+class Request(ASGIRequest):
+    """A request whose form may have been parsed while it arrived."""
+
+    def parse_file_upload(self, META: Mapping[str, Any], post_data: Any) -> tuple[QueryDict, MultiValueDict]:
+        if isinstance(self._stream, Form):
+            return self._stream.result()
+        return super().parse_file_upload(META, post_data)
+
+
 class Handler(ASGIHandler):
+    request_class = Request
+
     async def handle(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         try:
             if not scope.pop(IS_CHECKED, False):

@@ -10,10 +10,12 @@ from daphne.http_protocol import HTTPFactory, WebRequest
 from twisted.internet import reactor as installed_reactor
 from twisted.web.http import HTTPChannel
 
-from transcribe_site import addresses, bodies
+from transcribe_site import addresses, bodies, multipart
 from transcribe_site.bodies import ANONYMOUS, DISK_FULL, TOO_SLOW, BodyRefused, Headers, Pace, Permit, Refusal
 from transcribe_site.connections import Connections, Seat
 from transcribe_site.flow import Flow
+from transcribe_site.multipart import Form
+from transcribe_site.set_aside import SetAside
 
 logger = logging.getLogger(__name__)
 reactor: Any = installed_reactor  # Twisted types it as each of its interfaces at a time
@@ -23,40 +25,16 @@ HEAD_SECONDS = 60.0  # for all of a request's head, whatever arrives meanwhile
 LINGER_SECONDS = 5.0  # a browser sees the refusal only if it can send its body for a while
 
 
-class SetAside:
-    """Stands in for a body: Twisted and daphne get an empty one."""
-
-    closed = False
-
-    def __init__(self, content: Any) -> None:
-        self._content = content
-
-    def seek(self, *_: int) -> None:
-        pass
-
-    def tell(self) -> int:
-        return 0
-
-    def read(self, *_: int) -> bytes:
-        return b""
-
-    def close(self) -> None:
-        if self._content is not None:
-            self._content.close()
-
-    def release(self) -> None:
-        """Leave the body open when the request ends: a thread may be reading it."""
-        self._content = None
-
-
 class Request(Flow, WebRequest):
     """A request whose body is limited in length and time, and refused with a sentence where the disk is full."""
 
     content: Any
+    channel: Any
     set_aside: Any = None
     allowed: Permit = ANONYMOUS
     is_refused = False
     _pace: Pace | None = None
+    _line: tuple[bytes, bytes, bytes] | None = None  # command, path and version, once all of the body has arrived
 
     @property
     def headers(self) -> Headers:
@@ -71,6 +49,11 @@ class Request(Flow, WebRequest):
             self._pace = Pace(lambda: self.refuse(TOO_SLOW), is_signed_in=self.allowed.is_signed_in)
         if self._left <= bodies.ANONYMOUS_BYTES:
             self.content = BytesIO()  # never a file: an anonymous sender must not occupy disk
+            return
+        command = self.channel._command  # `method` is set later
+        form = multipart.begin(command, self.headers, length, self._form_is_full, self._form_is_parsed)
+        if form is not None:
+            self.content = form
             return
         try:
             super().gotLength(length)
@@ -91,6 +74,16 @@ class Request(Flow, WebRequest):
         except OSError as error:
             self._refuse_for_disk(error)
 
+    def _form_is_full(self, is_full: bool) -> None:
+        if self.channel is not None:  # else the connection is lost
+            self.channel.hold() if is_full else self.channel.go_on()
+
+    def _form_is_parsed(self) -> None:
+        if isinstance(error := self.content.error, OSError):
+            self._refuse_for_disk(error)
+        if self._line is not None:
+            self._begin(*self._line)
+
     def _refuse_for_disk(self, error: OSError) -> None:
         logger.error("The body of a request can't be stored: %s", error)
         self.refuse(DISK_FULL)
@@ -99,7 +92,9 @@ class Request(Flow, WebRequest):
         """Answer at once, and close the connection when the client has had time to read that."""
         self.is_refused = True
         self._end_pace()
-        self.content = BytesIO()  # gives back the space of a file
+        if self.content is not None:
+            self.content.close()  # gives back the space of a file
+        self.content = BytesIO()
         answer = refusal.response(self.headers)
         lines = [f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}"]
         lines += [f"{name}: {value}" for name, value in answer.items()]
@@ -112,8 +107,16 @@ class Request(Flow, WebRequest):
             self._pace = None
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """Set the body aside before Twisted parses it as a form and daphne puts it on its queue."""
+        """Begin with the request once the form in its body is parsed."""
         self._end_pace()
+        self._line = command, path, version
+        if isinstance(self.content, Form) and not self.content.is_parsed:
+            self.content.end()
+        else:
+            self._begin(*self._line)
+
+    def _begin(self, command: bytes, path: bytes, version: bytes) -> None:
+        """Set the body aside before Twisted parses it as a form and daphne puts it on its queue."""
         if self.is_refused:
             self.channel.transport.loseConnection()
             return
@@ -196,9 +199,7 @@ class Channel(HTTPChannel):
         if self.length is not None and self.length <= bodies.ANONYMOUS_BYTES:
             super().allHeadersReceived()
             return
-        # Nothing is parsed or read meanwhile: `paused` is the line receiver's own flag.
-        self.paused = True
-        self._networkProducer.pauseProducing()
+        self.hold()
         self._checking = asyncio.ensure_future(self._check(self.requests[-1]))
 
     def _refusal(self) -> Refusal | None:
@@ -230,6 +231,14 @@ class Channel(HTTPChannel):
         elif request.allowed.is_signed_in:
             self.limits.sign_in(self.seat)
         super().allHeadersReceived()
+        self.go_on()
+
+    def hold(self) -> None:
+        """Pause the sender. Nothing is parsed or read meanwhile: `paused` is the line receiver's own flag."""
+        self.paused = True
+        self._networkProducer.pauseProducing()
+
+    def go_on(self) -> None:
         self.paused = False
         if not self._waitingForTransport:
             self._networkProducer.resumeProducing()

@@ -177,3 +177,17 @@ def test_a_full_disk_refuses_every_action_with_507(
         )
         assert visitor.http.post(f"/jobs/{actions.queued}/cancel/").status_code == 200
     assert "Traceback" not in site.log()
+
+
+def test_a_disk_that_becomes_full_during_an_upload_refuses_it_and_keeps_nothing(
+    prepared_folder: Path, new_site: Callable[..., Site], small_disk: Path
+) -> None:
+    site = new_site(TRANSCRIBE_DATA_DIR=str(small_disk), **SETTINGS)
+    shutil.copytree(prepared_folder, small_disk, dirs_exist_ok=True)
+    site.start()
+    with Visitor(site) as visitor:
+        answer = visitor.http.post("/uploads/", files={"file": ("a.wav", bytes(32 * 1024**2))})
+        assert (answer.status_code, answer.json()) == (507, {"error": DISK_FULL})
+        assert list((small_disk / "incoming").iterdir()) == []
+        visitor.upload(recordings.tone(5.0))
+    assert "Traceback" not in site.log()
