@@ -10,7 +10,7 @@ import pytest
 from tests import recordings
 from tests.s3 import Bucket
 from tests.site import Site, wait_until
-from tests.visitor import Visitor
+from tests.visitor import Visitor, rows
 
 MIB = 1024**2
 SIZE = 32 * MIB
@@ -76,6 +76,8 @@ def test_a_paused_player_does_not_make_the_server_read_the_rest_from_the_bucket(
     site.start()
     with Visitor(site) as visitor:
         upload = visitor.upload(large)
+        # It needs a copy of the file: it must not read the bucket while that is measured.
+        wait_until(lambda: rows(site, "select 1 from uploads_upload where peaks is not null"), what="the waveform")
         before = bucket.gate.answered_bytes
         with pause(visitor, upload):
             assert visitor.http.get(f"/uploads/{upload}/audio/").content == large.read_bytes()

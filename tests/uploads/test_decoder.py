@@ -83,7 +83,7 @@ def test_pcm_speaks_at_most_twenty_times_a_second() -> None:
 
 def test_pcm_stops_at_the_longest_that_is_allowed() -> None:
     messages, sound = run("pcm", recordings.speech(), "--max-seconds", 4)
-    error = {"error": "The recording is longer than 0.00111111 hours.", "is_final": True, "samples": 4 * 16_000}
+    error = {"error": "The recording is longer than 0.00111111 hours.", "is_final": False, "samples": 4 * 16_000}
     assert messages[-1] == error
     assert len(sound) == 4 * 16_000 * 2
 

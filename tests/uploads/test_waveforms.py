@@ -111,7 +111,7 @@ async def test_the_page_of_a_whole_file_says_nothing_of_damage(upload: Upload, a
     await made()
     client = AsyncClient()
     await client.aforce_login(alice)
-    assert "decoded" not in (await client.get(upload.get_absolute_url())).content.decode()
+    assert "could not be decoded" not in (await client.get(upload.get_absolute_url())).content.decode()
 
 
 async def test_an_upload_has_its_waveform_made(alice: User, decodings: list[Path]) -> None:
