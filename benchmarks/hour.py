@@ -14,7 +14,8 @@ from tests.visitor import Visitor
 
 SECONDS = 3600
 PAGE_LOADS = 10
-QUICK = {"SECONDS": 15, "PAGE_LOADS": 2}
+LOOK_SECONDS = 1.0  # between two looks at the memory
+QUICK = {"SECONDS": 30, "PAGE_LOADS": 2, "LOOK_SECONDS": 0.05}
 
 
 def hour_of_speech() -> Path:
@@ -50,7 +51,7 @@ def run() -> Iterator[tuple[str, str]]:
         is_over = threading.Event()
 
         def look() -> None:
-            while not is_over.wait(1.0):
+            while not is_over.wait(LOOK_SECONDS):
                 memory.append(memory_mib(site.process.pid))  # type: ignore[union-attr]
 
         looking = threading.Thread(target=look)
