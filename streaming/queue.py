@@ -34,8 +34,8 @@ class Openings(NamedTuple):
     """The jobs that workers with a free slot may claim now. Made by one query."""
 
     jobs: JobQuerySet  # not evaluated; also of people who have too many running
-    since: dict[int, datetime]  # by owner: when the oldest of theirs was created
-    held_counts: Counter[int]  # by owner: how many of theirs run
+    since: dict[int, datetime]  # by owner: when the oldest of these jobs was created
+    held_counts: Counter[int]  # by owner: how many of that person's jobs run
 
 
 def openings() -> Openings:

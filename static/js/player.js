@@ -137,7 +137,7 @@ export class Player {
     this.#load();
   }
 
-  /* Load the audio anew and do what the person has asked for in the meantime. */
+  /* Reload the audio, then do what the person asked for meanwhile. */
   #load() {
     const { seconds, plays } = this.#pending;
     this.#pending = null;
