@@ -26,7 +26,9 @@ from streaming.jobs import JobRefused
 from streaming.models import Job
 from streaming.people import SIGNED_IN, current_user
 from streaming.unsent import cut, transport_behind
+from uploads.disks import is_full
 from uploads.models import Upload
+from uploads.recordings import DISK_FULL
 
 logger = logging.getLogger(__name__)
 
@@ -174,8 +176,10 @@ class ViewerConsumer(AsyncWebsocketConsumer):
             await self.answer(user, text_data)
         except JobRefused as refusal:
             await self.send(text_data=events.encode(events.error(refusal.code, str(refusal))))
-        except Error:
+        except Error as error:
             message = "The server can't reach its database. Try again in a moment."
+            if is_full(error):
+                message = DISK_FULL
             await self.send(text_data=events.encode(events.error("unavailable", message)))
 
     async def answer(self, user: User, text: str) -> None:

@@ -1,6 +1,7 @@
 """The cast, and the real parts that tests run against: Redis, PostgreSQL, what speaks S3, a served site, a browser."""
 
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -128,6 +129,18 @@ def postgres() -> Iterator[Postgres]:
     """A PostgreSQL of this test process, which tests may stop and start: each makes databases of its own."""
     with Postgres() as postgres:
         yield postgres
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 24 MB, in memory."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("Only root can mount a small file system.")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ for the rest, such as an error page that needs the database.
 
 import logging
 import sys
-from collections.abc import Iterator
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views import defaults
@@ -16,7 +15,7 @@ from streaming.outages import outage_in
 from transcribe_site.passwords import TooManyHashes
 from uploads import answers
 from uploads.contents import StorageAway
-from uploads.disks import is_full
+from uploads.disks import causes, is_full
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +37,6 @@ def answer(request: HttpRequest, error: BaseException | None) -> HttpResponse | 
         if isinstance(each, TooManyHashes):
             return refused(request, BUSY, 503, each)
     return None
-
-
-def causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def refused(request: HttpRequest, sentence: str, status: int, error: BaseException) -> HttpResponse:

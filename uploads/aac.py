@@ -27,15 +27,20 @@ CONTAINER = {
 
 
 class Output:
-    """Writes to an open descriptor; FFmpeg calls it."""
+    """Writes to an open descriptor; FFmpeg calls it. `error` is the first error of the disk."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self.error: OSError | None = None
 
     def write(self, content: bytes) -> int:
         waiting = memoryview(content)
-        while waiting:
-            waiting = waiting[os.write(self._descriptor, waiting) :]  # a nearly full disk stores only a part
+        try:
+            while waiting:
+                waiting = waiting[os.write(self._descriptor, waiting) :]  # a nearly full disk stores only a part
+        except OSError as error:
+            self.error = self.error or error
+            raise
         return len(content)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -47,8 +52,18 @@ class Output:
 
 def encode(blocks: Iterable[bytes], channels: int, descriptor: int, on_progress: Callable[[int], None]) -> None:
     """Write blocks of interleaved 16-bit samples at `RATE` to a file, and report how many samples have been encoded."""
+    output = Output(descriptor)
+    try:
+        _encode(blocks, channels, output, on_progress)
+    except Exception as error:  # of any kind: FFmpeg may report an error of the disk as one of its own
+        if output.error is None:
+            raise
+        raise output.error from error
+
+
+def _encode(blocks: Iterable[bytes], channels: int, output: Output, on_progress: Callable[[int], None]) -> None:
     # The file is ours and stdout is a regular file, so FFmpeg may go back to its beginning at the end.
-    with av.open(Output(descriptor), "w", format="mp4", options=CONTAINER) as container:
+    with av.open(output, "w", format="mp4", options=CONTAINER) as container:
         # The faster search for quantisers takes a third of the time; in speech the difference is inaudible.
         options = {"aac_coder": "fast"}
         stream: Any = container.add_stream("aac", rate=RATE, layout=LAYOUTS[channels], options=options)

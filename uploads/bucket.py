@@ -5,6 +5,7 @@ jobs wait. A failure that would come again is a `StorageRefused`: a job ends wit
 nothing of S3's errors.
 """
 
+import errno
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -58,15 +59,24 @@ PASSING_CODES = frozenset(
 )
 
 
+# MinIO's and Ceph's codes for disks, buckets and accounts with no room left; the status of such an answer varies.
+FULL_CODES = frozenset({"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded"})
+
+
 @contextmanager
 def translated(name: str) -> Iterator[None]:
-    """Raise `FileNotFoundError` for an object that isn't there, `StorageRefused` or `StorageAway` for other errors."""
+    """Raise `FileNotFoundError` for an object that isn't there, `StorageRefused` or `StorageAway` for other errors.
+
+    A full bucket is an `OSError`, as a full disk is.
+    """
     try:
         yield
     except (BotoCoreError, ClientError, Boto3Error) as error:
         code = error_code(error)
         if code in ("NoSuchKey", "NoSuchVersion"):
             raise FileNotFoundError(f"There is no {name} in the bucket.") from error
+        if code in FULL_CODES:
+            raise OSError(errno.ENOSPC, f"The bucket is full ({code})") from error
         if is_permanent(error):
             logger.warning("A request to the bucket for %s failed: %s", name, error)
             raise StorageRefused(SENTENCES.get(code, REFUSED).format(code=code)) from error

@@ -42,6 +42,7 @@ REPORT_SECONDS = 0.05
 NICENESS = 5  # for what nobody waits for: the waveform, and all of the sound but its beginning
 BLOCK_BYTES = 64 * 1024
 WAVEFORM_BINS = 2**18  # at most, before they are joined by two
+FULL = {errno.ENOSPC, errno.EDQUOT}
 QUIET = 64  # of 32768: a waveform that stays below is drawn as the silence that it is
 
 
@@ -224,7 +225,7 @@ def sentence(error: Exception) -> str:
         return str(error)
     if isinstance(error, MemoryError | ImportError):  # a library that finds no room for itself
         return "Decoding this file takes more memory than a recording may."
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if isinstance(error, OSError) and error.errno in FULL:
         return "The disk is full."
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
         return "The recording is too long: its sound is larger than one file may be."
@@ -266,7 +267,8 @@ def main() -> None:
         is_final = isinstance(error, Refused | FileNotFoundError) and not isinstance(
             error, TooLong
         )  # another attempt reads the same file
-        report.say(error=sentence(error), is_final=is_final, samples=report.samples)
+        is_full = isinstance(error, OSError) and error.errno in FULL
+        report.say(error=sentence(error), is_final=is_final, is_disk_full=is_full, samples=report.samples)
         sys.exit(1)
 
 

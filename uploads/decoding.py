@@ -7,6 +7,7 @@ with a sentence. `probe` is for synchronous callers; the rest runs on the event 
 import asyncio
 import base64
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -171,7 +172,9 @@ async def _messages(
                 raise DecodingError(await _epitaph(process, mode))
             message = _parsed(line)
             if "error" in message:
-                raise DecodingError(str(message["error"])[:300], is_final=bool(message.get("is_final")))
+                # The cause lets `disks.is_full` recognise a disk that was full in the decoder's process.
+                cause = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) if message.get("is_disk_full") else None
+                raise DecodingError(str(message["error"])[:300], is_final=bool(message.get("is_final"))) from cause
             if message:
                 yield message
             if message.get("done"):

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from uploads import answers, connections, contents, copies, media, names, recordings, tracks, waveforms
 from uploads.contents import StorageAway, StorageRefused
 from uploads.decoding import DecoderNotStarted, DecodingError
+from uploads.disks import is_full
 from uploads.handlers import DISK_ERROR
 from uploads.models import Upload, may
 
@@ -109,6 +110,8 @@ async def listen(request: HttpRequest, pk: UUID) -> HttpResponseBase:
         elif making.error:
             raise making.error
     except DecodingError as error:
+        if is_full(error):
+            raise  # answered with 507 by `failures.py`
         if isinstance(error, DecoderNotStarted):
             return HttpResponse(str(error), status=503, headers=LATER, content_type="text/plain")
         return HttpResponse(str(error), status=422, headers=NO_STORE, content_type="text/plain")
@@ -118,7 +121,12 @@ async def listen(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 
 
 def _unavailable(upload: Upload, error: Exception) -> HttpResponse:
-    """Answer for a file that is missing (404) or can't be read now (503). Players and download clients try again."""
+    """Answer for a file that is missing (404) or can't be read now (503). Players and download clients try again.
+
+    A full disk, on which no copy can be made, is raised: `failures.py` answers with 507.
+    """
+    if is_full(error):
+        raise error
     if isinstance(error, FileNotFoundError):
         logger.error("The file of the recording %s is missing.", upload.pk)
         raise Http404 from error

@@ -50,8 +50,7 @@ PROOFS = [
         "disk full: spool",
         "tests/streaming/test_runner_failures.py::test_a_disk_that_is_full_fails_the_job_with_a_sentence",
         "uploads/decoder.py",
-        "    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:\n"
-        '        return "The disk is full."\n',
+        '    if isinstance(error, OSError) and error.errno in FULL:\n        return "The disk is full."\n',
         "",
     ),
     Proof(

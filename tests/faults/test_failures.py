@@ -3,10 +3,9 @@
 import re
 import shutil
 import sqlite3
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,9 +13,10 @@ import httpx
 import pytest
 
 from tests import recordings
+from tests.disks import filled
 from tests.postgres import Postgres
 from tests.site import Site
-from tests.visitor import Visitor
+from tests.visitor import Visitor, events
 from transcribe_site import failures
 from uploads.recordings import DISK_FULL
 
@@ -30,6 +30,7 @@ class Actions:
     def __init__(self, visitor: Visitor, accept: str) -> None:
         self.visitor, self.accept = visitor, {"Accept": accept}
         self.upload = visitor.upload(recordings.tone(1.0))
+        self.copied = visitor.upload(recordings.encode(recordings.tone(1.0), "aiff"))  # browsers can't play it
         self.queued, self.cancelled = (visitor.start(self.upload) for _ in range(2))
         visitor.http.post(f"/jobs/{self.cancelled}/cancel/")
 
@@ -50,6 +51,10 @@ class Actions:
             "sign in to the admin": lambda: self.sign_in("/admin/login/"),
             "sign out": self.sign_out,
         }
+
+    def making(self) -> dict[str, Action]:
+        """Return the actions that write files, but nothing into the database."""
+        return {"listen": lambda: self.get(f"/uploads/{self.copied}/listen/")}
 
     def reading(self) -> dict[str, Action]:
         addresses = ("/", "/jobs/", f"/jobs/{self.queued}/", "/admin/", f"/jobs/{uuid4()}/", "/no/such/page/")
@@ -145,18 +150,6 @@ def test_a_postgresql_that_is_away_refuses_every_action_and_page_with_503(
     assert "Traceback" not in postgres_site.log()
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 24 MB, in memory."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("Only root can mount a small file system.")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
-
-
 def test_a_full_disk_refuses_every_action_with_507(
     prepared_folder: Path, new_site: Callable[..., Site], small_disk: Path, accept: str
 ) -> None:
@@ -165,18 +158,12 @@ def test_a_full_disk_refuses_every_action_with_507(
     site.start()
     with Visitor(site) as visitor:
         actions = Actions(visitor, accept)
-        full = small_disk / "full"
-        with suppress(OSError), open(full, "wb", buffering=0) as file:
-            while True:
-                file.write(bytes(4096))
-        answers = results(actions.writing())
-        full.unlink()
-        assert_refused(
-            answers,
-            507,
-            accept,
-            {failures.DISK_FULL, DISK_FULL},
-        )
+        with visitor.watch(actions.queued) as socket, filled(small_disk):
+            socket.send('{"type": "cancel"}')
+            refusal = next(event for event in events(socket) if event["type"] == "error")
+            assert refusal == {"type": "error", "code": "unavailable", "message": DISK_FULL}
+            answers = results(actions.writing() | actions.making())
+        assert_refused(answers, 507, accept, {failures.DISK_FULL, DISK_FULL})
         assert visitor.http.post(f"/jobs/{actions.queued}/cancel/").status_code == 200
     assert "Traceback" not in site.log()
 

@@ -1,6 +1,7 @@
 """What a reviewer does to several rows at once: export, retry, cancel."""
 
 import asyncio
+import html
 import io
 import zipfile
 from datetime import UTC, datetime, timedelta
@@ -18,8 +19,10 @@ from django.test.utils import CaptureQueriesContext
 from streaming import exports
 from streaming.admin import archive
 from streaming.models import Job, Segment, Status
+from tests.disks import filled
 from tests.streaming.answers import JOBS, UPLOADS, ClientOf, act, said
 from tests.streaming.factories import make_job, make_segments, make_staff, make_upload
+from transcribe_site import failures
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -174,6 +177,18 @@ def test_a_large_export_goes_to_disk_and_leaves_nothing_there(
     make_segments(job, ["Good morning."] * 500)
     assert folders(act(client_of(bob), JOBS, "export", job)) == ["talk/talk"]
     assert [*tmp_path.iterdir()] == []
+
+
+def test_a_full_disk_refuses_a_large_export_with_507(
+    alice: User, bob: User, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, small_disk: Path
+) -> None:
+    monkeypatch.setattr(archive, "MEMORY_BYTES", 100)
+    monkeypatch.setattr(settings, "FILE_UPLOAD_TEMP_DIR", small_disk)
+    job = make_job(make_upload(alice, name="talk.wav"))
+    make_segments(job, ["Good morning."] * 500)
+    with filled(small_disk):
+        response = act(client_of(bob), JOBS, "export", job)
+    assert (response.status_code, failures.DISK_FULL in html.unescape(response.content.decode())) == (507, True)
 
 
 def test_nothing_selected_is_no_error(bob: User, client_of: ClientOf) -> None:

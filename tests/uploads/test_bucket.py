@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.contrib.auth.models import User
 from django.core.files import File
 from django.test import AsyncClient, Client
 from django.urls import reverse
+from pytest_django import Settings
 
 from tests import recordings as made
 from tests.s3 import Bucket
@@ -258,6 +260,51 @@ def test_an_upload_is_refused_with_a_sentence_and_can_be_sent_again(
     bucket.gate.open()
     assert send().status_code == 201
     assert len(bucket.names()) == 1
+
+
+FULL_ANSWERS = {"XMinioStorageFull": 507, "XMinioAdminBucketQuotaExceeded": 400, "QuotaExceeded": 403}
+
+
+@pytest.fixture(params=FULL_ANSWERS)
+def full_bucket(request: pytest.FixtureRequest, in_bucket: None, settings: Settings) -> Iterator[None]:
+    """Recordings are kept in a bucket that answers as MinIO or Ceph do where there is no room."""
+    code = request.param
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>No room.</Message></Error>".encode()
+
+    class Full(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(FULL_ANSWERS[code])
+            self.send_header("Content-Type", "application/xml")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+        def do_DELETE(self) -> None:  # of what may have been stored
+            self.send_response(204)
+            self.end_headers()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Full) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        default = settings.STORAGES["default"]
+        options = {**default["OPTIONS"], "endpoint_url": f"http://127.0.0.1:{server.server_port}"}
+        settings.STORAGES = {**settings.STORAGES, "default": {**default, "OPTIONS": options}}
+        yield
+        server.shutdown()
+
+
+@pytest.mark.usefixtures("full_bucket")
+def test_a_full_bucket_refuses_an_upload_with_507(
+    alice: User, client_of: ClientOf, files: Callable[[], list[str]]
+) -> None:
+    with open(made.tone(1.0), "rb") as file:
+        accept = {"Accept": "application/json"}
+        refused = client_of(alice).post(reverse("upload-create"), {"file": file}, headers=accept)
+    assert (refused.status_code, refused.json()) == (507, {"error": recordings.DISK_FULL})
+    assert (files(), Upload.objects.count()) == ([], 0)
 
 
 def test_a_player_is_told_to_come_again(upload: Upload, alice: User, client_of: ClientOf, bucket: Bucket) -> None:

@@ -96,7 +96,7 @@ def test_pcm_takes_what_is_exactly_as_long_as_is_allowed() -> None:
 def test_says_that_the_disk_is_full() -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run([*COMMAND, "pcm", str(recordings.speech())], stdout=full, stderr=subprocess.PIPE)
-    full = {"error": "The disk is full.", "is_final": False, "samples": 0}
+    full = {"error": "The disk is full.", "is_final": False, "is_disk_full": True, "samples": 0}
     assert json.loads(done.stderr.splitlines()[-1]) == full
 
 

@@ -1,6 +1,7 @@
 """The listening copy: on the spool's timeline, made once, played while it is made, deleted with its recording."""
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -18,8 +19,10 @@ from django.http import HttpResponseBase
 from django.test import AsyncClient, Client
 from django.urls import reverse
 from mutagen.mp4 import MP4
+from pytest_django import Settings
 
 from tests import recordings as made
+from tests.disks import filled
 from tests.multitrack import Sound, tone, write
 from tests.s3 import Bucket
 from tests.uploads.conftest import decoders
@@ -231,6 +234,55 @@ async def test_a_failure_is_forgotten_after_a_while(
     os.rename(aside, upload.file.path)
     await asyncio.sleep(0)  # the loop calls what is due
     assert await copy_of(alice, upload)
+
+
+FULL = "The server's disk is full. Nothing was changed; try again later."
+
+
+async def assert_full(user: User, upload: Upload) -> None:
+    """Assert that the copy is refused for the disk, to those who ask again too."""
+    for method in ("get", "head"):
+        assert (await ask(user, upload, method)).status_code == 507
+    response = await ask(user, upload, Accept="application/json")
+    assert (response.status_code, json.loads(await content_of(response))) == (507, {"error": FULL})
+
+
+@pytest.mark.parametrize("is_decoder_first", [True, False], ids=["the decoder", "the storage"])
+async def test_a_full_disk_refuses_the_copy_with_507(
+    is_decoder_first: bool, stored: Stored, alice: User, storage: Path, small_disk: Path, settings: Settings
+) -> None:
+    upload = await sync_to_async(stored)(made.encode(made.speech(), "aiff"), "talk.aiff")
+    if is_decoder_first:
+        settings.FILE_UPLOAD_TEMP_DIR = small_disk
+    else:
+        (storage / "media/listen").symlink_to(small_disk)
+    with filled(small_disk):
+        if not is_decoder_first:  # the copy is sent before it is stored
+            with pytest.raises(OSError, match="No space left"):
+                await content_of(await ask(alice, upload))
+        await assert_full(alice, upload)
+    assert [name for *_, names in os.walk(small_disk) for name in names] == []
+
+
+async def test_a_disk_that_becomes_full_cuts_off_the_listener_and_refuses_the_next_with_507(
+    stored: Stored, alice: User, small_disk: Path, settings: Settings
+) -> None:
+    upload = await sync_to_async(stored)(made.encode(made.tone(600.0), "aiff"), "long.aiff")
+    settings.FILE_UPLOAD_TEMP_DIR = small_disk
+    with filled(small_disk, free_bytes=1024**2):
+        with pytest.raises(decoding.DecodingError, match=r"^The disk is full\.$"):
+            await content_of(await ask(alice, upload))
+        await assert_full(alice, upload)
+
+
+@pytest.mark.usefixtures("in_bucket")
+async def test_a_disk_without_room_for_a_file_from_the_bucket_refuses_the_copy_with_507(
+    stored: Stored, alice: User, small_disk: Path, settings: Settings
+) -> None:
+    upload = await sync_to_async(stored)(made.encode(made.speech(), "aiff"), "talk.aiff")
+    settings.FILE_UPLOAD_TEMP_DIR = small_disk
+    with filled(small_disk):
+        await assert_full(alice, upload)
 
 
 async def test_a_recording_that_browsers_play_is_not_copied(
