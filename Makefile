@@ -42,9 +42,10 @@ faults: $(VENV)/installed-dev  ## Fifty rounds of killed and frozen processes; a
 	@sh tests/need_redis.sh $(VENV)
 	$(BIN)/python -m tests.faults
 
-mutations: $(VENV)/installed-dev  ## Prove the tests of faults: each fails when what it watches is taken out
+# MUTATIONS is the command's arguments: words that choose mutations, or --check, which only looks for their code.
+mutations: $(VENV)/installed-dev  ## Check that each test of docs/faults.md fails when the code that it covers is removed
 	@sh tests/need_redis.sh $(VENV)
-	$(BIN)/python -m tests.faults.mutate
+	$(BIN)/python -m tests.mutations $(MUTATIONS)
 
 check: $(VENV)/installed-dev  ## Lint, format and types
 	$(BIN)/ruff check

@@ -1,0 +1,87 @@
+"""Full and missing disks."""
+
+from tests.mutations.mutation import Mutation
+
+MUTATIONS = [
+    Mutation(
+        fault="The disk is full: every action answers 507",
+        of="failures.answer",
+        replace="is_full(each)",
+        by="False",
+        fails="test_a_full_disk_refuses_every_action_with_507[application/json]",
+    ),
+    Mutation(
+        fault="SQLite is locked: every action answers 503",
+        of="FailuresMiddleware.process_exception",
+        replace="failures.answer(request, exception)",
+        by="None",
+        fails="test_a_locked_sqlite_refuses_every_action_with_503[application/json]",
+    ),
+    Mutation(
+        fault="PostgreSQL is away: every action and page answers 503",
+        of="SignInMiddleware.process_view",
+        replace="Exception",
+        by="ZeroDivisionError",
+        fails="test_a_postgresql_that_is_away_refuses_every_action_and_page_with_503[application/json]",
+    ),
+    Mutation(
+        fault="The database's disk is full while a job runs",
+        of="PASSING",
+        remove="OperationalError",
+        fails="test_a_job_waits_while_the_disk_of_the_database_is_full",
+    ),
+    Mutation(
+        fault="The database's disk is full during an upload",
+        of="disks.is_full",
+        remove="'disk is full' in str(error)",
+        fails="test_says_that_the_databases_disk_is_full",
+    ),
+    Mutation(
+        fault="The disk is full while the spool is written",
+        of="decoder.sentence",
+        remove="""if isinstance(error, OSError) and error.errno in FULL:
+    return 'The disk is full.'""",
+        fails="test_a_disk_that_is_full_fails_the_job_with_a_sentence",
+    ),
+    Mutation(
+        fault="The spool cannot be created",
+        of="Attempt._transcribe",
+        replace="OSError",
+        by="ZeroDivisionError",
+        fails="test_a_spool_that_cannot_be_made_fails_the_job_and_trying_again_goes_on",
+    ),
+    Mutation(
+        fault="The disk is full while an upload is received",
+        of="DiskUploadHandler._noted",
+        remove="self.request.META[DISK_ERROR] = error",
+        fails="test_a_full_disk_ends_the_file_and_is_noted",
+    ),
+    Mutation(
+        fault="The disk is full while an upload is copied",
+        of="store",
+        replace="raise refused_by(error) from error",
+        by="raise",
+        fails="test_says_that_the_disk_is_full_while_a_file_is_copied",
+    ),
+    Mutation(
+        fault="The disk is full while a request's body is received",
+        of="Request.gotLength",
+        replace="OSError",
+        by="ZeroDivisionError",
+        fails="test_a_body_for_which_there_is_no_room_is_refused_with_a_sentence",
+    ),
+    Mutation(
+        fault="The folder of the recordings is missing",
+        of="contents.check",
+        remove="""os.makedirs(storage.location, exist_ok=True)
+_check_folder(storage.location)""",
+        fails="test_a_folder_that_is_gone_refuses_with_a_sentence_and_is_not_ready",
+    ),
+    Mutation(
+        fault="The disk is full while a recording is copied from a bucket",
+        of="local_path",
+        replace="prefix='copy-'",
+        by="prefix='copy-', delete=False",
+        fails="test_a_disk_that_is_full_leaves_no_copy",
+    ),
+]

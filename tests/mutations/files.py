@@ -1,0 +1,166 @@
+"""Uploaded files and their names."""
+
+from tests.mutations.mutation import Mutation
+
+MUTATIONS = [
+    Mutation(
+        fault="A stranger requests the audio of a recording",
+        of="views.audio",
+        replace="_visible(request, pk)",
+        by="get_object_or_404(Upload, pk=pk)",
+        fails="test_staff_with_the_permission_hear_it_and_strangers_do_not",
+    ),
+    Mutation(
+        fault="A browser interprets an uploaded file as a page",
+        of="sealed",
+        remove="""response["X-Content-Type-Options"] = "nosniff"
+response["Content-Security-Policy"] = "sandbox; default-src 'none'"
+""",
+        fails="test_the_whole_is_what_was_sent",
+    ),
+    Mutation(
+        fault="A file name is written into a header",
+        of="serve_content",
+        replace="content_disposition_header('download' in request.GET, name) or 'inline'",
+        by="f'attachment; filename=\"{name}\"'",
+        fails="test_a_download_keeps_its_name_and_no_name_makes_a_header",
+    ),
+    Mutation(
+        fault="A page of another site embeds a recording",
+        of="sealed",
+        remove="response['Cross-Origin-Resource-Policy'] = 'same-origin'",
+        fails="test_the_whole_is_what_was_sent",
+    ),
+    Mutation(
+        fault="A file claims a content type",
+        of="media.serve",
+        replace="kinds.content_type(upload.container)",
+        by="'text/html'",
+        fails="test_the_type_is_what_decoding_found",
+    ),
+    Mutation(
+        fault="A recording's name contains HTML: the job page shows it as text",
+        of="job.html",
+        replace="<h1>{{ upload.name }}</h1>",
+        by="<h1>{{ upload.name|safe }}</h1>",
+        fails="test_what_was_said_and_named_is_shown_as_text",
+    ),
+    Mutation(
+        fault="A speaker's label contains HTML: the job page shows it as text",
+        of="job.html",
+        replace='<b class="speaker">{{ voice }}</b>',
+        by='<b class="speaker">{{ voice|safe }}</b>',
+        fails="test_what_was_said_and_named_is_shown_as_text",
+    ),
+    Mutation(
+        fault="The text of a segment contains HTML: the live page shows it as text",
+        of="segment.js",
+        replace="node.textContent = text;",
+        by="node.innerHTML = text;",
+        fails="test_what_is_said_can_not_mark_up_the_page",
+    ),
+    Mutation(
+        fault="The text of a segment contains markup of WebVTT",
+        of="vtt",
+        replace="html.escape('\\n'.join(cue.lines), quote=False)",
+        by="'\\n'.join(cue.lines)",
+        fails="test_hostile_words_stay_words",
+    ),
+    Mutation(
+        fault="The label of a speaker contains an arrow of SRT",
+        of="unmarked",
+        replace="text.replace('-->', '→')",
+        by="text",
+        fails="test_hostile_names_of_speakers_stay_names",
+    ),
+    Mutation(
+        fault="A file name contains characters that reverse the direction of text",
+        of="is_printed",
+        remove="letter in BIDI_CONTROLS",
+        fails="test_keeps_what_a_file_is_called_and_nothing_that_deceives",
+    ),
+    Mutation(
+        fault="A file name contains a path",
+        of="stored_name",
+        replace="f'uploads/{upload.id.hex[:2]}/{upload.id}'",
+        by="f'uploads/{upload.id.hex[:2]}/{upload.id}-{_name}'",
+        fails="test_no_name_leads_out_of_the_folder",
+    ),
+    Mutation(
+        fault="A file's name, or a file inside a playlist, is a URL",
+        of="_opened",
+        replace="av.open('fd:', options=options, metadata_errors='replace')",
+        by="""av.open(
+            os.readlink(f"/proc/self/fd/{descriptor}"),
+            options={"protocol_whitelist": "file,http,tcp", "allowed_extensions": "ALL"},
+        )""",
+        fails="test_asks_no_address_that_a_file_names",
+    ),
+    Mutation(
+        fault="A file names other files of the server",
+        of="_opened",
+        replace="av.open('fd:', options=options, metadata_errors='replace')",
+        by="av.open(os.readlink(f'/proc/self/fd/{descriptor}'), options={'safe': '0', 'allowed_extensions': 'ALL'})",
+        fails="test_opens_no_other_file_that_a_file_names",
+    ),
+    Mutation(
+        fault="A file is a playlist",
+        of="_opened",
+        remove="'format_whitelist'",
+        fails="test_tries_no_demuxer_that_is_not_listed",
+    ),
+    Mutation(
+        fault="An uploaded recording is longer than allowed",
+        of="recordings._probe",
+        replace="found.duration > settings.MAX_AUDIO_SECONDS",
+        by="False",
+        fails="test_refuses_what_is_too_long",
+    ),
+    Mutation(
+        fault="A file decodes to more audio than its header declares",
+        of="pcm.write_out",
+        replace="min(len(waiting) // frame_bytes, max_seconds * rate - report.samples)",
+        by="len(waiting) // frame_bytes",
+        fails="test_pcm_stops_at_the_longest_that_is_allowed",
+    ),
+    Mutation(
+        fault="A file has more bytes than its declared size",
+        of="_copy",
+        replace="size > settings.MAX_UPLOAD_BYTES",
+        by="False",
+        fails="test_does_not_believe_a_size",
+    ),
+    Mutation(
+        fault="A file makes the decoder use too much memory or time",
+        of="limit",
+        replace="resource.setrlimit",
+        by="print",
+        fails="test_limits_itself",
+    ),
+    Mutation(
+        fault="A decoder inherits the server's secrets",
+        of="decoding._start",
+        replace="{name: os.environ[name] for name in ENVIRONMENT if name in os.environ}",
+        by="{name: os.environ[name] for name in os.environ}",
+        fails="test_a_decoder_gets_none_of_our_secrets",
+    ),
+    Mutation(
+        fault="The parent of a decoder ends",
+        of="main",
+        remove="die_with(given.parent)",
+        fails="test_ends_with_its_parent",
+    ),
+    Mutation(
+        fault="A decoder hangs",
+        of="_messages",
+        replace="asyncio.timeout(STALL_SECONDS)",
+        by="asyncio.timeout(None)",
+        fails="test_a_decoder_that_hangs_is_an_error",
+    ),
+    Mutation(
+        fault="A file contains video: no video decoder is opened",
+        of="_opened",
+        remove="'codec_whitelist'",
+        fails="test_opens_no_decoder_of_pictures",
+    ),
+]

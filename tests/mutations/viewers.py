@@ -1,0 +1,157 @@
+"""Viewers, and the network between them and the server."""
+
+from tests.mutations.mutation import Mutation
+
+MUTATIONS = [
+    Mutation(
+        fault="A server that receives SIGTERM tells its viewers to reconnect",
+        of="Server._stop",
+        remove="protocol.serverClose(RESTARTING)",
+        fails="test_a_server_that_is_stopped_hands_its_job_back_and_tells_the_viewers_to_come_again",
+    ),
+    Mutation(
+        fault="A server that receives SIGTERM under load tells its viewers to reconnect",
+        of="Server._stop",
+        remove="protocol.serverClose(RESTARTING)",
+        fails="test_who_watches_under_load_is_told_that_the_server_restarts",
+    ),
+    Mutation(
+        fault="An application sends to a WebSocket that is already closing",
+        of="Server.handle_reply",
+        replace="protocol.state != Socket.STATE_CONNECTING",
+        by="protocol.is_connected",
+        fails="test_what_is_sent_on_a_socket_that_is_closing_is_dropped",
+    ),
+    Mutation(
+        fault="A server receives SIGTERM while a client is still sending a request",
+        of="Server._end_applications",
+        replace="details.get('application_instance')",
+        by="details['application_instance']",
+        fails="test_a_server_that_ends_waits_for_all_applications_also_where_a_request_has_none",
+    ),
+    Mutation(
+        fault="A web process is killed: the page reconnects",
+        of="socket.js",
+        remove="this.#timer = setTimeout(() => this.open(), longest * (0.5 + Math.random() / 2));",
+        fails="test_a_page_goes_on_by_itself_after_the_server_was_killed",
+    ),
+    Mutation(
+        fault="The network to a viewer is cut: the viewer reconnects and gets the finals that it missed",
+        of="JobConsumer.open",
+        replace="int(given)",
+        by="0",
+        fails="test_a_viewer_who_is_cut_off_comes_back_to_what_he_missed",
+    ),
+    Mutation(
+        fault="A viewer's network goes silent: the server closes the WebSocket",
+        of="Command.handle",
+        replace="PONG_SECONDS",
+        by="0",
+        fails="test_a_viewer_who_is_gone_without_a_word_is_forgotten_and_one_who_is_silent_is_not",
+    ),
+    Mutation(
+        fault="The server goes silent: the page asks for an answer",
+        of="socket.js",
+        remove="this.#timer = setTimeout(() => this.#ask(), this.quietMs);",
+        fails="test_a_page_that_hears_nothing_asks_and_comes_again_without_an_answer",
+    ),
+    Mutation(
+        fault="The server goes silent and does not answer: the page reconnects",
+        of="socket.js",
+        replace="""this.sync();
+    this.#timer = setTimeout(() => this.#lost(socket), ANSWER_MS);""",
+        by="this.sync();",
+        fails="test_a_page_that_hears_nothing_asks_and_comes_again_without_an_answer",
+    ),
+    Mutation(
+        fault="A viewer reads slowly: the server skips outdated partials",
+        of="Feed.apply",
+        replace="self._partials[message['slot']] = Newest(self._next_version(text), text)",
+        by="self._partials[text] = Newest(self._next_version(text), text)",
+        fails="test_a_slow_viewer_skips_partials_that_are_out_of_date",
+    ),
+    Mutation(
+        fault="A viewer's network passes one byte at a time",
+        of="Command.handle",
+        replace="websocket_timeout=-1",
+        by="websocket_timeout=0",
+        fails="test_a_viewer_byte_by_byte_sees_all_of_it",
+    ),
+    Mutation(
+        fault="A viewer reads one byte a second",
+        of="Flow.drained",
+        remove="await self._has_room.wait()",
+        fails="test_a_viewer_who_reads_a_byte_a_second_costs_no_memory_and_slows_nobody",
+    ),
+    Mutation(
+        fault="A viewer never reads",
+        of="Feed.send_away_the_stuck",
+        remove="cursor.send_away(close_codes.TRY_AGAIN)",
+        fails="test_who_never_reads_is_cut_after_a_mebibyte_and_the_others_get_what_is_newest",
+    ),
+    Mutation(
+        fault="A viewer asks for a resync in the middle of a long message",
+        of="Socket.send_text",
+        replace="asyncio.shield(asyncio.ensure_future(self._send_fragments(text)))",
+        by="self._send_fragments(text)",
+        fails="test_a_long_message_ends_what_it_began_though_the_viewer_asks_for_another",
+    ),
+    Mutation(
+        fault="A viewer asks for snapshots of every length",
+        of="Feed.resync",
+        replace="self._newest_snapshot = (after, self._snapshot(min(after, self.seq)))",
+        by="""self._newest_snapshot = (after, self._snapshot(min(after, self.seq)))
+self.kept = [*getattr(self, 'kept', []), self._newest_snapshot]""",
+        fails="test_snapshots_of_every_length_are_not_kept",
+    ),
+    Mutation(
+        fault="A viewer sends messages and never reads the answers",
+        of="Socket.onMessage",
+        remove="self.transport.pauseProducing()",
+        fails="test_who_sends_and_does_not_read_is_read_no_further_and_has_all_answers_when_he_does",
+    ),
+    Mutation(
+        fault="Viewers connect and leave very often: the process unsubscribes from the channel layer",
+        of="Feeds._close",
+        remove="await self._unsubscribe(broadcast.WATCHERS)",
+        fails="test_a_thousand_who_come_and_leave_at_any_moment_leave_no_cursor_task_or_feed",
+    ),
+    Mutation(
+        fault="Viewers connect and leave very often: their sockets are released",
+        of="ViewerConsumer.__call__",
+        remove="await self.unwatch()",
+        fails="test_a_thousand_viewers_who_come_and_are_cut_off_leave_nothing_behind",
+    ),
+    Mutation(
+        fault="Viewers connect and leave very often: their cursors and feeds are released",
+        of="Feeds.watch",
+        remove="feed.leave(cursor)",
+        fails="test_a_thousand_who_come_and_leave_at_any_moment_leave_no_cursor_task_or_feed",
+    ),
+    Mutation(
+        fault="Viewers connect and leave very often: their tasks are cancelled",
+        of="ViewerConsumer.unwatch",
+        remove="""watching.cancel()
+await asyncio.wait({watching})""",
+        fails="test_a_thousand_who_come_and_leave_at_any_moment_leave_no_cursor_task_or_feed",
+    ),
+    Mutation(
+        fault="A person opens more sockets than allowed",
+        of="crowd.enter",
+        replace="most and _sockets[person_id] >= most",
+        by="False",
+        fails="test_one_socket_too_many_is_sent_away_and_nobody_else",
+    ),
+    Mutation(
+        fault="A viewer that has left no longer counts towards its person's sockets",
+        of="crowd.leave",
+        remove="del _sockets[person_id]",
+        fails="test_a_thousand_who_come_and_leave_at_any_moment_leave_no_cursor_task_or_feed",
+    ),
+    Mutation(
+        fault="A connection that is cancelled while it opens no longer counts towards its person's sockets",
+        of="ViewerConsumer.__call__",
+        remove="crowd.leave(self._counted_for)",
+        fails="test_a_connection_that_is_ended_while_it_opens_is_not_counted_any_more",
+    ),
+]
