@@ -32,7 +32,7 @@ MUTATIONS = [
     ),
     Mutation(
         fault="The database's disk is full during an upload",
-        of="disks.is_full",
+        of="disks._is_full",
         remove="'disk is full' in str(error)",
         fails="test_says_that_the_databases_disk_is_full",
     ),
