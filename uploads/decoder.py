@@ -268,7 +268,8 @@ def main() -> None:
             error, TooLong
         )  # another attempt reads the same file
         is_full = isinstance(error, OSError) and error.errno in FULL
-        report.say(error=sentence(error), is_final=is_final, is_disk_full=is_full, samples=report.samples)
+        further = {"is_disk_full": True} if is_full else {}
+        report.say(error=sentence(error), is_final=is_final, samples=report.samples, **further)
         sys.exit(1)
 
 
