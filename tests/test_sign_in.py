@@ -23,6 +23,7 @@ from transcribe_site.sign_in import delay
 
 pytestmark = pytest.mark.django_db
 DOORS = ("/accounts/login/", "/admin/login/")
+CHANGES = ("/accounts/password/", "/admin/password_change/")
 
 
 def attempt(client: Client, door: str = DOORS[0], password: str = "wrong", **address: str) -> tuple[int, str | None]:
@@ -78,10 +79,70 @@ def test_the_answer_says_how_long_to_wait_as_a_page_and_as_json(client: Client, 
         attempt(client)
     form = {"username": "alice", "password": "wrong"}
     page = client.post(DOORS[0], form, headers={"Accept": "text/html"}).content.decode()
-    assert re.search(r"Too many failed attempts to sign in\. Try again in (30|29) seconds\.", page)
+    assert re.search(r"Too many failed attempts\. Try again in (30|29) seconds\.", page)
     answer = client.post(DOORS[0], form, headers={"Accept": "application/json"})
     assert answer.status_code == 429
-    assert answer.json()["error"].startswith("Too many failed attempts to sign in. Try again in ")
+    assert answer.json()["error"].startswith("Too many failed attempts. Try again in ")
+
+
+def change(client: Client, door: str, old: str = "wrong", new: str = "looking-glass-7") -> tuple[int, str | None]:
+    form = {"old_password": old, "new_password1": new, "new_password2": new}
+    answer = client.post(door, form)
+    return answer.status_code, answer.get("Retry-After")
+
+
+@pytest.mark.parametrize("door", CHANGES)
+def test_wrong_old_passwords_lock_the_account_as_failed_sign_ins_do(
+    client: Client, bob: User, client_of: Callable[[User], Client], door: str
+) -> None:
+    page = client_of(bob)
+    assert [change(page, door) for _ in range(4)] == [(200, None)] * 4
+    assert change(page, door) == (429, "30")
+    assert change(page, door, "builder")[0] == 429, "the right password is not tried while it is locked"
+    assert client.post(DOORS[0], {"username": "bob", "password": "builder"}).status_code == 429
+    assert not User.objects.get(pk=bob.pk).check_password("looking-glass-7")
+    pass_time(seconds=31)
+    assert change(page, door) == (429, "60")
+    pass_time(seconds=61)
+    assert change(page, door, "builder")[0] == 302
+    assert User.objects.get(pk=bob.pk).check_password("looking-glass-7")
+    assert not AccessAttempt.objects.exists(), "a success forgets the failures"
+
+
+def test_failed_sign_ins_and_wrong_old_passwords_count_together(
+    client: Client, alice: User, client_of: Callable[[User], Client]
+) -> None:
+    page = client_of(alice)
+    assert [attempt(client)[0], change(page, CHANGES[0])[0]] * 2 == [200] * 4
+    attempt(client), change(page, CHANGES[0])
+    assert change(page, CHANGES[1])[0] == 302, "Alice is not staff, and is asked to sign in: nothing was checked"
+    assert attempt(client)[0] == 429
+
+
+@pytest.mark.parametrize("door", CHANGES)
+def test_a_refused_new_password_is_no_failure(bob: User, client_of: Callable[[User], Client], door: str) -> None:
+    page = client_of(bob)
+    assert [change(page, door, "builder", "short")[0] for _ in range(6)] == [200] * 6
+    assert [change(page, door, "")[0] for _ in range(6)] == [200] * 6
+    assert not AccessAttempt.objects.exists()
+
+
+@pytest.mark.parametrize("door", CHANGES)
+def test_no_password_is_kept_of_a_wrong_old_password(bob: User, client_of: Callable[[User], Client], door: str) -> None:
+    change(client_of(bob), door, "almost-builder", "new-secret-7")
+    (kept,) = AccessAttempt.objects.values()
+    assert not re.search("almost-builder|new-secret-7", str(kept))
+
+
+@pytest.mark.parametrize("door", CHANGES)
+def test_a_change_of_password_waits_for_a_turn(
+    bob: User, client_of: Callable[[User], Client], monkeypatch: pytest.MonkeyPatch, door: str
+) -> None:
+    page = client_of(bob)
+    monkeypatch.setattr(passwords, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(passwords, "_slots", threading.BoundedSemaphore(1))
+    passwords._slots.acquire()
+    assert change(page, door) == (503, "10")
 
 
 def test_no_password_is_kept_of_a_failure(client: Client, alice: User) -> None:

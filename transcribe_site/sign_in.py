@@ -1,6 +1,7 @@
 """Failed sign-ins: an account and address that fail again and again wait longer each time. django-axes counts them.
 
-The admin lists the failures; deleting one there unlocks it. `urls.py` puts `limited` around the sign-in views.
+The admin lists the failures; deleting one there unlocks it. `urls.py` puts `limited` around the sign-in views, and
+`limited` and `counted` around the views that change a password: a stolen session must not allow to guess it.
 """
 
 import math
@@ -12,6 +13,7 @@ from typing import Any
 from axes.handlers.database import AxesDatabaseHandler
 from axes.handlers.proxy import AxesProxyHandler
 from django.conf import settings
+from django.contrib.auth import authenticate
 from django.db.models import Max, Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
@@ -50,8 +52,29 @@ class SignInHandler(AxesDatabaseHandler):
         return max(timedelta(0), remaining)
 
 
+def counted(view: View) -> View:
+    """Check the old password of a POST as a sign-in does, so that it is counted and a locked account is refused.
+
+    The view's form checks it once more.
+    """
+
+    @wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        old_password = request.POST.get("old_password")
+        if old_password and request.user.is_authenticated:
+            name = {"username": request.user.get_username()}
+            if authenticate(request, **name, password=old_password) is not None:
+                handler: Any = AxesProxyHandler.get_implementation()
+                handler.reset_user_attempts(request, name)  # as after a sign-in
+            elif getattr(request, "axes_locked_out", False):
+                return HttpResponse(status=429)  # `limited` replaces it
+        return view(request, *args, **kwargs)
+
+    return answer
+
+
 def limited(view: View) -> View:
-    """Return a sign-in view that answers 429 to a locked account and 503 where too many people sign in at once."""
+    """Return a view that answers 429 to a locked account, and 503 where too many passwords are checked at once."""
 
     @wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -65,8 +88,8 @@ def limited(view: View) -> View:
                 handler: Any = AxesProxyHandler.get_implementation()
                 remaining = handler.remaining(request, getattr(request, "axes_credentials", None))
         except TooManyHashes:
-            return refuse(request, "Many people are signing in at this moment.", BUSY_SECONDS, 503)
-        return refuse(request, "Too many failed attempts to sign in.", math.ceil(remaining.total_seconds()), 429)
+            return refuse(request, "Many passwords are being checked at this moment.", BUSY_SECONDS, 503)
+        return refuse(request, "Too many failed attempts.", math.ceil(remaining.total_seconds()), 429)
 
     return answer
 

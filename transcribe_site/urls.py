@@ -5,12 +5,13 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 
 from transcribe_site.accounts import SignInView, ends_sessions
-from transcribe_site.sign_in import limited
-
-for name in ("logout", "password_change"):
-    setattr(admin.site, name, ends_sessions(getattr(admin.site, name)))
+from transcribe_site.sign_in import counted, limited
 
 admin.site.login = limited(admin.site.login)  # type: ignore[method-assign,assignment]
+admin.site.logout = ends_sessions(admin.site.logout)  # type: ignore[method-assign,assignment]
+change_in_admin = limited(counted(ends_sessions(admin.site.password_change)))
+admin.site.password_change = change_in_admin  # type: ignore[method-assign,assignment]
+change_password = limited(counted(ends_sessions(auth.PasswordChangeView.as_view())))
 
 handler500 = "transcribe_site.failures.server_error"
 
@@ -19,7 +20,7 @@ urlpatterns = [
     path("", include("uploads.urls")),
     path("accounts/login/", limited(SignInView.as_view()), name="login"),
     path("accounts/logout/", ends_sessions(auth.LogoutView.as_view()), name="logout"),
-    path("accounts/password/", ends_sessions(auth.PasswordChangeView.as_view()), name="password_change"),
+    path("accounts/password/", change_password, name="password_change"),
     path("accounts/password/done/", auth.PasswordChangeDoneView.as_view(), name="password_change_done"),
     path("admin/engines/", include("streaming.admin.engines")),
     path("admin/", admin.site.urls),
