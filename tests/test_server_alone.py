@@ -3,7 +3,10 @@
 import asyncio
 
 import pytest
+from asgiref.sync import SyncToAsync
+from asgiref.testing import ApplicationCommunicator
 
+from transcribe_site.handler import IS_CHECKED, Handler
 from transcribe_site.server import Server, Socket
 
 
@@ -59,3 +62,24 @@ async def test_a_server_that_ends_waits_for_all_applications_also_where_a_reques
 async def test_a_server_that_ends_does_not_wait_where_there_is_no_application(server: Server) -> None:
     server.connections = {"half sent": {}}
     await server.kill_all_applications().asFuture(asyncio.get_running_loop())
+
+
+async def test_a_request_goes_to_its_thread_a_few_times_and_not_once_for_each_middleware(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    exchanges = 0
+    exchange = SyncToAsync.__call__
+
+    async def counted(self: SyncToAsync, *args: object, **kwargs: object) -> object:  # type: ignore[type-arg]
+        nonlocal exchanges
+        exchanges += 1
+        return await exchange(self, *args, **kwargs)
+
+    monkeypatch.setattr(SyncToAsync, "__call__", counted)
+    page = {"type": "http", "method": "GET", "path": "/accounts/login/", "query_string": b""}
+    asking = ApplicationCommunicator(Handler(), page | {"headers": [(b"host", b"localhost")], IS_CHECKED: True})
+    await asking.send_input({"type": "http.request", "body": b""})
+    assert (await asking.receive_output(timeout=60))["status"] == 200
+    await asking.receive_output(timeout=60)
+    await asking.wait(timeout=60)
+    assert exchanges <= 3, "the signal of its begin, the request itself, the end of its response"

@@ -7,7 +7,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
-from django.http import HttpResponseBase, QueryDict
+from django.http import HttpRequest, HttpResponseBase, QueryDict
 from django.utils.datastructures import MultiValueDict
 
 from transcribe_site.bodies import BAD_REQUEST, DISK_FULL, BodyRefused, guarded
@@ -44,6 +44,25 @@ class Request(ASGIRequest):
 class Handler(ASGIHandler):
     request_class = Request
 
+    def load_middleware(self, is_async: bool = False) -> None:
+        """Load the middleware without its asynchronous variant, for `get_response_async` below."""
+        super().load_middleware(is_async=False)
+
+    async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
+        """Run the middleware and the view in one thread.
+
+        Django would send each method of each middleware from the event loop to that thread and back, 24 times a page:
+        each time both wait for the interpreter lock, which all other requests want too.
+        """
+        return await sync_to_async(self._respond_and_release)(request)
+
+    def _respond_and_release(self, request: HttpRequest) -> HttpResponseBase:
+        """Release the database connection before the response is sent: a client may never read it to its end."""
+        try:
+            return self.get_response(request)
+        finally:
+            connections.release()
+
     async def handle(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         try:
             if not scope.pop(IS_CHECKED, False):
@@ -69,8 +88,3 @@ class Handler(ASGIHandler):
             return super().create_request(scope, body_file)
         except ValueError:  # a parameter of its Content-Type is in an encoding that Python doesn't know
             return None, BAD_REQUEST.response(scope["headers"])
-
-    async def send_response(self, response: HttpResponseBase, send: Any) -> None:
-        """Release the request's database connection first: a client may never read the response to its end."""
-        await sync_to_async(connections.release)()
-        await super().send_response(response, send)
