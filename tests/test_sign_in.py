@@ -12,13 +12,14 @@ import pytest
 from axes.models import AccessAttempt
 from django.contrib.auth.hashers import check_password, identify_hasher, make_password
 from django.contrib.auth.models import User
+from django.db import connection, connections, transaction
 from django.db.models import F
-from django.test import Client
+from django.test import Client, RequestFactory
 from pytest_django import Settings
 
 from tests.site import Site
 from tests.visitor import Visitor
-from transcribe_site import passwords
+from transcribe_site import passwords, sign_in
 from transcribe_site.sign_in import delay
 
 pytestmark = pytest.mark.django_db
@@ -33,6 +34,15 @@ def attempt(client: Client, door: str = DOORS[0], password: str = "wrong", **add
 
 def pass_time(**time: float) -> None:
     AccessAttempt.objects.update(attempt_time=F("attempt_time") - timedelta(**time))
+
+
+def is_free(account: str, address: str = "127.0.0.1") -> bool:
+    """Return whether an attempt would not have to wait."""
+    try:
+        with sign_in.one_at_a_time(account, address):
+            return True
+    except passwords.TooManyHashes:
+        return False
 
 
 @pytest.mark.parametrize("door", DOORS)
@@ -136,9 +146,10 @@ def test_no_password_is_kept_of_a_wrong_old_password(bob: User, client_of: Calla
 
 @pytest.mark.parametrize("door", CHANGES)
 def test_a_change_of_password_waits_for_a_turn(
-    bob: User, client_of: Callable[[User], Client], monkeypatch: pytest.MonkeyPatch, door: str
+    bob: User, client_of: Callable[[User], Client], settings: Settings, monkeypatch: pytest.MonkeyPatch, door: str
 ) -> None:
     page = client_of(bob)
+    settings.PASSWORD_HASHERS = ["transcribe_site.passwords.PasswordHasher"]
     monkeypatch.setattr(passwords, "WAIT_SECONDS", 0.05)
     monkeypatch.setattr(passwords, "_slots", threading.BoundedSemaphore(1))
     passwords._slots.acquire()
@@ -186,13 +197,65 @@ def test_only_a_few_passwords_are_hashed_at_once(settings: Settings, monkeypatch
     with ThreadPoolExecutor(12) as together:
         assert all(together.map(lambda _: check_password("wonderland", encoded), range(12)))
     assert most == passwords.AT_ONCE
-    with passwords.turn():
-        assert check_password("wonderland", encoded), "a thread that has a turn needs no other"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_sign_in_that_waits_for_the_database_keeps_nobody_from_hashing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.PASSWORD_HASHERS = ["transcribe_site.passwords.PasswordHasher"]
+    monkeypatch.setattr(passwords, "_slots", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(passwords, "WAIT_SECONDS", 1.0)  # less than PostgreSQL's `lock_timeout`
+    has_hashed = threading.Event()
+    hashed = passwords.PBKDF2PasswordHasher.encode
+
+    def noted(*args: object, **kwargs: object) -> str:
+        try:
+            return hashed(*args, **kwargs)  # type: ignore[arg-type]
+        finally:
+            has_hashed.set()
+
+    def fail() -> int:
+        try:
+            return attempt(Client())[0]
+        finally:
+            connections.close_all()
+
+    monkeypatch.setattr(passwords.PBKDF2PasswordHasher, "encode", noted)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            lock_attempts()
+            waiting = pool.submit(fail)
+            assert has_hashed.wait(30)
+            make_password("wonderland")  # raises TooManyHashes after WAIT_SECONDS without a turn
+        assert waiting.result(30) in (200, 503), "503: it waited too long for the lock"
+
+
+def lock_attempts() -> None:
+    """Keep others from counting failures until the transaction ends. On SQLite each transaction locks all writes."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("lock table axes_accessattempt in exclusive mode")
+
+
+def test_attempts_at_one_account_from_one_address_wait_for_each_other(
+    rf: RequestFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "WAIT_SECONDS", 0.01)
+    with sign_in.one_at_a_time("alice", "127.0.0.1"):
+        for name in ("alice", " alice ", "\uff41lice"):
+            account = sign_in.account_of_form(rf.post(DOORS[0], {"username": name}))
+            assert not is_free(account), f"the form takes {name!r} for alice"
+        assert is_free("charlie")
+        assert is_free("alice", "192.0.2.7")
+    assert is_free("alice")
+    assert not sign_in._locks
 
 
 def test_a_person_who_waits_too_long_for_a_turn_is_told_to_try_again(
-    client: Client, alice: User, monkeypatch: pytest.MonkeyPatch
+    client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    settings.PASSWORD_HASHERS = ["transcribe_site.passwords.PasswordHasher"]
     monkeypatch.setattr(passwords, "WAIT_SECONDS", 0.05)
     monkeypatch.setattr(passwords, "_slots", threading.BoundedSemaphore(1))
     passwords._slots.acquire()

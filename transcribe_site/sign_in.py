@@ -5,27 +5,38 @@ The admin lists the failures; deleting one there unlocks it. `urls.py` puts `lim
 """
 
 import math
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import wraps
 from typing import Any
+from weakref import WeakValueDictionary
 
 from axes.handlers.database import AxesDatabaseHandler
 from axes.handlers.proxy import AxesProxyHandler
 from django.conf import settings
 from django.contrib.auth import authenticate
+from django.contrib.auth.forms import UsernameField
 from django.db.models import Max, Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from transcribe_site.passwords import TooManyHashes, turn
+from transcribe_site import passwords
+from transcribe_site.addresses import of_request
+from transcribe_site.passwords import TooManyHashes
 from uploads.answers import wants_json
+from uploads.connections import release
 
 FIRST_DELAY, LONGEST_DELAY = timedelta(seconds=30), timedelta(hours=1)
 BUSY_SECONDS = 10
 
 View = Callable[..., HttpResponseBase]
+
+# One for each pair of account and address that is being tried; the last attempt removes it.
+_locks: WeakValueDictionary[tuple[str, str], threading.Lock] = WeakValueDictionary()
+_guard = threading.Lock()  # of `_locks`
 
 
 def delay(failures: int) -> timedelta:
@@ -73,15 +84,43 @@ def counted(view: View) -> View:
     return answer
 
 
-def limited(view: View) -> View:
-    """Return a view that answers 429 to a locked account, and 503 where too many passwords are checked at once."""
+@contextmanager
+def one_at_a_time(account: str, address: str) -> Iterator[None]:
+    """Wait for other attempts at this account from this address. Raises `TooManyHashes`.
+
+    A guess is counted after its password was checked: of a hundred at once, all would find the account unlocked.
+    """
+    release()  # a hundred that wait must not hold all connections of the pool
+    with _guard:
+        lock = _locks.setdefault((account, address), threading.Lock())
+    if not lock.acquire(timeout=passwords.WAIT_SECONDS):
+        raise TooManyHashes
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def account_of_form(request: HttpRequest) -> str:
+    return str(UsernameField().to_python(request.POST.get("username", "")))  # as the form reads it
+
+
+def account_of_session(request: HttpRequest) -> str:
+    return str(request.user.get_username())
+
+
+def limited(view: View, account: Callable[[HttpRequest], str] = account_of_form) -> View:
+    """Return a view that answers 429 to a locked account, and 503 where too many passwords are checked at once.
+
+    `account` returns the name of the account whose password a POST to the view checks.
+    """
 
     @wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.method != "POST":
             return view(request, *args, **kwargs)
         try:
-            with turn():
+            with one_at_a_time(account(request), of_request(request)):
                 response = view(request, *args, **kwargs)
                 if not getattr(request, "axes_locked_out", False):
                     return response

@@ -5,13 +5,13 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 
 from transcribe_site.accounts import SignInView, ends_sessions
-from transcribe_site.sign_in import counted, limited
+from transcribe_site.sign_in import account_of_session, counted, limited
 
 admin.site.login = limited(admin.site.login)  # type: ignore[method-assign,assignment]
 admin.site.logout = ends_sessions(admin.site.logout)  # type: ignore[method-assign,assignment]
-change_in_admin = limited(counted(ends_sessions(admin.site.password_change)))
+change_in_admin = limited(counted(ends_sessions(admin.site.password_change)), account_of_session)
 admin.site.password_change = change_in_admin  # type: ignore[method-assign,assignment]
-change_password = limited(counted(ends_sessions(auth.PasswordChangeView.as_view())))
+change_password = limited(counted(ends_sessions(auth.PasswordChangeView.as_view())), account_of_session)
 
 handler500 = "transcribe_site.failures.server_error"
 
