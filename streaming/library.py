@@ -2,20 +2,22 @@
 
 Data flow: once a second one read of the database for all sockets → `Listing.take` compares it with the events that a
 socket has been sent → the consumer sends those that are pending. It depends on no messages, so it cannot miss one. A
-list may be up to three seconds late; a transcript has its own feed.
+list may be up to three seconds late; a transcript has its own feed. One message makes it quicker: after a sign-out all
+sockets are checked at once, as those of feeds are.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
+from channels.layers import get_channel_layer
 from django.db import Error
 
-from streaming import close_codes, events
+from streaming import broadcast, close_codes, events
 from streaming.database import in_thread
 from streaming.library_rows import Rows, read, read_active, visible
 
@@ -24,6 +26,7 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0  # between two looks at the jobs that were active
 FULL_LOOK_SECONDS = 3.0  # between two looks at everything: new jobs, new names, what was deleted
 AUTHORISE_SECONDS = 5.0  # between two checks whether a socket may still see its rows
+LAYER_TIMEOUT_SECONDS = 2.0  # a channel layer that is away must not keep a list from a reader
 
 
 class Listing:
@@ -39,6 +42,7 @@ class Listing:
         self.visible: set[UUID] = set()
         self.judged: set[UUID] = set()  # jobs whose visibility is known
         self.checked_at = float("-inf")
+        self.is_open = False  # it has its snapshot
         self._sent: dict[tuple[str, UUID], events.Event] = {}  # or pending
         self._pending: dict[tuple[str, UUID], events.Event] = {}
         self._has_news = asyncio.Event()
@@ -93,25 +97,38 @@ class Library:
     def __init__(self) -> None:
         self._listings: set[Listing] = set()
         self._active: set[UUID] = set()
-        self._looking: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_subscribed = asyncio.Event()
+        self._is_check_due = asyncio.Event()  # a session may have ended
+        self._checks_asked = 0
 
     @asynccontextmanager
     async def watch(self, listing: Listing) -> AsyncIterator[events.Event]:
         """Keep a listing up to date as long as the context lasts; yields its snapshot. Raises the database's errors."""
-        rows = await in_thread(read)(listing.ids)
-        await self._authorise(listing, rows)
-        snapshot = listing.snapshot(rows)
         self._listings.add(listing)
-        self._active |= rows.active
-        if self._looking is None:
-            self._looking = asyncio.create_task(self._look())
         try:
+            if not self._tasks:
+                self._tasks = [asyncio.create_task(run()) for run in (self._look, self._listen)]
+            with suppress(TimeoutError):  # then the regular checks notice a sign-out
+                async with asyncio.timeout(LAYER_TIMEOUT_SECONDS):
+                    await self._is_subscribed.wait()
+            checks_asked = self._checks_asked
+            rows = await in_thread(read)(listing.ids)
+            await self._authorise(listing, rows)
+            snapshot = listing.snapshot(rows)
+            self._active |= rows.active
+            listing.is_open = True
+            if self._checks_asked != checks_asked:
+                self._is_check_due.set()  # the check above may have been too early
             yield snapshot
         finally:
             self._listings.discard(listing)
-            if not self._listings and self._looking is not None:
-                self._looking.cancel()
-                self._looking = None
+            if not self._listings:
+                tasks, self._tasks = self._tasks, []
+                for task in tasks:
+                    task.cancel()
+                if tasks:
+                    await asyncio.wait(tasks)
 
     async def _authorise(self, listing: Listing, rows: Rows) -> None:
         """Check which rows a listing may show now. Closes the socket if its session has ended."""
@@ -126,9 +143,13 @@ class Library:
     async def _look(self) -> None:
         full_at = time.monotonic()
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            is_full = time.monotonic() - full_at >= FULL_LOOK_SECONDS
-            listings = tuple(self._listings)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._is_check_due.wait()
+            is_check_due = self._is_check_due.is_set()
+            self._is_check_due.clear()
+            is_full = is_check_due or time.monotonic() - full_at >= FULL_LOOK_SECONDS
+            listings = [listing for listing in self._listings if listing.is_open]
             try:
                 if is_full:
                     full_at = time.monotonic()
@@ -137,7 +158,7 @@ class Library:
                     rows = await in_thread(read_active)(self._active)
                 self._active = rows.active
                 for listing in listings:
-                    is_due = time.monotonic() - listing.checked_at >= AUTHORISE_SECONDS
+                    is_due = is_check_due or time.monotonic() - listing.checked_at >= AUTHORISE_SECONDS
                     if is_full and (is_due or not listing.jobs_in(rows) <= listing.judged):
                         await self._authorise(listing, rows)
                     listing.take(rows, is_full=is_full)
@@ -147,6 +168,28 @@ class Library:
             except Exception:
                 # A fault of ours in one list must not stop all of them.
                 logger.exception("Could not compare the lists with the database")
+
+    async def _listen(self) -> None:
+        """Have all sockets checked when somebody signs out, for ever; the channel layer may come and go."""
+        layer = get_channel_layer()
+        while True:
+            channel = ""
+            try:
+                channel = await layer.new_channel()
+                await layer.group_add(broadcast.WATCHERS, channel)
+                self._is_subscribed.set()
+                while True:
+                    await layer.receive(channel)
+                    self._checks_asked += 1
+                    self._is_check_due.set()
+            except Exception:  # whatever the layer's client raises: the regular checks go on
+                logger.exception("The channel layer did not answer; trying again")
+                await asyncio.sleep(LOOK_SECONDS)
+            finally:
+                self._is_subscribed.clear()
+                with suppress(Exception):  # of any kind, from the layer's client: nothing reads this channel any more
+                    async with asyncio.timeout(LAYER_TIMEOUT_SECONDS):
+                        await layer.group_discard(broadcast.WATCHERS, channel)
 
 
 _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Library] = WeakKeyDictionary()

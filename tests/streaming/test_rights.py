@@ -1,6 +1,7 @@
 """Who watches and may no longer: sent away within seconds, and at once where somebody signs out."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -9,7 +10,7 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.test import Client
 
-from streaming import feeds
+from streaming import feeds, library
 from streaming.database import in_thread
 from tests.streaming.conftest import PATIENCE_SECONDS, Watching, closed_with, cookie_of, some_job
 
@@ -31,6 +32,7 @@ async def test_who_has_signed_out_gets_no_more(
         assert await closed_with(viewer) == 4401
 
 
+@pytest.mark.parametrize("path", ["/ws/jobs/{job.pk}/", "/ws/library/?ids={job.upload_id}"])
 @pytest.mark.parametrize(
     ("address", "form"),
     [
@@ -41,19 +43,31 @@ async def test_who_has_signed_out_gets_no_more(
     ],
 )
 async def test_sockets_learn_at_once_of_a_sign_out_and_of_a_new_password(
-    watching: Watching, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch, address: str, form: dict[str, str]
+    watching: Watching,
+    alice: User,
+    bob: User,
+    monkeypatch: pytest.MonkeyPatch,
+    address: str,
+    form: dict[str, str],
+    path: str,
 ) -> None:
-    monkeypatch.setattr(feeds, "AUTHORISE_SECONDS", 600.0)
+    for module in (feeds, library):
+        monkeypatch.setattr(module, "AUTHORISE_SECONDS", 600.0)
     job = await some_job(alice, ["one"])
+    path = path.format(job=job)
 
     def act(session_key: str) -> int:
         client = Client()
         client.cookies[settings.SESSION_COOKIE_NAME] = session_key
         return client.post(address, form).status_code
 
-    async with watching(alice, job) as stays, watching(bob, job) as at_home, watching(bob, job) as at_work:
+    async with (
+        watching(alice, path=path) as stays,
+        watching(bob, path=path) as at_home,
+        watching(bob, path=path) as at_work,
+    ):
         for viewer in (stays, at_home, at_work):
-            await viewer.next()
+            await viewer.communicator.receive_json_from(timeout=PATIENCE_SECONDS)
         of_bob = [session async for session in Session.objects.order_by("pk") if is_of(session, bob)]
         assert await in_thread(act)(of_bob[0].session_key) == 302
         if form:  # where the password is changed one stays signed in, with a new session
@@ -99,3 +113,25 @@ async def test_an_answer_that_was_kept_for_those_who_join_together_ends_with_the
         async with watching(None, job, cookie=cookie) as again:
             assert await closed_with(again) == 4401
             assert again.events == []
+
+
+async def test_a_list_that_opens_during_a_sign_out_is_closed_at_once(
+    watching: Watching, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AUTHORISE_SECONDS", "FULL_LOOK_SECONDS"):
+        monkeypatch.setattr(library, name, 600.0)
+    cookie = (await in_thread(cookie_of)(alice)).decode()
+    visible = library.visible
+
+    def then_sign_out(*given: Any) -> Any:
+        """Check, and let the person sign out before the result arrives."""
+        monkeypatch.setattr(library, "visible", visible)
+        found = visible(*given)
+        client = Client()
+        client.cookies[settings.SESSION_COOKIE_NAME] = cookie.partition("=")[2]
+        assert client.post("/accounts/logout/").status_code == 302
+        return found
+
+    monkeypatch.setattr(library, "visible", then_sign_out)
+    async with watching(None, path="/ws/library/?ids=", cookie=cookie) as viewer:
+        assert await closed_with(viewer) == 4401
