@@ -2,9 +2,12 @@
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import httpx
 
 from tests.postgres import Postgres
 from tests.site import Site
@@ -47,6 +50,33 @@ def watch(visitor: Visitor, upload: str) -> Iterator[tuple[float, dict]]:  # typ
             if event.get("job", {}).get("status") in ("completed", "failed"):
                 assert event["job"]["status"] == "completed", event
                 return
+
+
+def slowest(ask: Callable[[], httpx.Response], until: Callable[[], bool]) -> tuple[float, int]:
+    """Return the slowest answer (seconds) to requests one after the other, and how many there were."""
+    longest, count = 0.0, 0
+    while not until() or not count:
+        began = time.perf_counter()
+        ask().raise_for_status()
+        longest, count = max(longest, time.perf_counter() - began), count + 1
+        time.sleep(0.02)
+    return longest, count
+
+
+def meanwhile(site: Site, visitor: Visitor, until: Callable[[], bool]) -> str:
+    """Return how long `/healthz` and a page took at most while something goes on."""
+    new_connections = httpx.Limits(max_keepalive_connections=0)  # as those of a load balancer
+    with httpx.Client(limits=new_connections, timeout=60) as anonymous, ThreadPoolExecutor(2) as together:
+        health = together.submit(slowest, lambda: anonymous.get(f"{site.url}/healthz"), until)
+        pages = together.submit(slowest, lambda: visitor.http.get("/jobs/", headers={"Accept": "text/html"}), until)
+        (health_seconds, _), (page_seconds, count) = health.result(), pages.result()
+    return f"/healthz {health_seconds:.2f} s, a page {page_seconds:.2f} s at most ({count} pages)"
+
+
+def after(seconds: float) -> Callable[[], bool]:
+    """Return a condition that is met then."""
+    ends_at = time.monotonic() + seconds
+    return lambda: time.monotonic() > ends_at
 
 
 def memory_mib(pid: int) -> dict[str, float]:
