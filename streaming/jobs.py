@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 FIRST_PAUSE_SECONDS = 1.0  # of a postponed job
 # In a row, up to half a minute each: a day, because a full engine is busy with other jobs; and an hour.
 MOST_WAITS_FOR_ROOM, MOST_WAITS_FOR_STORAGE = 2880, 120
+# Workers in a row that a job may cost without a final: a recording that crashes its worker must not do so for ever.
+MOST_LOSSES = 5
+LOST = (
+    f"The process that transcribed this recording stopped unexpectedly {MOST_LOSSES} times at the same place. "
+    "Resume to try again, or try another engine."
+)
 
 
 class JobRefused(Exception):
@@ -190,6 +196,7 @@ def free_jobs_of(workers: list[str]) -> int:
     held = Job.objects.filter(status=Status.RUNNING, worker__in=workers)
     changes = {"status": Status.QUEUED, "worker": "", "lease_expires_at": None, "queued_at": timezone.now()}
     changes |= clock_stopped()
+    changes["lost_count"] = F("lost_count") + 1
     return held.update(attempt=F("attempt") + 1, **changes)
 
 
@@ -213,6 +220,7 @@ def store_final(job_id: uuid.UUID, attempt: int, seq: int, result: Result, posit
             "position": position,
             "resume_time": Greatest("resume_time", Value(result.next_time)),
             "postponed_count": 0,
+            "lost_count": 0,
         }
         segment = Segment.of(job_id, seq, result)
         if not held.update(**changes):

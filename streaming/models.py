@@ -49,6 +49,8 @@ class Job(models.Model):
     # A postponed job waits until then, each time longer; for room at its engine, or else for the storage.
     claimable_at = models.DateTimeField(null=True, blank=True, editable=False)
     postponed_count = models.PositiveIntegerField(default=0, editable=False)
+    # How many workers in a row died with it, or did not extend its lease, without a final.
+    lost_count = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     is_waiting_for_room = models.BooleanField(default=False, db_default=False, editable=False)
     # When it last entered the queue; null: when it was created.
     queued_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -94,6 +96,8 @@ class Job(models.Model):
             "failure_reason": "",
             "claimable_at": None,
         }
+        if self.status == Status.RUNNING:
+            changes["lost_count"] = self.lost_count + 1
         if self.started_at is not None:  # taken over: its worker may have worked until the end of the lease
             changes["worked"] = self.worked + (min(now, self.lease_expires_at or now) - self.started_at)
         # It was read, claimable, in the same transaction; nobody has had it since, because each who has counts it up.

@@ -121,6 +121,11 @@ class Runner:
         await engine.warm_up()
 
     async def _begin(self, job: Job) -> None:
+        if job.lost_count >= jobs.MOST_LOSSES:
+            with logs.about(job.pk, job.attempt), suppress(jobs.LostClaim):  # cancelled in this moment
+                logger.error("The job failed: %d workers in a row were lost with it", job.lost_count)
+                await in_thread(jobs.finish)(job.pk, job.attempt, Status.FAILED, jobs.LOST)
+            return
         try:
             engine = self._engines.get(job.engine) or engine_class(job.engine)()
         except (EngineError, ImportError) as error:

@@ -106,6 +106,7 @@ class JobQuerySet(models.QuerySet["Job"]):
             claimable_at=None,
             queued_at=timezone.now(),
             postponed_count=0,
+            lost_count=0,
             worked=F("worked") + time_since_start(F("finished_at")),
         )
 

@@ -1,10 +1,11 @@
-"""The admin's list of failed sign-ins. Deleting a row unlocks its account for that address."""
+"""The list of failed sign-ins, where deleting a row unlocks its account for that address, and autocompletion."""
 
 from typing import Any
 
 from axes.models import AccessAttempt
 from django.contrib import admin
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
 from transcribe_site.sign_in import delay
@@ -30,3 +31,22 @@ class FailedSignInAdmin(admin.ModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: AccessAttempt | None = None) -> bool:
         return False
+
+
+def autocomplete(request: HttpRequest) -> HttpResponseBase:
+    """Answer for the fields that forms of this admin autocomplete; `urls.py` puts this in place of Django's view.
+
+    Django's answers for any field of any model, and fails with an error 500 for the reverse side of a relation.
+    """
+    given = tuple(request.GET.get(name) for name in ("app_label", "model_name", "field_name"))
+    own = {
+        (model._meta.app_label, model._meta.model_name, field)
+        for model, options in admin.site._registry.items()
+        for field in options.get_autocomplete_fields(request)
+    }
+    if given not in own:
+        raise PermissionDenied
+    return autocomplete_view(request)
+
+
+autocomplete_view = admin.site.autocomplete_view

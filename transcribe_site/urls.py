@@ -5,8 +5,10 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 
 from transcribe_site.accounts import SignInView, ends_sessions
+from transcribe_site.admin import autocomplete
 from transcribe_site.sign_in import account_of_session, counted, limited
 
+admin.site.autocomplete_view = autocomplete  # type: ignore[method-assign,assignment]
 admin.site.login = limited(admin.site.login)  # type: ignore[method-assign,assignment]
 admin.site.logout = ends_sessions(admin.site.logout)  # type: ignore[method-assign,assignment]
 change_in_admin = limited(counted(ends_sessions(admin.site.password_change)), account_of_session)

@@ -3,6 +3,7 @@
 from urllib.parse import quote
 
 import pytest
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.views.main import IGNORED_PARAMS
 from django.contrib.auth.models import Group, Permission, User
@@ -75,6 +76,27 @@ def test_no_value_of_an_address_beside_the_lists_is_an_error(root: Client, alice
             addresses += [f"/admin/autocomplete/?{search}&term={value}", f"/admin/autocomplete/?{search}&page={value}"]
     for each in addresses:
         assert root.get(each).status_code in (200, 302, 400, 403, 404), each
+
+
+def test_autocompletion_of_any_field_is_refused_unless_a_form_has_it(root: Client, alice: User) -> None:
+    make_job(make_upload(alice))
+    for model in apps.get_models():
+        for field in model._meta.get_fields(include_hidden=True):
+            own = {"app_label": model._meta.app_label, "model_name": model._meta.model_name, "field_name": field.name}
+            assert root.get("/admin/autocomplete/", own | {"term": "a"}).status_code == 403, own
+    for value in VALUES:
+        for name in ("app_label", "model_name", "field_name", "term", "page"):
+            given = {"app_label": "streaming", "model_name": "job", "field_name": "owner", "term": "a", name: value}
+            assert root.get("/admin/autocomplete/", given).status_code == 403, given
+    assert root.get("/admin/autocomplete/").status_code == 403
+
+
+def test_a_field_that_a_form_autocompletes_is_completed(
+    root: Client, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin.site._registry[Job], "autocomplete_fields", ["owner"])
+    given = {"app_label": "streaming", "model_name": "job", "field_name": "owner", "term": "ali"}
+    assert [row["text"] for row in root.get("/admin/autocomplete/", given).json()["results"]] == ["alice"]
 
 
 def test_the_last_status_is_not_told_to_staff_who_may_not_see_jobs(alice: User, client_of: ClientOf) -> None:

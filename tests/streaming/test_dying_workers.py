@@ -12,6 +12,7 @@ from django.utils import timezone
 from streaming import jobs, queue, workers
 from streaming.database import in_thread
 from streaming.models import Job, Status
+from streaming.transcripts import Result
 from tests.faults.proxy import Proxy
 from tests.streaming.conftest import (
     LONG_LEASE_SECONDS,
@@ -117,3 +118,49 @@ async def test_a_worker_that_is_stopped_under_load_hands_every_job_back_within_t
     left = {(job.status, job.worker, job.lease_expires_at) async for job in Job.objects.all()}
     assert left == {(Status.QUEUED, "", None)}
     assert spools() == []
+
+
+async def test_a_job_that_kills_its_workers_fails_and_can_be_resumed(
+    other: Other, running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "MOST_LOSSES", 2)
+    job = await start(await in_thread(spoken)(8))
+    for _ in range(2):
+        await dies_at("decoding", other())
+    async with running():
+        failed = await until_status(job, Status.FAILED)
+        assert (failed.failure_reason, failed.is_retryable) == (jobs.LOST, True)
+        await in_thread(jobs.retry)(failed)
+        await until_status(job, Status.COMPLETED)
+    assert await heard(job) == words(8)
+
+
+@pytest.mark.parametrize("way", ["the lease ran out", "the lock is free"])
+async def test_a_job_is_given_to_a_limited_number_of_workers_in_a_row(
+    running: Running, spoken: Spoken, way: str
+) -> None:
+    job = await start(await in_thread(spoken)(8))
+
+    async def lose() -> Job:
+        taken = await in_thread(queue.claim_next)("doomed")
+        assert taken is not None
+        if way == "the lease ran out":
+            await Job.objects.filter(pk=job.pk).aupdate(lease_expires_at=timezone.now())
+        else:
+            assert await in_thread(jobs.free_jobs_of)(["doomed"]) == 1
+        return taken
+
+    for _ in range(jobs.MOST_LOSSES - 1):
+        taken = await lose()
+    # A final is progress, and the count begins anew.
+    held = await in_thread(queue.claim_next)("slow")
+    assert held is not None
+    await in_thread(jobs.store_final)(held.pk, held.attempt, 1, Result("one", 0.0, 0.1, is_partial=False), 0.1)
+    await in_thread(jobs.hand_back)(held.pk, held.attempt)
+    for _ in range(jobs.MOST_LOSSES - 1):
+        taken = await lose()
+    assert taken.lost_count == jobs.MOST_LOSSES - 2
+    await lose()
+    async with running():
+        failed = await until_status(job, Status.FAILED)
+    assert failed.failure_reason == jobs.LOST
