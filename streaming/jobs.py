@@ -196,8 +196,7 @@ def free_jobs_of(workers: list[str]) -> int:
     held = Job.objects.filter(status=Status.RUNNING, worker__in=workers)
     changes = {"status": Status.QUEUED, "worker": "", "lease_expires_at": None, "queued_at": timezone.now()}
     changes |= clock_stopped()
-    changes["lost_count"] = F("lost_count") + 1
-    return held.update(attempt=F("attempt") + 1, **changes)
+    return held.update(lost_count=F("lost_count") + 1, attempt=F("attempt") + 1, **changes)
 
 
 def extend_lease(job_id: uuid.UUID, attempt: int, position: float) -> None:

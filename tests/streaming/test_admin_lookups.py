@@ -78,6 +78,15 @@ def test_no_value_of_an_address_beside_the_lists_is_an_error(root: Client, alice
         assert root.get(each).status_code in (200, 302, 400, 403, 404), each
 
 
+@pytest.mark.parametrize("model", models(), ids=lambda model: model.__name__)
+def test_no_row_that_an_action_names_is_an_error(root: Client, model: type[Model]) -> None:
+    for value in VALUES:
+        for action in ("delete_selected", "cancel", "retry", "x"):
+            for more in ({}, {"post": "yes"}, {"select_across": "1"}, {"index": value}):
+                given = {"action": action, "_selected_action": value, "index": "0", **more}
+                assert root.post(address(model), given).status_code in (200, 302, 400), given
+
+
 def test_autocompletion_of_any_field_is_refused_unless_a_form_has_it(root: Client, alice: User) -> None:
     make_job(make_upload(alice))
     for model in apps.get_models():
