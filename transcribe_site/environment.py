@@ -30,8 +30,8 @@ def read(environ: Mapping[str, str]) -> dict[str, Any]:
     for variable in VARIABLES:
         given = environ.get(variable.name, variable.default)
         try:
-            values[variable.name] = variable.parse(given)
+            values[variable.name] = variable.kind.parse(given)
         except ValueError:
             shown = PASSWORD.sub("//…@", given)  # it goes into logs
-            raise ImproperlyConfigured(f"{variable.name}={shown!r}: allowed is {variable.allowed}.") from None
+            raise ImproperlyConfigured(f"{variable.name}={shown!r}: allowed is {variable.kind.allowed}.") from None
     return values

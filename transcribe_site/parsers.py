@@ -1,4 +1,4 @@
-"""Parsers of environment variables: each turns text into a value, or raises ValueError where it is not allowed."""
+"""The kinds of values that environment variables have: what is allowed, and how text becomes such a value."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,63 +9,63 @@ from urllib.parse import urlsplit
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 
 
-def text(value: str) -> str:
-    return value
+@dataclass(frozen=True)
+class Kind:
+    """`allowed` says in words which text `parse` accepts; for any other text `parse` raises ValueError."""
+
+    allowed: str
+    parse: Callable[[str], Any] = str
 
 
-def flag(value: str) -> bool:
-    if value.lower() in TRUE:
-        return True
-    if value.lower() in FALSE:
-        return False
-    raise ValueError
+def _flag(value: str) -> bool:
+    if value.lower() not in TRUE | FALSE:
+        raise ValueError
+    return value.lower() in TRUE
 
 
-def names(value: str) -> list[str]:
+def _names(value: str) -> list[str]:
     return [name.strip() for name in value.split(",") if name.strip()]
 
 
-def origins(value: str) -> list[str]:
-    found = names(value)
+def _origins(value: str) -> list[str]:
+    found = _names(value)
     if not all(origin.startswith(("http://", "https://")) for origin in found):
         raise ValueError
     return found
 
 
-def networks(value: str) -> list[IPv4Network | IPv6Network]:
-    return [ip_network(name) for name in names(value)]
+def _networks(value: str) -> list[IPv4Network | IPv6Network]:
+    return [ip_network(name) for name in _names(value)]
 
 
-def whole(lowest: int, highest: int) -> Callable[[str], int]:
-    def parse(value: str) -> int:
-        number = int(value)
-        if not lowest <= number <= highest:
-            raise ValueError
-        return number
-
-    return parse
+FLAG = Kind("0 or 1", _flag)
+HOSTS = Kind("host names, separated by commas", _names)
+ORIGINS = Kind("origins with their scheme, as in https://example.org, separated by commas", _origins)
+NETWORKS = Kind("networks, separated by commas, as in 10.0.0.0/8,fd00::/8", _networks)
 
 
-def number(lowest: float, highest: float) -> Callable[[str], float]:
+def number(lowest: float, highest: float) -> Kind:
+    """Return the kind of numbers within these bounds: of whole numbers if `lowest` is one."""
+
     def parse(value: str) -> float:
-        number = float(value)
-        if not lowest <= number <= highest:  # NaN is neither
+        found = type(lowest)(value)
+        if not lowest <= found <= highest:  # NaN is neither
             raise ValueError
-        return number
+        return found
 
-    return parse
+    return Kind(f"a number from {lowest} to {highest}", parse)
 
 
-def one_of(*allowed: str) -> Callable[[str], str]:
+def one_of(*allowed: str) -> Kind:
     def parse(value: str) -> str:
         if value not in allowed:
             raise ValueError
         return value
 
-    return parse
+    return Kind(" or ".join(allowed), parse)
 
 
-def url(*schemes: str) -> Callable[[str], str]:
+def url(*schemes: str, note: str = "") -> Kind:
     def parse(value: str) -> str:
         if value and value.split(":", 1)[0] not in schemes:
             raise ValueError
@@ -73,19 +73,8 @@ def url(*schemes: str) -> Callable[[str], str]:
         parts.port  # noqa: B018 raises ValueError for what is no port
         if parts.scheme not in {"sqlite", "unix"} and "@" in parts.path + parts.query + parts.fragment:
             raise ValueError  # a password is not written as an address wants it
-        if value.startswith("https:") and not urlsplit(value).hostname:
+        if value.startswith("https:") and not parts.hostname:
             raise ValueError
         return value
 
-    return parse
-
-
-@dataclass(frozen=True)
-class Variable:
-    """One variable: its `default` as it would be written in the environment, and `allowed` in words."""
-
-    name: str
-    default: str
-    parse: Callable[[str], Any]
-    allowed: str
-    help: str
+    return Kind(" or ".join(f"{scheme}://…" for scheme in schemes) + note, parse)
