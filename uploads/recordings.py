@@ -26,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 STORAGE_AWAY = "The storage of the recordings can't be reached now. Nothing was stored; try again in a while."
 DISK_FULL = "The server's disk is full. Nothing was stored; try again later."
-EMPTY = "This file is empty."
 MIN_SAMPLE_RATE = 2_000  # Hz; a small file of less would be hours of nothing
 MIN_SECONDS = 0.1  # less is no recording; what looks like one by chance is mostly shorter
 
@@ -46,19 +45,13 @@ def store(owner: "User | AnonymousUser", file: File, name: str) -> Upload:
     full, or it or the storage away. Then nothing is left behind.
     """
     assert owner.pk is not None  # views let nobody in who isn't signed in
-    if (file.size or 0) > settings.MAX_UPLOAD_BYTES:
-        raise _too_large()
+    _check_size(file.size or 0)
     connections.release()  # copying, decoding and a bucket may take minutes
     try:
         with _movable(file) as (movable, sha256):
             found = _probe(Path(movable.temporary_file_path()), owner.pk)
-            upload = Upload(
-                owner_id=owner.pk,
-                name=names.typed(name) or names.NAMELESS,
-                size=movable.size or 0,
-                sha256=sha256,
-                **vars(found),
-            )
+            name = names.typed(name) or names.NAMELESS
+            upload = Upload(owner_id=owner.pk, name=name, size=movable.size or 0, sha256=sha256, **vars(found))
             _save(upload, movable)
     except StorageRefused as error:
         raise RecordingRefused(f"{error} Nothing was stored.", 503) from error
@@ -87,28 +80,23 @@ def _movable(file: File) -> Iterator[tuple[TemporaryUploadedFile, str]]:
     """
     if isinstance(file, TemporaryUploadedFile) and hasattr(file, "sha256"):
         with file:
-            if not file.size:
-                raise RecordingRefused(EMPTY)
             yield file, file.sha256
         return
     with TemporaryUploadedFile("recording", "", 0, None) as copy:
-        yield copy, _copy(file, copy)
+        for chunk in file.chunks():
+            copy.write(chunk)
+        copy.size = copy.tell()
+        _check_size(copy.size)  # `file.size` need not be true
+        copy.seek(0)
+        yield copy, hashlib.file_digest(copy, "sha256").hexdigest()
 
 
-def _copy(file: File, copy: TemporaryUploadedFile) -> str:
-    """Copy the content. Returns its SHA-256 in hexadecimal."""
-    digest, size = hashlib.sha256(), 0
-    for chunk in file.chunks():
-        size += len(chunk)
-        if size > settings.MAX_UPLOAD_BYTES:
-            raise _too_large()
-        digest.update(chunk)
-        copy.write(chunk)
+def _check_size(size: int) -> None:
     if not size:
-        raise RecordingRefused(EMPTY)
-    copy.flush()
-    copy.size = size
-    return digest.hexdigest()
+        raise RecordingRefused("This file is empty.")
+    if size > settings.MAX_UPLOAD_BYTES:
+        most = f"{settings.MAX_UPLOAD_BYTES / 1024**2:g} MiB"
+        raise RecordingRefused(f"This file is larger than {most}. A compressed copy (M4A, MP3, OGG) may fit.", 413)
 
 
 def _probe(path: Path, person: int) -> decoding.Probe:
@@ -158,11 +146,6 @@ def _remove_copies(storage: Storage, pk: UUID) -> None:
         copies.remove(storage, pk)
     except (StorageAway, OSError) as error:  # as in `_remove`
         logger.error("The listening copies of %s, which was deleted, can't be removed: %s", pk, error)
-
-
-def _too_large() -> RecordingRefused:
-    most = f"{settings.MAX_UPLOAD_BYTES / 1024**2:g} MiB"
-    return RecordingRefused(f"This file is larger than {most}. A compressed copy (M4A, MP3, OGG) may fit.", 413)
 
 
 def rename(upload: Upload, name: str) -> None:
