@@ -7,8 +7,7 @@ for places.
 
 import uuid
 from collections import Counter
-from collections.abc import Generator, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from heapq import heappop, heapreplace
 from typing import NamedTuple
@@ -86,34 +85,22 @@ def has_waiting(seconds: float, *, except_of: int) -> bool:
     return others.annotate(waits_since=waits_since).filter(waits_since__lte=until).exists()
 
 
-def turns() -> Generator[JobQuerySet, bool, None]:
-    """Yield, for each person in their turn, the jobs of theirs that a worker may take now, oldest first. One query.
+def claims(worker: str) -> Iterator[Job]:
+    """Claim a job (its `upload` comes along) each time that the next is asked for, until there is none.
 
-    The caller sends whether it claimed one. Then that person has another turn, after people with fewer running jobs.
+    The order is computed once per call, so do not iterate past the worker's free slots. A person for whom another worker
+    claims at the same moment is passed over: a worker looks again in a second. Attempts tell viewers of the claim.
     """
-    free, first, by_owner = openings()
-    people = sorted((by_owner[owner], since, owner) for owner, since in first.items())  # a heap
+    free, first, running_counts = openings()
+    people = sorted((running_counts[owner], since, owner) for owner, since in first.items())  # a heap
     while people:
         count, since, owner = people[0]
-        if (yield free.filter(owner_id=owner)):
-            heapreplace(people, (count + 1, since, owner))
-        else:
+        job = _claim_of(free.filter(owner_id=owner), worker)
+        if job is None:
             heappop(people)
-
-
-def claims(worker: str) -> Iterator[Job]:
-    """Take a job (its `upload` comes along) each time that the next is asked for, until there is none.
-
-    A person for whom somebody else claims at the same moment is passed over: a worker looks again in a second.
-    Whose turn it is was looked up for the first: not for more than a worker has room for. Attempts tell viewers of it.
-    """
-    in_turn = turns()
-    with suppress(StopIteration):
-        free = next(in_turn)
-        while True:
-            if job := _claim_of(free, worker):
-                yield job
-            free = in_turn.send(job is not None)
+        else:
+            heapreplace(people, (count + 1, since, owner))
+            yield job
 
 
 def claim_next(worker: str) -> Job | None:
