@@ -6,7 +6,7 @@ Django.
 
 import os
 import struct
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 # Form → (byte order, the chunk that holds the audio). AIFF is written in the other byte order.
 FORMS = {b"RIFF": ("<", b"data"), b"RF64": ("<", b"data"), b"BW64": ("<", b"data"), b"FORM": (">", b"SSND")}
@@ -15,21 +15,40 @@ CHUNKS = 1000  # looked at before a file is given up: a hostile one may consist 
 LOOK_BYTES = 64 * 1024
 
 
+class Audio(NamedTuple):
+    """The chunk of a file that holds the audio: `begin` and `length` (bytes) as its header declares them."""
+
+    form: bytes
+    begin: int
+    length: int
+
+
 def undeclared_seconds(path: str, seconds: float) -> float:
     """Return how much audio follows the declared end; the declared audio lasts `seconds`. 0.0 for other formats."""
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
-        found = _audio(file, size)
-        if found is None:
+        audio = _audio(file)
+        if audio is None or audio.length in UNKNOWN_SIZES or audio.begin + audio.length >= size:
             return 0.0
-        order, begin, declared = found
-        rest = _rest(file, order, begin + declared + declared % 2, size)
-    return seconds * rest / declared
+        rest = _rest(file, FORMS[audio.form][0], audio.begin + audio.length + audio.length % 2, size)
+    return seconds * rest / audio.length
 
 
-def _audio(file: BinaryIO, size: int) -> tuple[str, int, int] | None:
-    """Return the byte order, and place and length (bytes) of the audio as declared; None where they aren't."""
-    order, name = FORMS.get(file.read(12)[:4], ("", b""))
+def has_true_length(path: str) -> bool:
+    """Tell whether the header of a WAV says how many bytes of samples the file holds.
+
+    Recorders that were switched off leave 0 there, which Firefox refuses to play.
+    """
+    with open(path, "rb") as file:
+        audio = _audio(file)
+        size = os.fstat(file.fileno()).st_size
+    return audio is not None and audio.form == b"RIFF" and 0 < audio.length <= size - audio.begin
+
+
+def _audio(file: BinaryIO) -> Audio | None:
+    """Return the audio as declared; None where it isn't."""
+    form = file.read(12)[:4]
+    order, name = FORMS.get(form, ("", b""))
     place, large = 12, 0
     for _ in range(CHUNKS if order else 0):
         head = _chunk(file, order, place)
@@ -39,8 +58,7 @@ def _audio(file: BinaryIO, size: int) -> tuple[str, int, int] | None:
         if chunk == b"ds64":  # of RF64: the sizes that do not fit 32 bits
             _, large = struct.unpack("<QQ", file.read(16).ljust(16, b"\0"))
         if chunk == name:
-            length = large if length == 0xFFFFFFFF and large else length
-            return None if length in UNKNOWN_SIZES or place + 8 + length >= size else (order, place + 8, length)
+            return Audio(form, place + 8, large if length == 0xFFFFFFFF and large else length)
         place += 8 + length + length % 2
     return None
 

@@ -3,17 +3,15 @@
 Called by the decoder's probe. All other recordings get a listening copy, so uncertain kinds are left out here.
 """
 
-import os
-import struct
 from collections.abc import Sequence
 
 import av
 from av.stream import Disposition
 
+from uploads.declared import has_true_length
 from uploads.tracks import Track
 
 RATES = (8_000, 96_000)  # Hz
-CHUNKS = 1000  # of a WAV that are looked at: a hostile file may consist of nothing else
 # FFmpeg's names of container and codec.
 PLAYABLE = {
     # Every sample is in its place, and browsers find any of them without an index.
@@ -38,23 +36,3 @@ def is_playable(container: av.container.InputContainer, tracks: Sequence[Track],
         and RATES[0] <= track["sample_rate"] <= RATES[1]
         and (name != "wav" or has_true_length(path))
     )
-
-
-def has_true_length(path: str) -> bool:
-    """Tell whether the header of a WAV says how many bytes of samples the file holds.
-
-    Recorders that were switched off leave 0 there, which Firefox refuses to play.
-    """
-    size = os.path.getsize(path)
-    with open(path, "rb") as file:
-        if file.read(4) != b"RIFF":
-            return False
-        offset = 12
-        for _ in range(CHUNKS):
-            if file.seek(offset) + 8 > size:
-                break
-            name, length = struct.unpack("<4sI", file.read(8))
-            if name == b"data":
-                return 0 < length <= size - offset - 8
-            offset += 8 + length + length % 2
-    return False
