@@ -73,7 +73,7 @@ def probe(path: Path, person: int | None = None) -> Probe:
 
 async def _probe(path: Path, person: int | None) -> Probe:
     async with places.taken(Purpose.PROBE, person):
-        found = await _last_message("probe", path, max_seconds=settings.MAX_AUDIO_SECONDS)
+        found = await _last_message("probe", path)
     codec = str(found["codec"])[:64]
     return Probe(
         container=kinds.container_name(str(found["container"]), codec)[:64],
@@ -98,39 +98,28 @@ class Waveform(NamedTuple):
 
 async def find_peaks(path: Path, track: str = "0") -> Waveform:
     """Decode all of a track and return its waveform. Raises DecodingError."""
-    most = settings.MAX_AUDIO_SECONDS
-    found = await _last_message("peaks", path, count=PEAKS, max_seconds=most, track=track)
+    found = await _last_message("peaks", path, count=PEAKS, track=track)
     return Waveform(base64.b64decode(found["peaks"]), float(found["duration"]), float(found["skipped_seconds"]))
 
 
-async def decode(
-    path: Path, target: Path, *, sample_rate: int, channels: int, track: str = "0"
-) -> AsyncGenerator[int, None]:
+def decode(path: Path, target: Path, *, sample_rate: int, channels: int, track: str = "0") -> AsyncGenerator[int, None]:
     """Decode a track of the file at `path` (an index, or `all` mixed) into `target`, raw 16-bit samples.
 
     Yields how many samples there are (a channel) so far and ends when all are there. Closing the iterator, or
     cancelling its reader, ends the decoder. The samples written until then stay. Raises DecodingError.
     """
-    most = settings.MAX_AUDIO_SECONDS
-    options: dict[str, int | str] = {"rate": sample_rate, "channels": channels, "max_seconds": most, "track": track}
-    async with aclosing(_written("pcm", path, target, options)) as counts:
-        async for samples in counts:
-            yield samples
+    return _written("pcm", path, target, rate=sample_rate, channels=channels, track=track)
 
 
-async def encode_copy(path: Path, target: Path, *, channels: int, track: str = "0") -> AsyncGenerator[int, None]:
+def encode_copy(path: Path, target: Path, *, channels: int, track: str = "0") -> AsyncGenerator[int, None]:
     """Write the listening copy of a track of the file at `path` to `target`; otherwise as `decode`.
 
     `target` can be played from its beginning while it grows. It has its index when the iterator ends.
     """
-    most = settings.MAX_AUDIO_SECONDS
-    options: dict[str, int | str] = {"channels": channels, "max_seconds": most, "track": track}
-    async with aclosing(_written("listen", path, target, options)) as counts:
-        async for samples in counts:
-            yield samples
+    return _written("listen", path, target, channels=channels, track=track)
 
 
-async def _written(mode: str, path: Path, target: Path, options: dict[str, int | str]) -> AsyncGenerator[int, None]:
+async def _written(mode: str, path: Path, target: Path, **options: int | str) -> AsyncGenerator[int, None]:
     try:
         # On the event loop: opening a file of our own folder doesn't wait.
         output = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -201,10 +190,9 @@ async def _start(
 
 
 def _command(mode: str, path: Path, options: Mapping[str, int | str]) -> list[str]:
-    command = [sys.executable, "-I", str(DECODER), mode, str(path.absolute()), "--parent", str(os.getpid())]
-    for name, value in options.items():
-        command += [f"--{name.replace('_', '-')}", str(value)]
-    return command
+    given = {"parent": os.getpid(), "max-seconds": settings.MAX_AUDIO_SECONDS, **options}
+    flags = [f"--{name}={value}" for name, value in given.items()]
+    return [sys.executable, "-I", str(DECODER), mode, str(path.absolute()), *flags]
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
