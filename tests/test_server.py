@@ -21,8 +21,8 @@ from tests import recordings
 from tests.site import Site, wait_until
 from tests.test_site import status
 from tests.visitor import Visitor, events
-from transcribe_site.bodies import DISK_FULL
-from transcribe_site.handler import IS_CHECKED, Handler
+from transcribe_site.bodies import DISK_FULL, Permit
+from transcribe_site.handler import Handler
 
 MIB = 1024**2
 
@@ -60,8 +60,8 @@ async def test_so_is_one_that_finds_no_room_on_its_way_to_django(
         "path": "/uploads/",
         "query_string": b"",
         "headers": [],
-        IS_CHECKED: True,
     }
+    monkeypatch.setattr("transcribe_site.bodies.ANONYMOUS", Permit(5 * MIB, False))
     asking = ApplicationCommunicator(Handler(), scope)
     await asking.send_input({"type": "http.request", "body": bytes(4 * MIB), "more_body": True})
     assert (await asking.receive_output(timeout=60))["status"] == 507

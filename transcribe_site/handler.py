@@ -6,6 +6,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.http import HttpRequest, HttpResponseBase, QueryDict
 from django.utils.datastructures import MultiValueDict
@@ -16,19 +17,21 @@ from uploads import connections
 
 logger = logging.getLogger(__name__)
 
-TAKE_BODY = "transcribe_site.take_body"  # in a scope: a function that returns the body, received and seekable
-IS_CHECKED = "transcribe_site.is_checked"  # in a scope: the server has applied the rules for bodies
+# In a scope of our own server, which has applied the rules for bodies: a function that returns the body as a file.
+TAKE_BODY = "transcribe_site.take_body"
 
 
 class Taken:
-    """A `receive` whose body can be taken as a file."""
+    """The `receive` of our own server, whose body can be taken as a file."""
 
     def __init__(self, take: Callable[[], Any], receive: Any) -> None:
         self.take = take
         self._receive = receive
 
     async def __call__(self) -> dict[str, Any]:
-        message: dict[str, Any] = await self._receive()
+        message: dict[str, Any]
+        while (message := await self._receive())["type"] == "http.request":
+            pass  # daphne's own, of the body that it was not shown
         return message
 
 
@@ -65,15 +68,20 @@ class Handler(ASGIHandler):
 
     async def handle(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         try:
-            if not scope.pop(IS_CHECKED, False):
+            if TAKE_BODY in scope:
+                receive = Taken(scope.pop(TAKE_BODY), receive)
+            else:
                 receive = await guarded(scope, receive, settings.MAX_BODY_BYTES)
-            await super().handle(scope, Taken(scope.pop(TAKE_BODY), receive) if TAKE_BODY in scope else receive, send)
+            await super().handle(scope, receive, send)
         except BodyRefused as refused:  # only before Django has begun to answer
             await self.send_response(refused.refusal.response(scope["headers"]), send)
 
     async def read_body(self, receive: Any) -> Any:
         if isinstance(receive, Taken):
-            return receive.take()  # Django would copy it to another file
+            body = receive.take()  # Django would copy it to another file
+            if body.closed:
+                raise RequestAborted  # the client has left
+            return body
         try:
             return await super().read_body(receive)
         except OSError as error:

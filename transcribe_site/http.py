@@ -30,7 +30,6 @@ class Request(Flow, WebRequest):
 
     content: Any
     channel: Any
-    set_aside: Any = None
     allowed: Permit = ANONYMOUS
     is_refused = False
     _pace: Pace | None = None
@@ -124,12 +123,9 @@ class Request(Flow, WebRequest):
         # daphne takes the site's own address from this header, and any client can send it.
         self.requestHeaders.removeHeader(b"daphne-root-path")
         self.body_bytes = self.content.tell()
-        self.set_aside, self.content = self.content, SetAside(self.content)
-        self.set_aside.seek(0)
+        self.content.seek(0)
+        self.content = SetAside(self.content)
         super().requestReceived(command, path, version)
-
-    def release_body(self) -> None:
-        self.content.release()
 
     def finish(self) -> None:
         """End the answer. Close the connection after one that is shorter than its length: the client waits for more."""

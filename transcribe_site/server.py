@@ -3,8 +3,8 @@
 As it comes, daphne takes a body of any length; then Twisted parses a form of it as an e-mail, for nobody, daphne puts
 the whole of it on the application's queue, and it takes from the application whatever that sends without regard to
 how fast the client reads. A hundred megabytes are seconds in which the event loop does nothing else, and 1.2 GB.
-Here a body that breaks the rules of `bodies.py` is refused before it is stored (`http.py`), the others reach the
-application a piece at a time, and an application that sends waits for the client.
+Here a body that breaks the rules of `bodies.py` is refused before it is stored (`http.py`), Django takes the others as
+files, and an application that sends waits for the client.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from twisted.internet import reactor as installed_reactor
 from streaming.people import SIGNED_IN
 from transcribe_site.connections import Connections
 from transcribe_site.flow import Flow
-from transcribe_site.handler import IS_CHECKED, TAKE_BODY
+from transcribe_site.handler import TAKE_BODY
 from transcribe_site.http import Request, RequestFactory
 from transcribe_site.sockets import Receive, Socket, SocketFactory
 
@@ -31,7 +31,6 @@ Scope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-PIECE_BYTES = 64 * 1024
 ARRIVE_SECONDS = 0.5  # for requests on connections that were accepted just before the end of the server
 FINISH_SECONDS = 4.0  # for requests that run then; a proxy sends new ones to another process meanwhile
 END_SECONDS = 5.0  # for applications that are cancelled after that
@@ -39,43 +38,14 @@ RESTARTING = 1012
 READER = "transcribe_site.reader"  # in a scope: what makes the application's `receive` of daphne's
 
 
-def in_pieces(application: Application) -> Application:
-    """Return an application that reads the bodies that were set aside, and messages as few as sockets let wait."""
+def with_back_pressure(application: Application) -> Application:
+    """Return an application that takes the messages of sockets through `Socket.reader`."""
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
         read = scope.pop(READER, None)
         await application(scope, receive if read is None else read(receive), send)
 
     return call
-
-
-class Body:
-    """A body that was set aside: read through `receive`, or taken as the file that it is."""
-
-    def __init__(self, content: Any) -> None:
-        self._content = content
-        self._is_read = False
-
-    def take(self, request: Request) -> Any:
-        """Return the file, which the caller closes; `receive` gives nothing of it any more."""
-        self._is_read = True
-        request.release_body()
-        return self._content
-
-    def reader(self, receive: Receive) -> Receive:
-        """Return a `receive` that gives the body in pieces, and then what daphne has to say."""
-
-        async def read() -> dict[str, Any]:
-            if not self._is_read and not self._content.closed:
-                piece = self._content.read(PIECE_BYTES)
-                self._is_read = len(piece) < PIECE_BYTES
-                await asyncio.sleep(0)  # others have their turn between two pieces
-                return {"type": "http.request", "body": piece, "more_body": not self._is_read}
-            while (message := await receive())["type"] == "http.request":
-                pass  # daphne's own, of the body that it was not shown
-            return message
-
-        return read
 
 
 class Server(daphne.server.Server):
@@ -94,7 +64,7 @@ class Server(daphne.server.Server):
         on_stop: Callable[[], Awaitable[None]],
         **options: Any,
     ) -> None:
-        super().__init__(in_pieces(application), **options)
+        super().__init__(with_back_pressure(application), **options)
         self.max_body_bytes = max_body_bytes
         self.limits = Connections(max_connections)
         self._on_listening = on_listening
@@ -120,11 +90,8 @@ class Server(daphne.server.Server):
         self._on_listening(port.getHost().host, port.getHost().port)
 
     def create_application(self, protocol: Any, scope: Scope) -> Any:
-        content = getattr(protocol, "set_aside", None)
-        if content is not None:
-            body = Body(content)
-            scope[READER], scope[TAKE_BODY] = body.reader, partial(body.take, protocol)
-            scope[IS_CHECKED] = True
+        if isinstance(protocol, Request):
+            scope[TAKE_BODY] = protocol.content.take
             if not any(name == b"content-length" for name, _ in scope["headers"]):
                 # A chunked body has come to its end: its length is known now, and Django asks for it.
                 scope["headers"].append((b"content-length", b"%d" % protocol.body_bytes))

@@ -24,6 +24,7 @@ class SetAside:
         if self._content is not None:
             self._content.close()
 
-    def release(self) -> None:
-        """Leave the body open when the request ends: a thread may be reading it."""
-        self._content = None
+    def take(self) -> Any:
+        """Return the body, which the caller closes. It stays open when the request ends: a thread may be reading it."""
+        content, self._content = self._content, None
+        return content
