@@ -5,21 +5,21 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from streaming import jobs
 from streaming.admin import archive
-from streaming.admin.review import OWNER_FIELDS, ReviewAdmin, moment, player, time_taken
+from streaming.admin.review import OWNER_FIELDS, JobColumns, ReviewAdmin, moment, player
 from streaming.models import Job
 from uploads import tracks
 from uploads.templatetags.durations import clock
 
 
 @admin.register(Job)
-class JobAdmin(ReviewAdmin):
+class JobAdmin(JobColumns, ReviewAdmin):
     transcript_of = "job"
     list_display = ("name", "owner", "engine", "language", "state", "length", "word_count", "created", "took")
     list_filter = ("status", "engine", "language_code", "created_at", ("owner", admin.RelatedOnlyFieldListFilter))
@@ -36,26 +36,6 @@ class JobAdmin(ReviewAdmin):
     @admin.display(ordering="upload__name")
     def name(self, job: Job) -> str:
         return job.upload.name
-
-    @admin.display(ordering="status")
-    def state(self, job: Job) -> str:
-        return job.get_status_display()
-
-    @admin.display(ordering="language_code")
-    def language(self, job: Job) -> str:
-        return job.language_code
-
-    @admin.display(description="duration", ordering="duration")
-    def length(self, job: Job) -> str:
-        return clock(job.duration)
-
-    @admin.display(ordering="created_at")
-    def created(self, job: Job) -> str:
-        return moment(job.created_at)
-
-    @admin.display(ordering=F("worked") + F("finished_at") - F("started_at"))
-    def took(self, job: Job) -> str:
-        return time_taken(job)
 
     # A job's page
 
@@ -106,10 +86,6 @@ class JobAdmin(ReviewAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Job) -> None:
         jobs.delete(obj)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        for job in queryset:
-            jobs.delete(job)  # one by one: viewers and workers of each are told
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict[str, int], set[str], list]:
         """Say what would go. Django's own answer reads and lists every segment."""

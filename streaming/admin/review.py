@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
-from django.db.models import Exists, Model, OuterRef, Q, QuerySet
+from django.contrib import admin
+from django.db.models import Exists, F, Model, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -25,15 +26,37 @@ def moment(at: datetime | None) -> str:
     return date_format(timezone.localtime(at), "Y-m-d H:i") if at else ""
 
 
-def time_taken(job: Job) -> str:
-    return clock(job.took.total_seconds() if job.took else None)
-
-
 def player(upload: Upload, track: str = "") -> SafeString:
     """Return a player of a recording; `track` as a job stores it."""
     query = f"?track={track}" if track else ""
     address = reverse("upload-listen", args=[upload.pk])
     return format_html('<audio controls preload="none" src="{}{}"></audio>', address, query)
+
+
+class Columns:
+    """The columns and facts that recordings and jobs share."""
+
+    @admin.display(description="duration", ordering="duration")
+    def length(self, row: Upload | Job) -> str:
+        return clock(row.duration)
+
+    @admin.display(ordering="created_at")
+    def created(self, row: Upload | Job) -> str:
+        return moment(row.created_at)
+
+
+class JobColumns(Columns):
+    @admin.display(ordering="status")
+    def state(self, job: Job) -> str:
+        return job.get_status_display()
+
+    @admin.display(ordering="language_code")
+    def language(self, job: Job) -> str:
+        return job.language_code
+
+    @admin.display(ordering=F("worked") + F("finished_at") - F("started_at"))
+    def took(self, job: Job) -> str:
+        return clock(job.took.total_seconds() if job.took else None)
 
 
 class ReviewAdmin(OwnLookups):
@@ -54,6 +77,10 @@ class ReviewAdmin(OwnLookups):
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet) -> None:
+        for row in queryset:
+            self.delete_model(request, row)  # one by one: viewers and workers of each job are told
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
         """Find each term in one of the `search_fields` or in what was said; no row comes twice."""

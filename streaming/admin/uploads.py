@@ -10,14 +10,13 @@ from django.utils.safestring import SafeString
 
 from streaming import jobs
 from streaming.admin import archive
-from streaming.admin.review import OWNER_FIELDS, ReviewAdmin, moment, player, time_taken
+from streaming.admin.review import OWNER_FIELDS, Columns, JobColumns, ReviewAdmin, player
 from streaming.models import Job, Status
 from uploads import tracks
 from uploads.models import Upload
-from uploads.templatetags.durations import clock
 
 
-class JobsOfUpload(admin.TabularInline):
+class JobsOfUpload(JobColumns, admin.TabularInline):
     model = Job
     fields = readonly_fields = ("state", "engine", "language", "word_count", "created", "took")
     extra = 0
@@ -25,9 +24,8 @@ class JobsOfUpload(admin.TabularInline):
     show_change_link = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
-        return (
-            super().get_queryset(request).select_related("upload").defer("upload__peaks")
-        )  # a job is called by its name
+        # A job is called by the recording's name.
+        return super().get_queryset(request).select_related("upload").defer("upload__peaks")
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -35,24 +33,12 @@ class JobsOfUpload(admin.TabularInline):
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
-    def state(self, job: Job) -> str:
-        return job.get_status_display()
-
-    def language(self, job: Job) -> str:
-        return job.language_code
-
-    def created(self, job: Job) -> str:
-        return moment(job.created_at)
-
-    def took(self, job: Job) -> str:
-        return time_taken(job)
-
     def view_on_site(self, job: Job) -> str:
         return job.get_absolute_url()
 
 
 @admin.register(Upload)
-class UploadAdmin(ReviewAdmin):
+class UploadAdmin(Columns, ReviewAdmin):
     transcript_of = "job__upload"
     list_display = ("name", "owner", "length", "file_size", "kind", "created", "last_job")
     list_filter = ("container", "codec", "created_at", ("owner", admin.RelatedOnlyFieldListFilter))
@@ -68,16 +54,10 @@ class UploadAdmin(ReviewAdmin):
         return uploads.annotate(last_status=Subquery(newest.values("status")[:1]))
 
     def get_fields(self, request: HttpRequest, obj: Upload | None = None) -> Any:
-        has_rows = obj is not None and tracks.rows(obj.tracks, obj.track)
-        kind = ("kind", "sample_rate", "channels")
-        return [
-            "owner",
-            "player",
-            ("length", "file_size", "created"),
-            kind,
-            *["audio_tracks"] * bool(has_rows),
-            "sha256",
-        ]
+        assert obj is not None  # nothing is added here
+        audio_tracks = ["audio_tracks"] if tracks.rows(obj.tracks, obj.track) else []
+        sizes, kinds = ("length", "file_size", "created"), ("kind", "sample_rate", "channels")
+        return ["owner", "player", sizes, kinds, *audio_tracks, "sha256"]
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         # What became of a recording is for those who may see jobs.
@@ -85,10 +65,6 @@ class UploadAdmin(ReviewAdmin):
         return self.list_display if sees_jobs else tuple(name for name in self.list_display if name != "last_job")
 
     # Columns, and the facts on a recording's page
-
-    @admin.display(description="duration", ordering="duration")
-    def length(self, upload: Upload) -> str:
-        return clock(upload.duration)
 
     @admin.display(description="size", ordering="size")
     def file_size(self, upload: Upload) -> str:
@@ -98,19 +74,14 @@ class UploadAdmin(ReviewAdmin):
     def kind(self, upload: Upload) -> str:
         return f"{upload.container}, {upload.codec}"
 
-    @admin.display(ordering="created_at")
-    def created(self, upload: Upload) -> str:
-        return moment(upload.created_at)
-
     @admin.display(ordering="last_status")
     def last_job(self, upload: Upload) -> str:
         status = upload.last_status  # type: ignore[attr-defined]  # annotated in get_queryset
         return Status(status).label if status else ""
 
     def audio_tracks(self, upload: Upload) -> str:
-        return "; ".join(
-            ", ".join([row.label, row.codec, *row.notes]) for row in tracks.rows(upload.tracks, upload.track)
-        )
+        rows = tracks.rows(upload.tracks, upload.track)
+        return "; ".join(", ".join([row.label, row.codec, *row.notes]) for row in rows)
 
     def player(self, upload: Upload) -> SafeString:
         return player(upload)
@@ -119,10 +90,6 @@ class UploadAdmin(ReviewAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Upload) -> None:
         jobs.delete_upload(obj)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Upload]) -> None:
-        for upload in queryset:
-            jobs.delete_upload(upload)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict[str, int], set[str], list]:
         """Say what would go. Django's own answer reads and lists every segment."""
