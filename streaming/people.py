@@ -1,15 +1,20 @@
 """Who somebody is now, and what they may watch: for sockets, which outlive the request that opened them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
 from importlib import import_module
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.auth.models import User
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
 
+from streaming import broadcast
 from streaming.models import Job
+
+View = Callable[..., HttpResponseBase]
 
 # In a scope of our own server: a function that notes that a request or socket is a signed-in person's.
 SIGNED_IN = "transcribe_site.signed_in"
@@ -31,3 +36,16 @@ def watchable(session_key: str | None, job_ids: Iterable[UUID]) -> set[UUID] | N
     if user is None:
         return None
     return set(Job.objects.visible_to(user).filter(pk__in=job_ids).order_by().values_list("pk", flat=True))
+
+
+def rechecks_access(view: View) -> View:
+    """After a POST, tell all processes to re-check viewer permissions now rather than at the next periodic check."""
+
+    @wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = view(request, *args, **kwargs)
+        if request.method == "POST":
+            broadcast.doubt()
+        return response
+
+    return answer

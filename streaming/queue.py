@@ -88,8 +88,9 @@ def has_waiting(seconds: float, *, except_of: int) -> bool:
 def claims(worker: str) -> Iterator[Job]:
     """Claim a job (its `upload` comes along) each time that the next is asked for, until there is none.
 
-    The order is computed once per call, so do not iterate past the worker's free slots. A person for whom another worker
-    claims at the same moment is passed over: a worker looks again in a second. Attempts tell viewers of the claim.
+    The order is computed once per call, so do not iterate past the worker's free slots. A person for whom another
+    worker claims at the same moment is passed over: a worker looks again in a second. Attempts tell viewers of the
+    claim.
     """
     free, first, running_counts = openings()
     people = sorted((running_counts[owner], since, owner) for owner, since in first.items())  # a heap

@@ -1,16 +1,8 @@
-"""Signing in, signing out and changing the password. The latter two make open sockets re-check their sessions."""
+"""Signing in: Django's view."""
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Any
 from urllib.parse import urlsplit
 
 from django.contrib.auth.views import LoginView
-from django.http import HttpRequest, HttpResponseBase
-
-from streaming import broadcast
-
-View = Callable[..., HttpResponseBase]
 
 
 class SignInView(LoginView):
@@ -21,16 +13,3 @@ class SignInView(LoginView):
     def get_redirect_url(self) -> str:  # type: ignore[override]  # the stubs give it a parameter that it has not
         address: str = super().get_redirect_url()
         return "" if urlsplit(address).path == self.request.path else address
-
-
-def ends_sessions(view: View) -> View:
-    """After a POST, tell all processes to re-check viewer permissions now rather than at the next periodic check."""
-
-    @wraps(view)
-    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        response = view(request, *args, **kwargs)
-        if request.method == "POST":
-            broadcast.doubt()
-        return response
-
-    return answer

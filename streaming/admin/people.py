@@ -11,11 +11,12 @@ from django.contrib.auth.models import AnonymousUser, Group, User
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.decorators import method_decorator
 
-from streaming import broadcast
 from streaming.admin.lookups import OwnLookups
 from streaming.jobs import delete_upload
 from streaming.models import Job
+from streaming.people import rechecks_access
 from uploads.models import Upload
 
 admin.site.unregister([User, Group])
@@ -31,6 +32,8 @@ class RightsAdmin(OwnLookups, GroupAdmin):
 
 
 @admin.register(User)
+@method_decorator(rechecks_access, name="changeform_view")  # a permission may have been revoked
+@method_decorator(rechecks_access, name="user_change_password")
 class PersonAdmin(OwnLookups, UserAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
         return super().get_readonly_fields(request, obj) if request.user.is_superuser else RIGHTS
@@ -40,19 +43,6 @@ class PersonAdmin(OwnLookups, UserAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return super().has_delete_permission(request, obj) and may_touch(request.user, obj)
-
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        return self._then_doubt(request, super().changeform_view(request, *args, **kwargs))
-
-    def user_change_password(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        return self._then_doubt(request, super().user_change_password(request, *args, **kwargs))
-
-    @staticmethod
-    def _then_doubt(request: HttpRequest, answer: Any) -> Any:
-        """Tell all processes to re-check viewer permissions: a permission may have been revoked."""
-        if request.method == "POST":
-            broadcast.doubt()
-        return answer
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         for upload in obj.uploads.all():
