@@ -20,7 +20,7 @@ from streaming.engines.base import EngineError, Request
 from streaming.models import Job, Segment, Status
 from streaming.pauses import pause_seconds
 from streaming.transcripts import UNSTORABLE, Result
-from streaming.transitions import clock_stopped
+from streaming.transitions import requeued
 from uploads import recordings, tracks
 from uploads.models import Upload, may
 
@@ -194,9 +194,7 @@ def _refused(job: Job, what: str, why: str) -> JobRefused:
 def free_jobs_of(workers: list[str]) -> int:
     """Put the jobs of workers that are known to be dead back into the queue; return how many there were."""
     held = Job.objects.filter(status=Status.RUNNING, worker__in=workers)
-    changes = {"status": Status.QUEUED, "worker": "", "lease_expires_at": None, "queued_at": timezone.now()}
-    changes |= clock_stopped()
-    return held.update(lost_count=F("lost_count") + 1, attempt=F("attempt") + 1, **changes)
+    return held.update(lost_count=F("lost_count") + 1, **requeued(timezone.now()))
 
 
 def extend_lease(job_id: uuid.UUID, attempt: int, position: float) -> None:
@@ -262,8 +260,13 @@ def finish(job_id: uuid.UUID, attempt: int, status: Status, failure_reason: str 
     """End a job. Raises `LostClaim`."""
     if not Job.objects.filter(pk=job_id).finish(attempt, status, failure_reason, **changes):
         raise LostClaim
-    for job in Job.objects.filter(pk=job_id):  # unless it was deleted in this moment
-        broadcast.job_changed(job)
+    announce(job_id)
+
+
+def announce(job_id: uuid.UUID, about: str = "") -> None:
+    """Tell viewers and runners of a job what the database has of it, unless it was deleted in this moment."""
+    for job in Job.objects.filter(pk=job_id):
+        broadcast.job_changed(job, about)
 
 
 def postpone(job_id: uuid.UUID, attempt: int, reason: str, *, is_for_room: bool = True) -> None:
@@ -279,8 +282,7 @@ def postpone(job_id: uuid.UUID, attempt: int, reason: str, *, is_for_room: bool 
     pause = pause_seconds(count, FIRST_PAUSE_SECONDS)
     if not Job.objects.filter(pk=job_id).postpone(attempt, reason, pause, is_for_room=is_for_room):
         raise LostClaim
-    for job in Job.objects.filter(pk=job_id):
-        broadcast.job_changed(job)
+    announce(job_id)
 
 
 def hand_back(job_id: uuid.UUID, attempt: int) -> list[tuple[str, dict[str, Any]]]:

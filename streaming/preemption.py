@@ -10,9 +10,9 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from streaming import broadcast, queue
+from streaming import queue
 from streaming.database import try_lock_until_commit
-from streaming.jobs import LostClaim
+from streaming.jobs import LostClaim, announce
 from streaming.models import Job
 
 WAIT_SECONDS = 30.0  # that another person's job has been in the queue
@@ -46,6 +46,5 @@ def preempt(job: Job) -> bool:
             return False
         if not Job.objects.filter(pk=job.pk).preempt(job.attempt, REASON, PAUSE_SECONDS):
             raise LostClaim
-    for current in Job.objects.filter(pk=job.pk):  # unless it was deleted in this moment
-        broadcast.job_changed(current, "work")
+    announce(job.pk, "work")
     return True

@@ -54,10 +54,15 @@ def time_since_start(until: Combinable) -> Coalesce:
     return Coalesce(ExpressionWrapper(until - F("started_at"), models.DurationField()), timedelta())
 
 
-def clock_stopped() -> dict[str, Any]:
-    """Return the changes of a job whose attempt ends now, although the job does not: add up its processing time."""
+# The changes of a job that is taken from its worker.
+RELEASED = {"attempt": F("attempt") + 1, "worker": "", "lease_expires_at": None}
+
+
+def requeued(at: datetime) -> dict[str, Any]:
+    """Return the changes of a running job that returns to the queue at that time. Adds up its processing time."""
     now = Value(timezone.now(), models.DateTimeField())
-    return {"worked": F("worked") + time_since_start(now), "started_at": None}
+    worked = F("worked") + time_since_start(now)
+    return RELEASED | {"status": Status.QUEUED, "queued_at": at, "worked": worked, "started_at": None}
 
 
 class JobQuerySet(models.QuerySet["Job"]):
@@ -82,15 +87,13 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     def fence(self) -> int:
         """Take jobs from their workers, in any status."""
-        return self.update(attempt=F("attempt") + 1, worker="", lease_expires_at=None)
+        return self.update(**RELEASED)
 
     def cancel(self) -> int:
         """queued, running → cancelled. The worker that runs it finds its attempt gone."""
         return self.filter(status__in=ACTIVE).update(
+            **RELEASED,
             status=Status.CANCELLED,
-            attempt=F("attempt") + 1,
-            worker="",
-            lease_expires_at=None,
             claimable_at=None,
             failure_reason="",
             finished_at=timezone.now(),
@@ -112,24 +115,12 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     def hand_back(self, attempt: int) -> int:
         """running → queued, by the worker that holds it and won't finish it."""
-        return self.held(attempt).update(
-            status=Status.QUEUED,
-            attempt=F("attempt") + 1,
-            worker="",
-            lease_expires_at=None,
-            queued_at=timezone.now(),
-            **clock_stopped(),
-        )
+        return self.held(attempt).update(**requeued(timezone.now()))
 
     def postpone(self, attempt: int, reason: str, seconds: float, *, is_for_room: bool) -> int:
         """running → queued, not to be claimed for so long, by the worker that holds it and can't run it now."""
-        return self._wait(
-            attempt,
-            reason,
-            seconds,
-            postponed_count=F("postponed_count") + 1,
-            is_waiting_for_room=is_for_room,
-        )
+        count = F("postponed_count") + 1
+        return self._wait(attempt, reason, seconds, postponed_count=count, is_waiting_for_room=is_for_room)
 
     def preempt(self, attempt: int, reason: str, seconds: float) -> int:
         """running → queued, not to be claimed for so long: another person's job has its turn."""
@@ -138,15 +129,7 @@ class JobQuerySet(models.QuerySet["Job"]):
     def _wait(self, attempt: int, reason: str, seconds: float, **changes: Any) -> int:
         until = timezone.now() + timedelta(seconds=seconds)
         return self.held(attempt).update(
-            status=Status.QUEUED,
-            attempt=F("attempt") + 1,
-            worker="",
-            lease_expires_at=None,
-            failure_reason=storable(reason),
-            claimable_at=until,
-            queued_at=until,
-            **clock_stopped(),
-            **changes,
+            **requeued(until), failure_reason=storable(reason), claimable_at=until, **changes
         )
 
     def finish(self, attempt: int, status: Status, failure_reason: str = "", **changes: Any) -> int:
