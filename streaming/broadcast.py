@@ -5,7 +5,7 @@ runners look for work by themselves. So nothing here fails or holds up its calle
 """
 
 import asyncio
-import logging
+from collections.abc import Awaitable
 from typing import Any
 from uuid import UUID
 
@@ -17,12 +17,10 @@ from streaming import events, metrics, outages
 from streaming.models import Job
 from uploads import connections
 
-logger = logging.getLogger(__name__)
-
 RUNNERS = "runners"
 WATCHERS = "watchers"  # the feeds of every process
 DOUBT = {"type": "feed.doubt"}  # to them: somebody signed out or changed a password, look who may still watch
-SEND_TIMEOUT_SECONDS = 2.0  # a channel layer that is not there must not hold up a request or a job
+LAYER_SECONDS = 2.0  # a channel layer that is not there must not hold up a request, a job or a viewer
 
 
 def feed_group(job_id: UUID) -> str:
@@ -47,10 +45,15 @@ def envelope(job_id: UUID, attempt: int, seq: int, event: events.Event) -> dict[
 
 
 async def send(group: str, message: dict[str, Any]) -> bool:
-    """Send to a group; say whether it went out. Never raises."""
+    """Send to a group; return whether it went out. Never raises."""
+    return await succeeds(get_channel_layer().group_send(group, message))
+
+
+async def succeeds(call: Awaitable[None]) -> bool:
+    """Await a call of the channel layer, but not for long; return whether it succeeded. Never raises."""
     try:
-        async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
-            await get_channel_layer().group_send(group, message)
+        async with asyncio.timeout(LAYER_SECONDS):
+            await call
     except Exception as error:  # whatever the layer's client raises: the message is not worth a job
         outages.CHANNEL_LAYER.failed(error)
         metrics.FAILURES.labels("channel_layer").inc()

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from channels.layers import get_channel_layer
 from django.db import Error
 
-from streaming import broadcast, close_codes, metrics, outages, queue
+from streaming import broadcast, close_codes, metrics, queue
 from streaming.cursor import Cursor
 from streaming.database import forget_shared, in_thread
 from streaming.feed import Feed
@@ -26,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
 AUTHORISE_SECONDS = 5.0  # between two looks whether those who watch still may
-LAYER_TIMEOUT_SECONDS = 2.0  # a channel layer that is not there must not keep a viewer from joining
 
 
 class Feeds:
@@ -71,7 +70,7 @@ class Feeds:
                 self._has_channel.clear()
                 self._tasks = [asyncio.create_task(run()) for run in (self._receive, self._look, self._authorise)]
             with suppress(TimeoutError):  # subscribed later, by _look
-                async with asyncio.timeout(LAYER_TIMEOUT_SECONDS):
+                async with asyncio.timeout(broadcast.LAYER_SECONDS):
                     await self._has_channel.wait()
             await self._subscribe(feed)
             await feed.catch_up()
@@ -94,24 +93,18 @@ class Feeds:
                 await self._unsubscribe(broadcast.WATCHERS)
 
     async def _unsubscribe(self, group: str) -> None:
-        try:
-            async with asyncio.timeout(LAYER_TIMEOUT_SECONDS):
-                await get_channel_layer().group_discard(group, self._channel)
-        except Exception as error:  # of any kind, from the layer's client: messages that still come are ignored
-            outages.CHANNEL_LAYER.failed(error)
+        # Where this fails, messages that still come are ignored.
+        await broadcast.succeeds(get_channel_layer().group_discard(group, self._channel))
 
     async def _subscribe(self, feed: Feed) -> None:
         if not self._has_channel.is_set():
             return
-        try:
-            async with asyncio.timeout(LAYER_TIMEOUT_SECONDS):
-                await get_channel_layer().group_add(broadcast.feed_group(feed.job_id), self._channel)
-        except Exception as error:  # whatever the layer's client raises: _look tries again
-            outages.CHANNEL_LAYER.failed(error)
-            return
-        feed.is_subscribed = True
-        # Partials are nowhere but with the worker that runs the job; a feed that has not loaded would drop the answer.
-        self._keep(asyncio.create_task(self._ask_for_partials(feed)))
+        group = broadcast.feed_group(feed.job_id)
+        feed.is_subscribed = await broadcast.succeeds(get_channel_layer().group_add(group, self._channel))
+        if feed.is_subscribed:  # else _look tries again
+            # Partials are nowhere but with the worker that runs the job; a feed that has not loaded would drop the
+            # answer.
+            self._keep(asyncio.create_task(self._ask_for_partials(feed)))
 
     async def _ask_for_partials(self, feed: Feed) -> None:
         await feed.loaded.wait()

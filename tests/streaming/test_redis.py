@@ -187,8 +187,7 @@ async def test_a_redis_that_says_nothing_holds_nobody_up(
     monkeypatch: pytest.MonkeyPatch,
     is_asleep: bool,
 ) -> None:
-    monkeypatch.setattr(broadcast, "SEND_TIMEOUT_SECONDS", 0.3)
-    monkeypatch.setattr(feeds, "LAYER_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(broadcast, "LAYER_SECONDS", 0.3)
     through(proxy.port)
     upload = await in_thread(spoken)(COUNT)
     job = await start(upload)
