@@ -125,7 +125,7 @@ response["Content-Security-Policy"] = "sandbox; default-src 'none'"
     ),
     Mutation(
         fault="A file has more bytes than its declared size",
-        of="_copy",
+        of="_check_size",
         replace="size > settings.MAX_UPLOAD_BYTES",
         by="False",
         fails="test_does_not_believe_a_size",

@@ -5,15 +5,15 @@ from tests.mutations.mutation import Mutation
 MUTATIONS = [
     Mutation(
         fault="Redis restarts",
-        of="broadcast.send",
+        of="broadcast.succeeds",
         replace="Exception",
         by="ValueError",
         fails="test_whatever_redis_does_the_job_goes_on_and_its_viewers_get_all_of_it[restart]",
     ),
     Mutation(
         fault="Redis does not answer for some seconds (DEBUG SLEEP)",
-        of="broadcast.send",
-        replace="SEND_TIMEOUT_SECONDS",
+        of="broadcast.succeeds",
+        replace="LAYER_SECONDS",
         by="None",
         fails="test_a_redis_that_says_nothing_holds_nobody_up[asleep]",
     ),
@@ -42,15 +42,15 @@ MUTATIONS = [
     ),
     Mutation(
         fault="The network to Redis is cut",
-        of="broadcast.send",
+        of="broadcast.succeeds",
         replace="Exception",
         by="ValueError",
         fails="test_whatever_the_way_to_redis_does_the_job_goes_on_and_its_viewers_get_all_of_it[cut]",
     ),
     Mutation(
         fault="The network to Redis goes silent: starting, cancelling and ending jobs does not wait for it",
-        of="broadcast.send",
-        replace="SEND_TIMEOUT_SECONDS",
+        of="broadcast.succeeds",
+        replace="LAYER_SECONDS",
         by="None",
         fails="test_a_redis_that_says_nothing_holds_nobody_up[half_open]",
     ),

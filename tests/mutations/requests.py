@@ -54,8 +54,9 @@ MUTATIONS = [
     ),
     Mutation(
         fault="A client disconnects when its upload is complete but not yet read",
-        of="Body.reader.read",
-        remove="not self._content.closed",
+        of="Handler.read_body",
+        replace="body.closed",
+        by="False",
         fails="test_who_leaves_when_all_was_sent_harms_nobody",
     ),
     Mutation(
