@@ -7,6 +7,7 @@ A consumer never runs a job and never fails on bad input: whatever a viewer send
 import asyncio
 import json
 import logging
+from collections.abc import Coroutine
 from typing import Any
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -104,9 +105,24 @@ class ViewerConsumer(AsyncWebsocketConsumer):
     # Watching
 
     async def watch(self, job_id: UUID, after: int = 0) -> None:
-        await self.unwatch()
         self.job_id = job_id
-        self._watching = asyncio.create_task(self._watch(job_id, after))
+        await self.serve(self._watch(job_id, after))
+
+    async def serve(self, watching: Coroutine[Any, Any, None]) -> None:
+        """Serve the viewer in the background, instead of what it watched before, until `unwatch`."""
+        await self.unwatch()
+        self._watching = asyncio.create_task(self._serve(watching))
+
+    async def _serve(self, watching: Coroutine[Any, Any, None]) -> None:
+        try:
+            await watching
+        except OSError:
+            pass  # the viewer has left (some servers say so to who sends); the end of the socket is about to come
+        except Exception:
+            # The database is away, or a fault of ours. The browser connects again by itself, here or elsewhere.
+            metrics.FAILURES.labels("viewer").inc()
+            logger.exception("A viewer is sent away from %s", self.scope["path"])
+            self._send_away(TRY_AGAIN)
 
     async def unwatch(self) -> None:
         watching, self._watching, self._cursor = self._watching, None, None
@@ -117,24 +133,16 @@ class ViewerConsumer(AsyncWebsocketConsumer):
     async def _watch(self, job_id: UUID, after: int) -> None:
         """Send the snapshot, then what is new whenever something is, until cancelled."""
         cursor = Cursor(self.session_key, self._send_away)
-        try:
-            async with feeds().watch(job_id, after, cursor) as (feed, snapshot):
-                self._cursor = cursor
-                await self._send_all(feed, cursor, [snapshot])
-                while True:
-                    await cursor.news()
-                    if cursor.sync_after is not None:
-                        wanted, cursor.sync_after = cursor.sync_after, None
-                        await self._send_all(feed, cursor, [await feed.resync(cursor, wanted)])
-                    texts = feed.pending(cursor)
-                    await self._send_all(feed, cursor, await feed.read_on(cursor) if texts is None else texts)
-        except OSError:
-            pass  # the viewer has left (some servers say so to who sends); the end of the socket is about to come
-        except Exception:
-            # The database is away, or a fault of ours. The browser comes again by itself, to this process or another.
-            metrics.FAILURES.labels("viewer").inc()
-            logger.exception("A viewer of job %s is sent away", job_id)
-            self._send_away(TRY_AGAIN)
+        async with feeds().watch(job_id, after, cursor) as (feed, snapshot):
+            self._cursor = cursor
+            await self._send_all(feed, cursor, [snapshot])
+            while True:
+                await cursor.news()
+                if cursor.sync_after is not None:
+                    wanted, cursor.sync_after = cursor.sync_after, None
+                    await self._send_all(feed, cursor, [await feed.resync(cursor, wanted)])
+                texts = feed.pending(cursor)
+                await self._send_all(feed, cursor, await feed.read_on(cursor) if texts is None else texts)
 
     async def _send_all(self, feed: Feed, cursor: Cursor, texts: list[str]) -> None:
         for text in texts:

@@ -1,19 +1,14 @@
 """`/ws/library/?ids=…`: the rows of a page that lists recordings or jobs, live."""
 
-import asyncio
-import logging
 from urllib.parse import parse_qs
 from uuid import UUID
 
 from django.contrib.auth.models import User
 
-from streaming import events, metrics
-from streaming.close_codes import TRY_AGAIN
+from streaming import events
 from streaming.consumers import ViewerConsumer, parse
 from streaming.jobs import JobRefused
 from streaming.library import Listing, library
-
-logger = logging.getLogger(__name__)
 
 MOST_IDS = 200  # a page lists 30
 
@@ -35,22 +30,13 @@ class LibraryConsumer(ViewerConsumer):
         await self._list(ids_in(ids))
 
     async def _list(self, ids: frozenset[UUID]) -> None:
-        await self.unwatch()
-        self._watching = asyncio.create_task(self._send_rows(Listing(self.session_key, ids, self._send_away)))
+        await self.serve(self._send_rows(Listing(self.session_key, ids, self._send_away)))
 
     async def _send_rows(self, listing: Listing) -> None:
-        try:
-            async with library().watch(listing) as snapshot:
-                await self._send_events([snapshot])
-                while True:
-                    await self._send_events(await listing.news())
-        except OSError:
-            pass  # the browser has left
-        except Exception:
-            # The database is away, or a fault of ours. The browser connects again by itself.
-            metrics.FAILURES.labels("viewer").inc()
-            logger.exception("The socket of a list is closed")
-            self._send_away(TRY_AGAIN)
+        async with library().watch(listing) as snapshot:
+            await self._send_events([snapshot])
+            while True:
+                await self._send_events(await listing.news())
 
     async def _send_events(self, listed: list[events.Event]) -> None:
         for event in listed:
