@@ -1,12 +1,14 @@
 """The server without a site: what it does with connections that are only half there."""
 
 import asyncio
+from io import BytesIO
+from typing import Any
 
 import pytest
 from asgiref.sync import SyncToAsync
 from asgiref.testing import ApplicationCommunicator
 
-from transcribe_site.handler import IS_CHECKED, Handler
+from transcribe_site.handler import TAKE_BODY, Handler
 from transcribe_site.server import Server, Socket
 
 
@@ -77,9 +79,26 @@ async def test_a_request_goes_to_its_thread_a_few_times_and_not_once_for_each_mi
 
     monkeypatch.setattr(SyncToAsync, "__call__", counted)
     page = {"type": "http", "method": "GET", "path": "/accounts/login/", "query_string": b""}
-    asking = ApplicationCommunicator(Handler(), page | {"headers": [(b"host", b"localhost")], IS_CHECKED: True})
+    asking = ApplicationCommunicator(Handler(), page | {"headers": [(b"host", b"localhost")]})
     await asking.send_input({"type": "http.request", "body": b""})
     assert (await asking.receive_output(timeout=60))["status"] == 200
     await asking.receive_output(timeout=60)
     await asking.wait(timeout=60)
     assert exchanges <= 3, "the signal of its begin, the request itself, the end of its response"
+
+
+async def test_a_client_that_left_before_its_request_began_gets_no_answer() -> None:
+    body = BytesIO(b"a form")
+    body.close()  # as Twisted closes it when the connection ends
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError  # that never comes
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/healthz", "query_string": b"", "headers": []}
+    await Handler()({**scope, TAKE_BODY: lambda: body}, receive, send)
+    assert sent == []
