@@ -21,8 +21,9 @@ class Job(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     upload = models.ForeignKey(Upload, on_delete=models.CASCADE, related_name="jobs")
-    # The same person as the upload's; here too, so that a person's history is one index and no join.
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="jobs")
+    # The same person as the upload's; here too, so that a person's history is one index and no join. The compound index
+    # below begins with the owner.
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="jobs", db_index=False)
     request_id = models.CharField(max_length=100, null=True, blank=True, editable=False)  # noqa: DJ001 null is never equal to null
     engine = models.CharField(max_length=32)
     language_code = models.CharField(max_length=32, blank=True)
@@ -127,7 +128,8 @@ class Job(models.Model):
 class Segment(models.Model):
     """A stored final. `seq` counts from 1 in order of arrival; `words` are the objects of the protocol."""
 
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="segments")
+    # The unique constraint has an index that begins with the job.
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="segments", db_index=False)
     seq = models.PositiveIntegerField()
     slot = models.CharField(max_length=16, default="0")
     start_time = models.FloatField()

@@ -10,9 +10,10 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ProjectState
+from django.db.models import Model
 
-from streaming.models import Job
-from uploads.models import Upload
+from streaming.models import Job, Segment
+from uploads.models import TrackWaveform, Upload
 
 RELEASED = [("uploads", "0001_initial"), ("streaming", "0002_waiting_and_resuming")]
 Rows = dict[str, list[dict[str, Any]]]
@@ -119,3 +120,14 @@ def test_no_column_of_the_version_before_is_removed_or_renamed() -> None:
         if (app, model) not in now.models or name not in now.models[app, model].fields
     ]
     assert gone == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("model", [Upload, TrackWaveform, Job, Segment])
+def test_no_index_begins_another_one(model: type[Model]) -> None:
+    """A shorter index finds nothing that the longer one does not, and each costs time at every insert."""
+    with connection.cursor() as cursor:
+        constraints = connection.introspection.get_constraints(cursor, model._meta.db_table).values()
+    names = {tuple(found["columns"]) for found in constraints if found["index"] or found["unique"]}
+    assert names
+    assert [name for name in names if any(name == other[: len(name)] for other in names - {name})] == []

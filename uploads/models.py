@@ -41,7 +41,10 @@ class Upload(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="uploads")
+    # The compound index below begins with the owner.
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="uploads", db_index=False
+    )
     name = models.CharField(max_length=255, help_text="As it was given. Never used as a path.")
     file = models.FileField(upload_to=stored_name, max_length=255)
     size = models.PositiveBigIntegerField(help_text="Bytes.")
@@ -113,7 +116,8 @@ class Upload(models.Model):
 class TrackWaveform(models.Model):
     """The waveform of another track than the chosen one, or of all of them mixed. Made when it is first shown."""
 
-    upload = models.ForeignKey(Upload, on_delete=models.CASCADE, related_name="track_waveforms")
+    # The unique constraint has an index that begins with the recording.
+    upload = models.ForeignKey(Upload, on_delete=models.CASCADE, related_name="track_waveforms", db_index=False)
     track = models.CharField(max_length=8, help_text="An index, or “all”.")
     peaks = models.BinaryField(help_text="As in `Upload.peaks`.")
 
