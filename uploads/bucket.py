@@ -9,21 +9,22 @@ import errno
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 
 import boto3
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from django.core.files import File
 from django.utils.deconstruct import deconstructible
 from storages.backends.s3 import S3Storage
 
 from uploads.contents import INCOMPLETE, StorageAway, StorageRefused
 
 logger = logging.getLogger(__name__)
+
+Value = TypeVar("Value")
 
 CONNECT_SECONDS, READ_SECONDS = 3.0, 20.0  # of one attempt: whoever waits is a person, or a job that can wait better
 ATTEMPTS = 3
@@ -106,6 +107,17 @@ def error_code(error: Exception) -> str:
     return "" if cause is None else str(cause.response.get("Error", {}).get("Code", ""))
 
 
+def translating(method: Callable[..., Value]) -> Callable[..., Value]:
+    """Return a method of a storage that raises as `translated` says; its first argument is a name."""
+
+    @wraps(method)
+    def call(self: "BucketStorage", name: str, *args: Any) -> Value:
+        with translated(name):
+            return method(self, name, *args)
+
+    return call
+
+
 @deconstructible
 class BucketStorage(S3Storage):
     """django-storages', with AWS's own chain of credentials, limits on waiting, and errors that are ours.
@@ -133,6 +145,7 @@ class BucketStorage(S3Storage):
     def _create_session(self) -> boto3.Session:
         return boto3.Session()  # environment, profile, role of the machine: in the order that AWS's own tools have
 
+    @translating
     def read_part(self, name: str, start: int, stop: int) -> bytes:
         """Return the bytes of an object from `start` up to, not with, `stop`. Raises as `translated` says."""
 
@@ -143,42 +156,27 @@ class BucketStorage(S3Storage):
                 content: bytes = body.read()
             return content
 
-        with translated(name):
-            return insist(read)
+        return insist(read)
 
     def check(self) -> None:
         """Ask whether the bucket is there and ours. Raises `StorageAway`."""
         with translated("the bucket itself"):
             self._client().head_bucket(Bucket=self.bucket_name)
 
-    def _save(self, name: str, content: File) -> str:
-        with translated(name):
-            saved: str = super()._save(name, content)
-        return saved
+    _save = translating(S3Storage._save)
+    delete = translating(S3Storage.delete)
+    listdir = translating(S3Storage.listdir)
+    get_modified_time = translating(S3Storage.get_modified_time)
 
-    def delete(self, name: str) -> None:
-        with translated(name):
-            super().delete(name)
-
-    def listdir(self, name: str) -> tuple[list[str], list[str]]:
-        with translated(name):
-            found: tuple[list[str], list[str]] = super().listdir(name)
-        return found
-
+    @translating
     def size(self, name: str) -> int:
         """Return the bytes of an object. Raises as `translated` says."""
-        with translated(name):
-            try:
-                return int(self._client().head_object(Bucket=self.bucket_name, Key=name)["ContentLength"])
-            except ClientError as error:
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:  # HEAD has no body to name the error
-                    raise FileNotFoundError(f"There is no {name} in the bucket.") from error
-                raise
-
-    def get_modified_time(self, name: str) -> datetime:
-        with translated(name):
-            modified_at: datetime = super().get_modified_time(name)
-        return modified_at
+        try:
+            return int(self._client().head_object(Bucket=self.bucket_name, Key=name)["ContentLength"])
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:  # HEAD has no body to name the error
+                raise FileNotFoundError(f"There is no {name} in the bucket.") from error
+            raise
 
     def _client(self) -> Any:
         return self.bucket.meta.client  # which threads may share
