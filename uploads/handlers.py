@@ -1,6 +1,8 @@
 """Where a file goes while its request is still being read."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from django.core.files.uploadhandler import StopUpload, TemporaryFileUploadHandler
@@ -20,31 +22,29 @@ class DiskUploadHandler(TemporaryFileUploadHandler):
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         self._digest = hashlib.sha256()
-        try:
+        with self._noting_errors():
             super().new_file(*args, **kwargs)
-        except OSError as error:
-            raise self._noted(error) from error
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes | None:
-        try:
-            rest = super().receive_data_chunk(raw_data, start)
-        except OSError as error:
-            raise self._noted(error) from error
+        with self._noting_errors():
+            super().receive_data_chunk(raw_data, start)
         self._digest.update(raw_data)
-        return rest
+        return None
 
     def file_complete(self, file_size: int) -> "UploadedFile | None":
-        try:
+        with self._noting_errors():  # what was buffered may not fit either
             complete = super().file_complete(file_size)
-        except OSError as error:  # what was buffered did not fit either
-            raise self._noted(error) from error
         if complete is not None:
             complete.sha256 = self._digest.hexdigest()  # type: ignore[attr-defined]
         return complete
 
-    def _noted(self, error: OSError) -> StopUpload:
-        if isinstance(self.request, HttpRequest):
-            self.request.META[DISK_ERROR] = error
-        if (begun := getattr(self, "file", None)) is not None:
-            begun.close()  # which gives the space back
-        return StopUpload()
+    @contextmanager
+    def _noting_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if isinstance(self.request, HttpRequest):
+                self.request.META[DISK_ERROR] = error
+            if (begun := getattr(self, "file", None)) is not None:
+                begun.close()  # which gives the space back
+            raise StopUpload from error
