@@ -70,28 +70,18 @@ export class Player {
 
   /* A key that was pressed outside every field. Returns whether it meant the player. */
   press(key) {
-    switch (key) {
-      case " ":
-      case "k":
-        this.#toggle();
-        return true;
-      case "j":
-      case "ArrowLeft":
-        this.#move(-STEP_SECONDS);
-        return true;
-      case "l":
-      case "ArrowRight":
-        this.#move(STEP_SECONDS);
-        return true;
-      case "<":
-        this.#changeSpeed(-1);
-        return true;
-      case ">":
-        this.#changeSpeed(1);
-        return true;
-      default:
-        return false;
-    }
+    const action = {
+      " ": () => this.#toggle(),
+      k: () => this.#toggle(),
+      j: () => this.#move(-STEP_SECONDS),
+      ArrowLeft: () => this.#move(-STEP_SECONDS),
+      l: () => this.#move(STEP_SECONDS),
+      ArrowRight: () => this.#move(STEP_SECONDS),
+      "<": () => this.#changeSpeed(-1),
+      ">": () => this.#changeSpeed(1),
+    }[key];
+    action?.();
+    return action !== undefined;
   }
 
   #listen() {
