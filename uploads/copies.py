@@ -11,7 +11,6 @@ import uuid
 import weakref
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from asgiref.sync import sync_to_async
@@ -37,6 +36,7 @@ class Making:
         self.path = Path(settings.FILE_UPLOAD_TEMP_DIR) / f"listen-{uuid.uuid4()}.mp4"
         self.is_complete = False
         self.error: Exception | None = None
+        self.task: asyncio.Task[None] | None = None  # kept here: the event loop itself has only weak references
         self._grown = asyncio.Condition()
         # Readers share it, and keep it as long as they have this object: the file loses its name when it is complete.
         # On the event loop: opening a file of our own folder doesn't wait.
@@ -70,15 +70,10 @@ class Making:
                 yield chunk
 
 
-_makings: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, "Makings"] = weakref.WeakKeyDictionary()
+Makings = dict[tuple[uuid.UUID, str], Making]
 
-
-@dataclass
-class Makings:
-    """The copies that one event loop makes, by recording and track."""
-
-    current: dict[tuple[uuid.UUID, str], Making] = field(default_factory=dict)
-    tasks: set["asyncio.Task[None]"] = field(default_factory=set)
+# The copies that each event loop makes, or could not make a moment ago, by recording and track.
+_makings: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Makings] = weakref.WeakKeyDictionary()
 
 
 def name_of(pk: uuid.UUID, track: str) -> str:
@@ -115,13 +110,11 @@ def make(upload: Upload, track: str) -> Making:
 
     The work goes on, and its result is stored, when all readers have left.
     """
-    makings = _makings.setdefault(asyncio.get_running_loop(), Makings())
-    making = makings.current.get((upload.pk, track))
+    makings = _makings.setdefault(asyncio.get_running_loop(), {})
+    making = makings.get((upload.pk, track))
     if making is None:
-        making = makings.current[upload.pk, track] = Making()
-        task = asyncio.create_task(_make(upload, track, making, makings))
-        makings.tasks.add(task)  # the loop itself keeps only weak references
-        task.add_done_callback(makings.tasks.discard)
+        making = makings[upload.pk, track] = Making()
+        making.task = asyncio.create_task(_make(upload, track, making, makings))
     return making
 
 
@@ -147,7 +140,7 @@ async def _make(upload: Upload, track: str, making: Making, makings: Makings) ->
         await making.grow(error=error)
     finally:
         making.path.unlink(missing_ok=True)
-        asyncio.get_running_loop().call_later(keep_seconds, makings.current.pop, key, None)
+        asyncio.get_running_loop().call_later(keep_seconds, makings.pop, key, None)
 
 
 def _exists(pk: uuid.UUID) -> bool:

@@ -7,7 +7,6 @@ time, for one person after the other (`places.py`).
 import asyncio
 import logging
 import uuid
-from dataclasses import dataclass, field
 from itertools import pairwise
 from weakref import WeakKeyDictionary
 
@@ -29,15 +28,10 @@ FAILED_SECONDS = 60.0  # after a failure before the next attempt: pages ask agai
 Key = tuple[uuid.UUID, str]
 
 
-@dataclass
-class Work:
-    """The waveforms that one event loop is making or has failed to make."""
+Tasks = dict[Key, "asyncio.Task[None]"]
 
-    tasks: dict[Key, "asyncio.Task[None]"] = field(default_factory=dict)
-    failed: set[Key] = field(default_factory=set)
-
-
-_work: WeakKeyDictionary[asyncio.AbstractEventLoop, Work] = WeakKeyDictionary()
+# The waveforms that each event loop is making, or could not make a moment ago.
+_tasks: WeakKeyDictionary[asyncio.AbstractEventLoop, Tasks] = WeakKeyDictionary()
 
 
 def other_track(upload: Upload, track: str) -> str:
@@ -54,21 +48,20 @@ def peaks_of(upload: Upload, track: str = "") -> bytes | None:
     return None if stored is None else bytes(stored)
 
 
-def make(upload: Upload, track: str = "") -> "asyncio.Task[None] | None":
-    """Start to make a waveform on the running event loop; return its task, or None where it failed a moment ago.
+def make(upload: Upload, track: str = "") -> "asyncio.Task[None]":
+    """Start to make a waveform on the running event loop; return its task.
 
-    While it is being made, later calls return the same task. The task continues when no caller waits for it.
+    While it is being made, and for a while after a failure, later calls return the same task. The task continues when
+    no caller waits for it.
     """
-    work, key = _work.setdefault(asyncio.get_running_loop(), Work()), (upload.pk, other_track(upload, track))
-    if key in work.failed:
-        return None
-    if key not in work.tasks:
-        work.tasks[key] = asyncio.create_task(_make(upload, key, work))
-    return work.tasks[key]
+    tasks, key = _tasks.setdefault(asyncio.get_running_loop(), {}), (upload.pk, other_track(upload, track))
+    if key not in tasks:
+        tasks[key] = asyncio.create_task(_make(upload, key, tasks))
+    return tasks[key]
 
 
-async def _make(upload: Upload, key: Key, work: Work) -> None:
-    pk, track = key
+async def _make(upload: Upload, key: Key, tasks: Tasks) -> None:
+    (pk, track), keep_seconds = key, 0.0
     try:
         # The place first: a recording in a bucket is copied, and copies must not pile up.
         async with (
@@ -81,10 +74,9 @@ async def _make(upload: Upload, key: Key, work: Work) -> None:
     except (decoding.DecodingError, contents.StorageAway, contents.StorageRefused, OSError, DatabaseError) as error:
         # The file can't be decoded or reached now, there is no room for a copy of it, or the database is away.
         logger.warning("No waveform of %s: %s", pk, error)
-        work.failed.add(key)
-        asyncio.get_running_loop().call_later(FAILED_SECONDS, work.failed.discard, key)
+        keep_seconds = FAILED_SECONDS
     finally:
-        del work.tasks[key]
+        asyncio.get_running_loop().call_later(keep_seconds, tasks.pop, key, None)
 
 
 def _keep(key: Key, found: decoding.Waveform) -> None:

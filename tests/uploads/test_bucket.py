@@ -183,9 +183,7 @@ async def test_a_decoder_gets_a_copy_that_goes_away(upload: Upload, large: bytes
 
 
 async def test_a_waveform_is_made_from_a_copy_that_goes_away(upload: Upload, files: Callable[[], list[str]]) -> None:
-    task = waveforms.make(upload)
-    assert task is not None
-    await task
+    await waveforms.make(upload)
     await upload.arefresh_from_db()
     assert len(upload.peaks or b"") == 1_000
     assert files() == []

@@ -72,7 +72,7 @@ def decodings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 async def made() -> None:
     """Wait until this loop makes no waveform any more."""
-    while tasks := list(waveforms._work[asyncio.get_running_loop()].tasks.values()):
+    while tasks := [task for task in waveforms._tasks[asyncio.get_running_loop()].values() if not task.done()]:
         await asyncio.wait(tasks)
 
 
@@ -134,7 +134,7 @@ async def test_no_request_waits_for_a_decoder(
     for _ in range(2):
         async with asyncio.timeout(PATIENCE_SECONDS):
             assert (await look(alice, upload))["Cache-Control"] == "no-store"
-    (task,) = waveforms._work[asyncio.get_running_loop()].tasks.values()
+    (task,) = waveforms._tasks[asyncio.get_running_loop()].values()
     task.cancel()
     await asyncio.wait([task])
 
@@ -202,7 +202,7 @@ async def test_a_failure_is_not_repeated_at_each_look(
         await made()
     assert len(decodings) == 1
     Path(upload.file.path).write_bytes(content)  # noqa: ASYNC240
-    waveforms._work[asyncio.get_running_loop()].failed.clear()  # as after a minute
+    waveforms._tasks[asyncio.get_running_loop()].clear()  # as after a minute
     await look(alice, upload)
     await made()
     assert (await look(alice, upload))["Cache-Control"] != "no-store"
