@@ -1,16 +1,14 @@
 /* Puts seconds and moments that the server wrote as plain numbers into people's words.
 
-   `data-seconds` is a length, or with `data-as="clock"` a place in a recording; `data-moment` is a point in
-   time, which the server can only tell in UTC. Called by site.js for the whole page. */
+   `data-seconds` is a length; `data-moment` is a point in time, which the server can only tell in UTC. Called by site.js
+   for the whole page. */
 
-import { clock, length, moment } from "./words.js";
+import { length, moment } from "./words.js";
 
 export function say(root) {
   for (const node of root.querySelectorAll("[data-seconds]")) {
     const seconds = Number(node.dataset.seconds);
-    if (Number.isFinite(seconds)) {
-      node.textContent = node.dataset.as === "clock" ? clock(seconds) : length(seconds);
-    }
+    if (Number.isFinite(seconds)) node.textContent = length(seconds);
     node.dataset.said = "";
   }
   const now = new Date();

@@ -2,7 +2,6 @@
    and says through `onGap(seq)` that something between was lost. */
 
 import { makeSegment, nameLanguage, nameSpeaker, settle, writePartial, writeTime } from "./segment.js";
-import { clock } from "./words.js";
 
 // What is being revised begins at the same place, give or take: a partial and the next of its slot, a partial and
 // the segment that came of it while we were away.
@@ -29,10 +28,8 @@ export class Transcript {
     this.#onGap = onGap;
     this.seq = seq;
     for (const node of root.querySelectorAll(".segment")) {
-      const start = Number(node.dataset.start);
-      const time = node.querySelector(".time");
-      time.textContent = clock(start);
-      this.#rows.push({ start, end: Number(node.dataset.end), node, isPartial: false });
+      const [start, end] = [Number(node.dataset.start), Number(node.dataset.end)];
+      this.#rows.push({ start, end, node, isPartial: false });
       nameSpeaker(node);
     }
   }
