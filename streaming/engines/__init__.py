@@ -4,7 +4,7 @@ from importlib import import_module
 
 from django.conf import settings
 
-from streaming.engines.base import Engine, EngineError
+from streaming.engines.base import Engine, EngineError, Option
 
 ENGINES = {
     "aws": "streaming.engines.aws.AwsEngine",
@@ -26,3 +26,8 @@ def engine_class(name: str) -> type[Engine]:
 def engine_classes() -> list[type[Engine]]:
     """Return the engines of this site, whether or not they are set up."""
     return [engine_class(name) for name in settings.TRANSCRIBE_ENGINES]
+
+
+def declared_options(name: str) -> tuple[Option, ...]:
+    """Return the options of an engine; none of one that this site no longer has."""
+    return engine_class(name).options if name in settings.TRANSCRIBE_ENGINES else ()

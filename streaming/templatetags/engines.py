@@ -2,7 +2,7 @@
 
 from django import template
 
-from streaming.engines import engine_class, options
+from streaming.engines import declared_options, engine_class, options
 from streaming.engines.base import EngineError
 from streaming.models import Job
 from uploads import tracks
@@ -22,10 +22,7 @@ def engine_label(name: str) -> str:
 @register.filter
 def options_in_words(job: Job) -> str:
     """Return what the options of a job do, as in “Speakers told apart, personal data marked”."""
-    try:
-        told = options.in_words(engine_class(job.engine).options, job.options)
-    except EngineError:
-        return ""  # this site no longer has the engine
+    told = options.in_words(declared_options(job.engine), job.options)
     return ", ".join([*told[:1], *(words[:1].lower() + words[1:] for words in told[1:])])
 
 

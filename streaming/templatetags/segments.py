@@ -11,8 +11,7 @@ from django import template
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from streaming.engines import engine_class
-from streaming.engines.base import EngineError
+from streaming.engines import declared_options
 from streaming.models import Job, Segment
 
 register = template.Library()
@@ -24,11 +23,7 @@ NAMES = {"PII": "Personal data", "PIN": "PIN", "SSN": "Social security number"}
 
 def marks_words(job: Job) -> bool:
     """Tell whether there may be words to mark: whoever shows the job has to load them only then."""
-    try:
-        declared = engine_class(job.engine).options
-    except EngineError:
-        return False  # this site no longer has the engine
-    return any(option.marks_words and job.options.get(option.name) for option in declared)
+    return any(option.marks_words and job.options.get(option.name) for option in declared_options(job.engine))
 
 
 @register.filter
