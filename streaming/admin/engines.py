@@ -4,12 +4,11 @@ The page belongs to no model, so it has an address of its own, which `transcribe
 """
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.contrib.auth.decorators import permission_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -26,13 +25,7 @@ View = Callable[..., HttpResponse]
 def for_operators(view: View) -> View:
     """Let in staff who may change jobs: a test can cost money. Who isn't staff is asked to sign in as somebody else."""
 
-    @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if not request.user.has_perm("streaming.change_job"):
-            raise PermissionDenied
-        return view(request, *args, **kwargs)
-
-    return admin.site.admin_view(guarded)
+    return admin.site.admin_view(permission_required("streaming.change_job", raise_exception=True)(view))
 
 
 def has_connection(engine: type[Engine]) -> bool:
