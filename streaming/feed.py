@@ -11,7 +11,7 @@ and fetched from the database.
 
 import asyncio
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -54,7 +54,7 @@ class Feed:
         self._partials: dict[str, Newest] = {}  # by slot
         self._status = Newest(0, "")
         self._version = 0
-        self._cursors: set[Cursor] = set()
+        self.cursors: set[Cursor] = set()
         # What was made for viewers, until something is new: what `pending` found, the snapshot after a number.
         self._texts_after: dict[tuple[int, int], list[str]] = {}
         self._newest_snapshot: tuple[int, str] | None = None
@@ -65,7 +65,7 @@ class Feed:
 
     def enter(self, cursor: Cursor) -> None:
         """Take in a new viewer; `resync` gives it its snapshot."""
-        self._cursors.add(cursor)
+        self.cursors.add(cursor)
 
     async def resync(self, cursor: Cursor, after: int) -> str:
         """Move a cursor behind all that is known, and return the snapshot that shows what comes after `after`.
@@ -104,20 +104,12 @@ class Feed:
         return self.seq - len(self._log)
 
     def leave(self, cursor: Cursor) -> None:
-        self._cursors.discard(cursor)
+        self.cursors.discard(cursor)
         cursor.count_sent()
-
-    @property
-    def has_viewers(self) -> bool:
-        return bool(self._cursors)
 
     @property
     def is_running(self) -> bool:
         return bool(self._job.get("status") == Status.RUNNING)
-
-    @property
-    def cursors(self) -> Collection[Cursor]:
-        return self._cursors
 
     def pending(self, cursor: Cursor) -> list[str] | None:
         """Return what a viewer has not been sent yet: finals in order, the state, the newest partials.
@@ -209,7 +201,7 @@ class Feed:
 
     def send_away_the_stuck(self) -> None:
         """Send away who takes nothing while much is published. Called at each look: nobody is stuck for a moment."""
-        for cursor in self._cursors:
+        for cursor in self.cursors:
             is_stuck = not cursor.count_sent()
             since = cursor.published_at_send
             if is_stuck and since is not None and self.published_characters - since > MOST_BEHIND_CHARACTERS:
@@ -266,7 +258,7 @@ class Feed:
         self._texts_after.clear()
         self._newest_snapshot = None
         self.published_characters += len(text)
-        for cursor in self._cursors:
+        for cursor in self.cursors:
             cursor.ring()
 
 

@@ -58,7 +58,7 @@ class Feeds:
             metrics.VIEWERS.dec()
             feed.leave(cursor)
             async with lock:
-                if not feed.has_viewers and self._feeds.get(job_id) is feed:
+                if not feed.cursors and self._feeds.get(job_id) is feed:
                     await self._close(job_id)
 
     async def _open(self, job_id: UUID) -> Feed:
@@ -180,7 +180,7 @@ class Feeds:
 
     async def _tell_runners(self, feeds: list[Feed]) -> None:
         """Say which running jobs are watched here: for the others, engines may save their partials."""
-        if watched := [feed.job_id for feed in feeds if feed.is_running and feed.has_viewers]:
+        if watched := [feed.job_id for feed in feeds if feed.is_running and feed.cursors]:
             await broadcast.send(broadcast.RUNNERS, broadcast.watched(watched))
 
     async def _authorise(self) -> None:
