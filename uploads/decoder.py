@@ -264,9 +264,8 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(1)  # nobody listens any more
     except (Refused, MemoryError, ImportError, OSError, FFmpegError, ValueError) as error:
-        is_final = isinstance(error, Refused | FileNotFoundError) and not isinstance(
-            error, TooLong
-        )  # another attempt reads the same file
+        # Another attempt reads the same file.
+        is_final = isinstance(error, Refused | FileNotFoundError) and not isinstance(error, TooLong)
         is_full = isinstance(error, OSError) and error.errno in FULL
         further = {"is_disk_full": True} if is_full else {}
         report.say(error=sentence(error), is_final=is_final, samples=report.samples, **further)
