@@ -52,7 +52,7 @@ MUTATIONS = [
     ),
     Mutation(
         fault="The disk is full while an upload is received",
-        of="DiskUploadHandler._noted",
+        of="DiskUploadHandler._noting_errors",
         remove="self.request.META[DISK_ERROR] = error",
         fails="test_a_full_disk_ends_the_file_and_is_noted",
     ),
