@@ -6,7 +6,7 @@ Consumers join and leave here. Without a channel layer viewers still get everyth
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import UUID
@@ -104,7 +104,7 @@ class Feeds:
         if feed.is_subscribed:  # else _look tries again
             # Partials are nowhere but with the worker that runs the job; a feed that has not loaded would drop the
             # answer.
-            self._keep(asyncio.create_task(self._ask_for_partials(feed)))
+            self._start(self._ask_for_partials(feed))
 
     async def _ask_for_partials(self, feed: Feed) -> None:
         await feed.loaded.wait()
@@ -134,18 +134,16 @@ class Feeds:
             return
         feed = self._feeds.get(UUID(message["job"]))
         if feed is not None and feed.loaded.is_set() and not feed.apply(message):
-            self._catch_up(feed)
+            self._start(self._catch_up(feed))
 
-    def _catch_up(self, feed: Feed) -> None:
-        async def catch_up() -> None:
-            try:
-                await feed.catch_up()
-            except Error:
-                logger.exception("A feed could not be read; the next look does")
+    async def _catch_up(self, feed: Feed) -> None:
+        try:
+            await feed.catch_up()
+        except Error:
+            logger.exception("A feed could not be read; the next look does")
 
-        self._keep(asyncio.create_task(catch_up()))
-
-    def _keep(self, task: "asyncio.Task[None]") -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._short_tasks.add(task)
         task.add_done_callback(self._short_tasks.discard)
 
@@ -168,7 +166,7 @@ class Feeds:
                 if row is None:
                     feed.end()
                 elif feed.is_behind(row):
-                    self._catch_up(feed)
+                    self._start(self._catch_up(feed))
                 else:
                     feed.tell_place(places)
             await self._tell_runners(feeds)

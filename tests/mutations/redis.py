@@ -28,7 +28,7 @@ MUTATIONS = [
         fault="Redis closes the connections of its subscribers",
         of="Feeds._dispatch",
         replace="""if feed is not None and feed.loaded.is_set() and (not feed.apply(message)):
-    self._catch_up(feed)""",
+    self._start(self._catch_up(feed))""",
         by="""if feed is not None and feed.loaded.is_set():
     feed.apply(message)""",
         fails="test_whatever_redis_does_the_job_goes_on_and_its_viewers_get_all_of_it[kill_subscribers]",
