@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from aiofile import async_open
 from django.conf import settings
@@ -47,20 +47,6 @@ class StorageRefused(StorageAway):
 
     def __init__(self, sentence: str) -> None:
         Exception.__init__(self, sentence)
-
-
-class Content(Protocol):
-    """Reading raises `FileNotFoundError` where nothing is, `StorageAway`, and its kind `StorageRefused`."""
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-
-    def read(self, part: Range) -> bytes:
-        """Return a part, which should be small."""
-
-    def chunks(self, part: Range) -> AsyncGenerator[bytes, None]:
-        """Yield a part of any size. Ends early where the file does."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +89,11 @@ class InBucket:
             piece = await in_thread(self.read, Range(start, min(start + PIECE_BYTES, part.stop)))
             for offset in range(0, len(piece), CHUNK_BYTES):
                 yield piece[offset : offset + CHUNK_BYTES]
+
+
+# Both have `size` (bytes), `read` for a small part, and `chunks` for one of any size, which ends early where the file
+# does. Reading raises `FileNotFoundError` where nothing is, `StorageAway`, and its kind `StorageRefused`.
+Content = OnDisk | InBucket
 
 
 def content_of(upload: Upload) -> Content:
