@@ -21,11 +21,15 @@ OTHER_WEIGHT = 0.707
 
 
 class Downmix:
-    """Mixes interleaved 16-bit samples of the channels `names` (as FFmpeg calls them) at `rate` to one channel."""
+    """Mixes interleaved 16-bit samples of the channels `names` (as FFmpeg calls them) at `rate` to one channel.
 
-    def __init__(self, names: Sequence[str], rate: int) -> None:
+    The weights of the channels add up to `gain`.
+    """
+
+    def __init__(self, names: Sequence[str], rate: int, gain: float = 1.0) -> None:
         weights = np.array([WEIGHTS.get(name, OTHER_WEIGHT) for name in names], np.float32)
         self._weights = weights / weights.sum() if weights.any() else np.full(len(names), 1 / len(names), np.float32)
+        self._weights *= np.float32(gain)
         self._signs = np.ones(len(names), np.float32)
         self._covariance = np.zeros((len(names), len(names)))
         self._block_bytes = max(1, round(BLOCK_SECONDS * rate)) * len(names) * 2

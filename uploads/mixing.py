@@ -1,4 +1,4 @@
-"""All audio tracks of a file mixed on one timeline. Only the decoder calls this.
+"""All audio tracks of a file mixed on one timeline, so that speech does not cancel. Only the decoder calls this.
 
 The file is opened once: an index of each track for each track would take too much memory.
 """
@@ -62,6 +62,7 @@ class Mix:
         """Yield all tracks mixed, as `resampling.pcm` does one. A track that has ended is silent from there."""
         reading = dict(enumerate(pcm(part, rate, channels) for part in self._parts))
         waiting = [bytearray() for _ in self._parts]
+        mixer = Mixer(len(self._parts), rate, channels)
         block = round(BLOCK_SECONDS * rate) * 2 * channels
         while reading:
             # The shortest: all tracks advance together, however long the pieces of each are.
@@ -72,16 +73,38 @@ class Mix:
             else:
                 waiting[last] += piece
             ready = min(len(waiting[number]) for number in reading) if reading else max(map(len, waiting))
-            yield mixed(waiting, ready) if ready >= block or not reading else b""
+            yield mixer.mix(waiting, ready) if ready >= block or not reading else b""
+        yield mixer.flush()
 
 
-def mixed(waiting: list[bytearray], length: int) -> bytes:
-    """Take `length` bytes of each track and return their sum, clipped at full scale."""
-    import numpy as np  # takes a tenth of a second, and only a mix needs it
+class Mixer:
+    """Adds interleaved 16-bit samples of tracks, clipped at full scale.
 
-    total = np.zeros(length // 2, np.int32)
-    for samples in waiting:
-        taken = samples[:length]
-        del samples[:length]
-        total[: len(taken) // 2] += np.frombuffer(taken, "<i2")
-    return total.clip(-32768, 32767).astype("<i2").tobytes()
+    A track that is an inverted copy of another would cancel it, so each is added with the sign that `Downmix` finds.
+    """
+
+    def __init__(self, tracks: int, rate: int, channels: int) -> None:
+        from uploads.downmix import Downmix  # with NumPy it takes a tenth of a second, and only a mix needs it
+
+        self._channels = channels
+        self._sides = [Downmix([""] * tracks, rate, gain=tracks) for _ in range(channels)]
+
+    def mix(self, waiting: list[bytearray], length: int) -> bytes:
+        """Take `length` bytes of each track, silence after its end, and return as much of the mix as there is now."""
+        import numpy as np
+
+        taken = np.zeros((length // (2 * self._channels), self._channels, len(waiting)), "<i2")
+        for track, samples in enumerate(waiting):
+            part = np.frombuffer(bytes(samples[:length]), "<i2").reshape(-1, self._channels)
+            taken[: len(part), :, track] = part
+            del samples[:length]
+        return self._joined([side.mix(taken[:, number].tobytes()) for number, side in enumerate(self._sides)])
+
+    def flush(self) -> bytes:
+        """Return what is left."""
+        return self._joined([side.flush() for side in self._sides])
+
+    def _joined(self, sides: list[bytes]) -> bytes:
+        import numpy as np
+
+        return np.stack([np.frombuffer(side, "<i2") for side in sides], axis=1).tobytes()

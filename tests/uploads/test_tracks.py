@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests import multitrack
+from tests import multitrack, recordings
 from tests.multitrack import Sound, silence, tone, write
 from uploads import decoding, tracks
 from uploads.tracks import Track
@@ -160,3 +160,19 @@ def test_a_recording_without_descriptions_has_one_track() -> None:
     tracks.check([], "all")
     with pytest.raises(tracks.UnknownTrack, match="one audio track"):
         tracks.check([], "1")
+
+
+# FFmpeg spreads one channel over two at -3 dB each.
+@pytest.mark.parametrize(("channels", "gain"), [(1, 2.0), (2, 2**0.5)])
+async def test_a_track_that_is_an_inverted_copy_of_another_does_not_cancel_the_speech(
+    tmp_path: Path, channels: int, gain: float
+) -> None:
+    speech = multitrack.samples_of(recordings.speech()) // 2
+    path = write(tmp_path / "inverted.mkv", [Sound(speech, codec="pcm_s16le"), Sound(-speech, codec="pcm_s16le")])
+    target = tmp_path / "spool"
+    async for _ in decoding.decode(path, target, sample_rate=multitrack.RATE, channels=channels, track="all"):
+        pass
+    found = np.fromfile(target, "<i2").reshape(-1, channels).astype(float)
+    assert len(found) == len(speech)
+    for side in found.T:
+        assert side @ speech / (speech.astype(float) @ speech) == pytest.approx(gain, abs=0.03), "both tracks are added"
