@@ -252,6 +252,16 @@ def test_attempts_at_one_account_from_one_address_wait_for_each_other(
     assert not sign_in._locks
 
 
+@pytest.mark.parametrize("door", DOORS)
+def test_a_sign_in_waits_for_other_attempts_at_its_account(
+    client: Client, alice: User, monkeypatch: pytest.MonkeyPatch, door: str
+) -> None:
+    monkeypatch.setattr(passwords, "WAIT_SECONDS", 0.05)
+    with sign_in.one_at_a_time("alice", "127.0.0.1"):
+        assert attempt(client, door) == (503, "10")
+    assert attempt(client, door) == (200, None)
+
+
 def test_a_person_who_waits_too_long_for_a_turn_is_told_to_try_again(
     client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
