@@ -54,4 +54,16 @@ MUTATIONS = [
         remove="OperationalError",
         fails="test_a_job_waits_while_somebody_holds_the_database",
     ),
+    Mutation(
+        fault="Clients do not read their downloads: each releases its connection to PostgreSQL",
+        of="Handler._respond_and_release",
+        remove="connections.release()",
+        fails="test_clients_that_read_no_download_and_no_transcript_leave_the_pages_alone",
+    ),
+    Mutation(
+        fault="Requests wait for the storage: each releases its connection to PostgreSQL",
+        of="recordings.store",
+        remove="connections.release()",
+        fails="test_requests_that_wait_for_a_storage_leave_the_pages_alone",
+    ),
 ]

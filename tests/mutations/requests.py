@@ -127,4 +127,46 @@ MUTATIONS = [
         by="(host := '')",
         fails="test_behind_a_trusted_proxy_each_client_has_its_own_limit",
     ),
+    Mutation(
+        fault="An encoder ends while its listening copy is sent",
+        of="http.Request.handle_exception",
+        replace="self._response_started",
+        by="False",
+        fails="test_an_encoder_that_dies_ends_the_answers_of_all_its_listeners",
+    ),
+    Mutation(
+        fault="A file is cut short while it is sent",
+        of="http.Request.finish",
+        remove="self.channel.persistent = False",
+        fails="test_a_file_that_is_cut_short_while_it_is_sent_ends_the_connection",
+    ),
+    Mutation(
+        fault="An anonymous sender sends a large body in chunks",
+        of="bodies.permit",
+        replace="""if length is not None:
+    raise BodyRefused(SIGNED_OUT)
+return ANONYMOUS""",
+        by="return Permit(max_bytes, True)",
+        fails="test_an_anonymous_body_in_chunks_is_refused_after_64_kib",
+    ),
+    Mutation(
+        fault="A program asks for JSON and its body is refused",
+        of="Refusal.response",
+        replace="wants_json(request)",
+        by="False",
+        fails="test_a_body_that_is_too_long_is_refused_in_the_clients_format",
+    ),
+    Mutation(
+        fault="The database is away: the answer says when to retry",
+        of="answers.unavailable",
+        remove="response['Retry-After'] = str(RETRY_SECONDS)",
+        fails="test_a_locked_sqlite_refuses_every_action_with_503[application/json]",
+    ),
+    Mutation(
+        fault="An upload is written once: parsed while it arrives, and moved",
+        of="_movable",
+        replace="isinstance(file, TemporaryUploadedFile) and hasattr(file, 'sha256')",
+        by="False",
+        fails="test_an_upload_is_written_once_and_has_its_hash",
+    ),
 ]

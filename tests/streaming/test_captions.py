@@ -121,6 +121,15 @@ def test_a_segment_without_words_is_cut_into_lines_of_42_columns(name: str, read
 
 @reads
 @texts
+def test_fast_speech_is_cut_into_lines_of_42_columns(name: str, read: Read, text: str) -> None:
+    """All of the text would fit the time of one caption."""
+    cues = list(read(written(name, Segment(seq=1, text=text, start_time=10.0, end_time=16.0, words=[]))))
+    check_form(cues, 16.0)
+    assert unspaced("".join(line for cue in cues for line in cue.lines)) == unspaced(text)
+
+
+@reads
+@texts
 @pytest.mark.parametrize(
     "speaker", ["Ann", "Dr Maximiliane-Alexandra von und zu Hohenstein-Wittgenberg", "主持人" * 10]
 )

@@ -123,6 +123,8 @@ async def test_a_job_that_waits_for_the_storage_holds_back_no_later_job_of_its_e
         await until(Job.objects.filter(pk=first.pk, status=Status.QUEUED, postponed_count=1))
         later, _ = await sync_to_async(jobs.start)(upload)
         await until(Job.objects.filter(pk=later.pk, status=Status.QUEUED, postponed_count=1))
+    await first.arefresh_from_db()
+    assert first.postponed_count == 1, "the first job had no other turn meanwhile"
 
 
 async def test_a_job_that_has_waited_too_long_for_the_storage_fails_and_can_be_resumed(

@@ -1,0 +1,121 @@
+"""Words, waveform, player and captions on the recording's timeline."""
+
+from tests.mutations.mutation import Mutation
+
+MUTATIONS = [
+    Mutation(
+        fault="Packets are missing from a recording",
+        of="Timeline._place_first",
+        replace="gap = late",
+        by="gap = 0.0",
+        fails="test_fills_holes_and_cuts_overlaps",
+    ),
+    Mutation(
+        fault="Holes of a millisecond add up",
+        of="Timeline._place_first",
+        replace="self.clock += gap + piece.seconds - cut",
+        by="self.clock = (piece.start if piece.start is not None else self.clock + gap) + piece.seconds - cut",
+        fails="test_small_holes_do_not_add_up",
+    ),
+    Mutation(
+        fault="One packet has a wrong time",
+        of="Timeline._deviation",
+        replace="2 * len(agreeing) < len(others)",
+        by="False",
+        fails="test_one_wrong_time_changes_nothing",
+    ),
+    Mutation(
+        fault="A broadcast's clock starts again within a file",
+        of="Timeline._place_first",
+        replace="self.is_spliced and self.has_begun and (abs(late) > LONGEST_SPLICE_SECONDS)",
+        by="False",
+        fails="test_a_splice_of_a_broadcast_is_no_hole_and_no_overlap",
+    ),
+    Mutation(
+        fault="The audio of a video starts after the picture",
+        of="timeline.zero",
+        replace="is_absolute and least < first <= LATEST_START_SECONDS",
+        by="False",
+        fails="test_finds_the_first_sample",
+    ),
+    Mutation(
+        fault="A channel of a stereo recording is inverted",
+        of="Downmix._follow",
+        replace="1 if common > 0 else -1",
+        by="1",
+        fails="test_a_reversed_channel_does_not_cancel_speech",
+    ),
+    Mutation(
+        fault="Hum in phase hides an inverted channel",
+        of="Downmix._follow",
+        replace="np.diff(slow, 2, axis=0)",
+        by="slow",
+        fails="test_hum_in_phase_does_not_hide_reversed_speech",
+    ),
+    Mutation(
+        fault="The default audio track is silent",
+        of="tracks.chosen.rank",
+        remove="track['has_sound'] is False",
+        fails="test_a_silent_track_is_not_chosen_even_if_it_is_the_default",
+    ),
+    Mutation(
+        fault="The file flags another audio track than the first as default",
+        of="tracks.chosen.rank",
+        remove="not track['is_default']",
+        fails="test_the_track_flagged_as_default_is_chosen",
+    ),
+    Mutation(
+        fault="A job transcribes a chosen audio track",
+        of="open_spool",
+        replace="upload.decoded_track(track)",
+        by="'0'",
+        fails="test_a_job_transcribes_the_track_that_was_asked_for",
+    ),
+    Mutation(
+        fault="The sum of several tracks exceeds full scale",
+        of="Downmix._mixed",
+        replace="mono.clip(-32768, 32767)",
+        by="mono",
+        fails="test_a_mix_that_is_too_loud_is_clipped_and_does_not_wrap",
+    ),
+    Mutation(
+        fault="Browsers cannot play a file at the right times",
+        of="is_playable",
+        remove="track['codec'] in PLAYABLE.get(name, ())",
+        fails="test_only_what_every_browser_plays_at_the_right_times_is_played_itself",
+    ),
+    Mutation(
+        fault="Several listeners ask for the same listening copy",
+        of="copies.make",
+        replace="makings.get((upload.pk, track))",
+        by="None",
+        fails="test_many_listeners_share_one_encoder",
+    ),
+    Mutation(
+        fault="A recording is deleted while its listening copy is made",
+        of="copies._make",
+        remove="await contents.in_thread(remove, upload.file.storage, upload.pk)",
+        fails="test_a_copy_of_a_recording_that_was_deleted_meanwhile_is_not_kept",
+    ),
+    Mutation(
+        fault="The last caption ends with the recording",
+        of="captions.cues",
+        replace="min(clock.at_begin(begin), end_time - SHORTEST_SECONDS)",
+        by="clock.at_begin(begin)",
+        fails="test_a_caption_of_a_moment_at_the_end_does_not_end_later",
+    ),
+    Mutation(
+        fault="The text of fast speech is longer than a caption",
+        of="Layout.fits",
+        replace="self._width(middle, last) <= LINE_COLUMNS",
+        by="True",
+        fails="test_fast_speech_is_cut_into_lines_of_42_columns",
+    ),
+    Mutation(
+        fault="A header declares less audio than the file holds",
+        of="decoder.probe",
+        replace="declared.undeclared_seconds(path, seconds)",
+        by="0.0",
+        fails="test_the_recordings_page_says_that_the_file_holds_more",
+    ),
+]
