@@ -157,10 +157,10 @@ def test_a_server_that_is_stopped_during_uploads_ends_and_leaves_no_file(
     cookie = "; ".join(f"{name}={value}" for name, value in visitor.http.cookies.items())
     lines = ("POST /uploads/ HTTP/1.1", "Host: localhost", f"Cookie: {cookie}", "Content-Length: 9000000")
     head = "\r\n".join([*lines, "Content-Type: multipart/form-data; boundary=x", "", ""]).encode()
-    senders = [connected(site) for _ in range(multipart.MAX_FORMS + 3)]
+    senders = [connected(site) for _ in range(multipart.MAX_FORMS_OF_PERSON + 3)]
     for sender in senders:
         sender.sendall(head + file(talk)[:150_000])
-    wait_until(lambda: len(incoming(site)) == multipart.MAX_FORMS, what="the beginning of the files")
+    wait_until(lambda: len(incoming(site)) == multipart.MAX_FORMS_OF_PERSON, what="the beginning of the files")
     began = time.monotonic()
     assert site.stop() == 0
     assert time.monotonic() - began < 30
@@ -207,7 +207,7 @@ async def test_a_sender_is_paused_while_the_disk_is_slow(settings: Settings, mon
     may_send.set()
     headers = [(b"content-type", b"multipart/form-data; boundary=x")]
     form = multipart.begin(
-        b"POST", headers, None, lambda is_full: may_send.clear() if is_full else may_send.set(), is_parsed.set
+        b"POST", headers, None, 1, lambda is_full: may_send.clear() if is_full else may_send.set(), is_parsed.set
     )
     assert form is not None
     form.write(file(b"")[:-2])
@@ -229,17 +229,31 @@ async def test_a_sender_is_paused_while_the_disk_is_slow(settings: Settings, mon
     form.close()
 
 
-async def test_further_forms_than_there_are_threads_are_not_parsed_at_once() -> None:
-    def begin() -> multipart.Form | None:
-        headers = [(b"content-type", b"multipart/form-data; boundary=x")]
-        return multipart.begin(b"POST", headers, None, lambda _: None, lambda: None)
+def begin(person_id: int) -> multipart.Form | None:
+    headers = [(b"content-type", b"multipart/form-data; boundary=x")]
+    return multipart.begin(b"POST", headers, None, person_id, lambda _: None, lambda: None)
 
-    forms = [begin() for _ in range(multipart.MAX_FORMS)]
-    assert all(forms)
-    assert begin() is None
+
+async def close(forms: list[multipart.Form | None]) -> None:
+    """Close forms, all of which have a thread, and wait until the threads have ended."""
     for form in forms:
         assert form is not None
         form.close()
-    while (form := begin()) is None:
+    while multipart._forms_of:
         await asyncio.sleep(0.01)
-    form.close()
+
+
+async def test_a_form_has_no_thread_while_all_threads_are_in_use() -> None:
+    forms = [begin(number // multipart.MAX_FORMS_OF_PERSON) for number in range(multipart.MAX_FORMS)]
+    assert all(forms)
+    assert begin(multipart.MAX_FORMS) is None
+    await close(forms)
+    await close([begin(multipart.MAX_FORMS)])
+
+
+async def test_one_person_leaves_threads_for_the_forms_of_other_people() -> None:
+    forms = [begin(1) for _ in range(multipart.MAX_FORMS_OF_PERSON)]
+    assert all(forms)
+    assert begin(1) is None
+    await close([*forms, begin(2)])
+    await close([begin(1)])

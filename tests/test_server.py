@@ -61,7 +61,7 @@ async def test_so_is_one_that_finds_no_room_on_its_way_to_django(
         "query_string": b"",
         "headers": [],
     }
-    monkeypatch.setattr("transcribe_site.bodies.ANONYMOUS", Permit(5 * MIB, False))
+    monkeypatch.setattr("transcribe_site.bodies.ANONYMOUS", Permit(5 * MIB, None))
     asking = ApplicationCommunicator(Handler(), scope)
     await asking.send_input({"type": "http.request", "body": bytes(4 * MIB), "more_body": True})
     assert (await asking.receive_output(timeout=60))["status"] == 507

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import Error
 from django.http import HttpRequest, JsonResponse, parse_cookie
 from django.http.response import HttpResponse
@@ -72,7 +73,11 @@ class Permit:
     """The limits of a request's body. A sender without a valid session is limited to `ANONYMOUS_BYTES`."""
 
     max_bytes: int
-    is_signed_in: bool
+    sender_id: int | None  # the primary key of a sender with a valid session
+
+    @property
+    def is_signed_in(self) -> bool:
+        return self.sender_id is not None
 
     @property
     def refusal(self) -> Refusal:
@@ -80,7 +85,7 @@ class Permit:
         return TOO_LONG if self.is_signed_in else SIGNED_OUT
 
 
-ANONYMOUS = Permit(ANONYMOUS_BYTES, False)
+ANONYMOUS = Permit(ANONYMOUS_BYTES, None)
 
 
 def header(headers: Headers, name: bytes, default: str = "") -> str:
@@ -97,8 +102,8 @@ async def permit(headers: Headers, length: int | None, max_bytes: int) -> Permit
         return ANONYMOUS
     if length is not None and length > max_bytes:
         raise BodyRefused(TOO_LONG)
-    if await is_signed_in(headers):
-        return Permit(max_bytes, True)
+    if (sender := await signed_in_sender(headers)) is not None:
+        return Permit(max_bytes, sender.pk)
     if length is not None:
         raise BodyRefused(SIGNED_OUT)
     return ANONYMOUS
@@ -110,13 +115,13 @@ def session_key(headers: Headers) -> str | None:
     return cookies.get(settings.SESSION_COOKIE_NAME)
 
 
-async def is_signed_in(headers: Headers) -> bool:
-    """Return whether a request has a valid session. Raises `BodyRefused` where the database can't tell."""
+async def signed_in_sender(headers: Headers) -> User | None:
+    """Return the person whose valid session a request has. Raises `BodyRefused` if the database does not answer."""
     key = session_key(headers)
     if key is None:
-        return False
+        return None
     try:
-        return await shared(("sender", key), lambda: in_thread(current_user)(key)) is not None
+        return await shared(("sender", key), lambda: in_thread(current_user)(key))
     except Error as error:
         raise BodyRefused(DATABASE_AWAY) from error
 

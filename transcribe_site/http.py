@@ -46,11 +46,12 @@ class Request(Flow, WebRequest):
             return
         if length != 0:
             self._pace = Pace(lambda: self.refuse(TOO_SLOW), is_signed_in=self.allowed.is_signed_in)
-        if self._left <= bodies.ANONYMOUS_BYTES:
+        sender_id = self.allowed.sender_id
+        if sender_id is None:
             self.content = BytesIO()  # never a file: an anonymous sender must not occupy disk
             return
         command = self.channel._command  # `method` is set later
-        form = multipart.begin(command, self.headers, length, self._form_is_full, self._form_is_parsed)
+        form = multipart.begin(command, self.headers, length, sender_id, self._form_is_full, self._form_is_parsed)
         if form is not None:
             self.content = form
             return

@@ -7,6 +7,7 @@ upload handlers, and a queue from the event loop to that thread.
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
@@ -20,11 +21,14 @@ from django.utils.datastructures import MultiValueDict
 from transcribe_site.bodies import Headers, header
 from uploads.handlers import DISK_ERROR
 
-MAX_FORMS = 32  # each has a thread; the bodies of further forms are stored first and parsed afterwards
+# Each form has a thread. The bodies of further forms are stored first and parsed afterwards.
+MAX_FORMS = 32
+MAX_FORMS_OF_PERSON = 8  # one person's slow uploads must not take the threads of everybody else
 QUEUE_BYTES = 256 * 1024  # the sender is paused above this
 READ_BYTES = 64 * 1024
 
-_threads = threading.BoundedSemaphore(MAX_FORMS)
+_lock = threading.Lock()  # a form begins on the event loop and ends in its thread
+_forms_of: Counter[int] = Counter()  # the running forms by the primary keys of their senders
 
 
 class Form:
@@ -50,8 +54,9 @@ class Form:
         self._chunk = bytearray()  # taken from the queue, but not yet read
         self._loop = asyncio.get_running_loop()
 
-    def start(self, request: ASGIRequest) -> None:
+    def start(self, request: ASGIRequest, person_id: int) -> None:
         self._request = request
+        self._person_id = person_id
         threading.Thread(target=self._parse, name="form").start()
 
     def write(self, data: bytes) -> None:
@@ -110,7 +115,7 @@ class Form:
         except Exception as error:  # any: the request is answered as if the view had parsed the form
             self.error = error
         finally:
-            _threads.release()
+            _release_thread(self._person_id)
         if self.closed:  # also when the event loop has ended
             self._close_files()
         self._call(self._parsed)
@@ -143,14 +148,34 @@ class Form:
                 unfinished.close()
 
 
+def _take_thread(person_id: int) -> bool:
+    """Count a form of a person. Returns False if all threads, or all that one person may have, are in use."""
+    with _lock:
+        is_free = _forms_of.total() < MAX_FORMS and _forms_of[person_id] < MAX_FORMS_OF_PERSON
+        if is_free:
+            _forms_of[person_id] += 1
+        return is_free
+
+
+def _release_thread(person_id: int) -> None:
+    with _lock:
+        _forms_of[person_id] -= 1
+        if not _forms_of[person_id]:
+            del _forms_of[person_id]
+
+
 def begin(
     method: bytes,
     headers: Headers,
     length: int | None,
+    person_id: int,
     on_full: Callable[[bool], None],
     on_parsed: Callable[[], None],
 ) -> Form | None:
-    """Start to parse a body of `length` bytes (None: in chunks) if it is a multipart form and a thread is free."""
+    """Start to parse a body of `length` bytes (None: in chunks) that a person sends.
+
+    Returns None if the body is no multipart form, or if no thread is free for this person.
+    """
     form = Form(on_full, on_parsed)
     # The parser asks only whether there is a body; a chunked one has no length.
     own = {
@@ -165,11 +190,11 @@ def begin(
     is_form = request.method == "POST" and request.content_type == "multipart/form-data"
     # Other encodings are rare, and a middleware refuses most of them before anything is decoded.
     is_utf8 = (request.content_params or {}).get("charset", "utf-8").lower() == "utf-8"
-    if not is_form or not is_utf8 or not _threads.acquire(blocking=False):
+    if not is_form or not is_utf8 or not _take_thread(person_id):
         return None
     try:
-        form.start(request)
+        form.start(request, person_id)
     except RuntimeError:  # the system has no thread left
-        _threads.release()
+        _release_thread(person_id)
         return None
     return form

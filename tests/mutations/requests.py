@@ -83,9 +83,15 @@ MUTATIONS = [
     Mutation(
         fault="Anonymous senders send large bodies",
         of="permit",
-        replace="await is_signed_in(headers)",
-        by="True",
+        replace="raise BodyRefused(SIGNED_OUT)",
+        by="return Permit(max_bytes, 0)",
         fails="test_twelve_anonymous_senders_of_90_mib_write_nothing_to_disk",
+    ),
+    Mutation(
+        fault="One person sends more forms than there are threads: the forms of other people have threads",
+        of="_take_thread",
+        remove="_forms_of[person_id] < MAX_FORMS_OF_PERSON",
+        fails="test_one_person_leaves_threads_for_the_forms_of_other_people",
     ),
     Mutation(
         fault="A long body arrives too slowly",
