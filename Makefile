@@ -47,10 +47,11 @@ mutations: $(VENV)/installed-dev  ## Check that each test of docs/faults.md fail
 	@sh tests/need_redis.sh $(VENV)
 	$(BIN)/python -m tests.mutations $(MUTATIONS)
 
-check: $(VENV)/installed-dev  ## Lint, format and types
+check: $(VENV)/installed-dev  ## Lint, format, types and import layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix

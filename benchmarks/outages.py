@@ -15,9 +15,9 @@ import httpx
 from benchmarks.site import after, meanwhile, served
 from tests import recordings
 from tests.postgres import Postgres
+from tests.served_site.test_database_connections import unread
 from tests.servers import Redis
 from tests.site import Site, wait_until
-from tests.test_connections import unread
 
 DOWNLOADS, WAVEFORMS = 18, 20  # more than the 16 connections of a process
 DOWNLOAD_SECONDS = 600  # of audio: more than fits into the buffers of a socket

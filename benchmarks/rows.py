@@ -22,9 +22,9 @@ from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
-from streaming import queue  # noqa: E402
+from streaming.jobs import queue  # noqa: E402
 from streaming.models import Job, Segment  # noqa: E402
-from streaming.transcripts import Result, Word  # noqa: E402
+from streaming.results import Result, Word  # noqa: E402
 from uploads.models import Upload  # noqa: E402
 
 PAGES = ("/jobs/", "/")

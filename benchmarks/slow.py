@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmarks.site import forget_peak, peak_mib
-from benchmarks.sluggish import Never, Slowly
+from benchmarks.slow_reader import Never, Slowly
 from benchmarks.watched import Part, Server, Watched, percentile, watched
 
 VIEWERS = 50

@@ -19,10 +19,11 @@ django.setup()
 
 from django.db import transaction  # noqa: E402
 
-from streaming import broadcast, events, jobs  # noqa: E402
-from streaming.database import in_thread  # noqa: E402
+from streaming import events, publisher  # noqa: E402
+from streaming.db import in_thread  # noqa: E402
+from streaming.jobs import lifecycle  # noqa: E402
 from streaming.models import Job, Segment  # noqa: E402
-from streaming.transcripts import Result, spread_words  # noqa: E402
+from streaming.results import Result, spread_words  # noqa: E402
 
 BATCH = 100
 
@@ -55,7 +56,7 @@ class Speaker:
             return
         result = Result(said, moment, moment + 1, is_partial=False, words=spread_words(said, moment, moment + 1))
         seq = self._job.segment_count + 1
-        segment = await in_thread(jobs.store_final)(self._job.pk, self._job.attempt, seq, result, moment)
+        segment = await in_thread(lifecycle.store_final)(self._job.pk, self._job.attempt, seq, result, moment)
         self._job.segment_count = seq
         await self._send(events.final(segment))
 
@@ -82,8 +83,8 @@ class Speaker:
 
     async def _send(self, event: events.Event) -> None:
         job = self._job
-        message = broadcast.envelope(job.pk, job.attempt, job.segment_count, event)
-        assert await broadcast.send(broadcast.feed_group(job.pk), message), "the channel layer is away"
+        message = publisher.envelope(job.pk, job.attempt, job.segment_count, event)
+        assert await publisher.send(publisher.feed_group(job.pk), message), "the channel layer is away"
 
 
 async def speak(job: Job, speech: Speech) -> dict[str, float]:
@@ -99,7 +100,7 @@ async def speak(job: Job, speech: Speech) -> dict[str, float]:
         for is_partial, rate, characters in kinds
         for number in range(round(speech.seconds * rate))
     )
-    await broadcast.send("nobody", {})  # the connection is made before the first moment is told
+    await publisher.send("nobody", {})  # the connection is made before the first moment is told
     print("ready", flush=True)
     sys.stdin.readline()
     began_at = time.time()

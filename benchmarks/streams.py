@@ -19,9 +19,9 @@ START_SECONDS = 4.0  # connections and keys come and go once; what is measured i
 
 async def ours(path: Path, seconds: int) -> int:
     """Hear the file through our engine; return the number of words."""
-    from streaming.audio import Spool
-    from streaming.engines.aws import AwsEngine
+    from streaming.engines.aws.engine import AwsEngine
     from streaming.engines.base import Request
+    from streaming.spool import Spool
 
     spool = Spool(path, RATE, 1)
     spool.samples, spool.is_complete = seconds * RATE, True
@@ -115,5 +115,5 @@ if __name__ == "__main__":
         import django
 
         django.setup()
-        import streaming.engines.aws_session  # noqa: F401 not part of what is measured
+        import streaming.engines.aws.session  # noqa: F401 not part of what is measured
     asyncio.run(main({"ours": ours, "sdk": sdk}[sys.argv[1]], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])))

@@ -12,8 +12,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.observers import Viewer, standin
 from benchmarks.watched import percentile
-from benchmarks.witnesses import Viewer, standin
 from streaming.engines.scripted import WORD_SECONDS
 from tests.postgres import Postgres
 from tests.recordings import numbers

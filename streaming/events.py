@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 
 from streaming.models import Job, Segment
-from streaming.transcripts import Result
+from streaming.results import Result
 from uploads import tracks
 from uploads.models import Upload
 

@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
-from streaming.transcripts import Result, storable
+from streaming.results import Result, storable
 from streaming.transitions import ACTIVE, RETRYABLE, JobQuerySet, Status
 from uploads.models import Upload
 

@@ -13,7 +13,7 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from streaming.transcripts import storable
+from streaming.results import storable
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User

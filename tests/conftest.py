@@ -120,7 +120,7 @@ def in_bucket(bucket: Bucket, settings: Settings, monkeypatch: pytest.MonkeyPatc
     options = {"bucket_name": bucket.name, "endpoint_url": bucket.gate.url, "region_name": None}
     settings.STORAGES = {
         **settings.STORAGES,
-        "default": {"BACKEND": "uploads.bucket.BucketStorage", "OPTIONS": options},
+        "default": {"BACKEND": "uploads.files.s3.BucketStorage", "OPTIONS": options},
     }
 
 

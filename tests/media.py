@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tests import recordings
-from uploads.decoding import DECODER
+from uploads.decoder.client import DECODER
 
 RATE = 16_000
 SECONDS = 20.0

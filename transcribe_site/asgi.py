@@ -15,8 +15,8 @@ django.setup(set_prefix=False)  # what comes below needs the apps
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.sessions import CookieMiddleware  # noqa: E402
 
-from streaming.routing import websocket_urlpatterns  # noqa: E402
-from transcribe_site.handler import Handler  # noqa: E402
+from streaming.live.routing import websocket_urlpatterns  # noqa: E402
+from transcribe_site.server.asgi_handler import Handler  # noqa: E402
 
 application = ProtocolTypeRouter(
     # Consumers ask themselves who the session's person is, each time that it matters.

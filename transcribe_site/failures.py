@@ -10,12 +10,12 @@ import sys
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views import defaults
 
-from streaming.database import PASSING
+from streaming.db import PASSING
 from streaming.outages import outage_in
 from transcribe_site.passwords import TooManyHashes
-from uploads import answers
-from uploads.contents import StorageAway
-from uploads.disks import causes, is_full
+from uploads import negotiation
+from uploads.files.disk_errors import causes, is_full
+from uploads.files.storage import StorageAway
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def refused(request: HttpRequest, sentence: str, status: int, error: BaseExcepti
         outage.failed(error)  # one line for all requests of an outage
     else:
         logger.error("A request was refused with %s: %s", status, error)
-    response = answers.unavailable(request, sentence, status)
+    response = negotiation.unavailable(request, sentence, status)
     response._has_been_logged = True  # type: ignore[attr-defined]  # Django would add a line a request, or a traceback
     return response
 

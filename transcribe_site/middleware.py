@@ -10,12 +10,12 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.deprecation import MiddlewareMixin
 
-from streaming import origins
-from streaming.people import SIGNED_IN
+from streaming.live import origins
+from streaming.live.auth import SIGNED_IN
 from transcribe_site import failures
-from uploads import answers, recordings
-from uploads.answers import wants_json
-from uploads.handlers import DISK_ERROR
+from uploads import negotiation, recordings
+from uploads.files.upload_handler import DISK_ERROR
+from uploads.negotiation import wants_json
 
 SCHEME_KEY = "transcribe_site.scheme"  # in META; headers of clients get keys that begin with `HTTP_`
 
@@ -86,17 +86,17 @@ class FailuresMiddleware(MiddlewareMixin):
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Replace the response of a view whose form did not fit on the disk."""
         error = request.META.get(DISK_ERROR)
-        if error is None or response.status_code in answers.UNAVAILABLE:
+        if error is None or response.status_code in negotiation.UNAVAILABLE:
             return response
         refusal = recordings.refused_by(error)
-        return answers.unavailable(request, str(refusal), refusal.status)
+        return negotiation.unavailable(request, str(refusal), refusal.status)
 
 
 class SessionMiddleware(sessions.SessionMiddleware):
     """Django's, but a session that can't be saved is answered by `failures.py`; Django would log an error of ours."""
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        if response.status_code in answers.UNAVAILABLE:
+        if response.status_code in negotiation.UNAVAILABLE:
             return response  # the session could not be saved either
         try:
             return super().process_response(request, response)

@@ -9,7 +9,7 @@ import threading
 
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
-from uploads.connections import release
+from uploads.db_connections import release
 
 # Half of the cores: pages and the event loop need the others.
 AT_ONCE = max(1, (os.cpu_count() or 1) // 2)

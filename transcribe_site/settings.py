@@ -96,7 +96,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
 ]
 MIDDLEWARE = [
-    "transcribe_site.monitoring.monitoring",
+    "transcribe_site.health.monitoring",
     "transcribe_site.middleware.SchemeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "transcribe_site.static.StaticFilesMiddleware",
@@ -153,7 +153,7 @@ elif DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 
-# Channel layer: what is lost there is noticed and fetched from the database (see streaming/feed.py).
+# Channel layer: what is lost there is noticed and fetched from the database (see streaming/live/feed.py).
 if ENV["REDIS_URL"]:
     CHANNEL_LAYERS = {
         "default": {
@@ -188,7 +188,7 @@ STORAGES: dict[str, dict[str, Any]] = {
 }
 if ENV["TRANSCRIBE_S3_BUCKET"]:
     STORAGES["default"] = {
-        "BACKEND": "uploads.bucket.BucketStorage",
+        "BACKEND": "uploads.files.s3.BucketStorage",
         "OPTIONS": {
             "bucket_name": ENV["TRANSCRIBE_S3_BUCKET"],
             "endpoint_url": ENV["AWS_ENDPOINT_URL_S3"] or None,
@@ -198,7 +198,7 @@ if ENV["TRANSCRIBE_S3_BUCKET"]:
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "incoming"
 usable(DATA_DIR)
 FILE_UPLOAD_PERMISSIONS = 0o600  # of recordings, which only the site reads
-FILE_UPLOAD_HANDLERS = ["uploads.handlers.DiskUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["uploads.files.upload_handler.DiskUploadHandler"]
 
 # People.
 LOGIN_URL = "login"
@@ -208,7 +208,7 @@ AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contri
 PASSWORD_HASHERS = ["transcribe_site.passwords.PasswordHasher"]
 # django-axes counts failed sign-ins, for each pair of account and address; `sign_in.py` decides how long they lock.
 AXES_HANDLER = "transcribe_site.sign_in.SignInHandler"
-AXES_CLIENT_IP_CALLABLE = "transcribe_site.addresses.of_request"
+AXES_CLIENT_IP_CALLABLE = "transcribe_site.client_address.of_request"
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(days=1)  # after which failures are forgotten
@@ -255,22 +255,22 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {
-        "job": {"()": "streaming.logs.JobFilter"},
+        "job": {"()": "streaming.log.JobFilter"},
         "outages": {"()": "streaming.outages.OutageFilter"},
         "seldom": {
-            "()": "streaming.logs.SeldomFilter",
+            "()": "streaming.log.SeldomFilter",
             "names": [
                 "channels_redis.pubsub",
                 "psycopg.pool",
-                "streaming.broadcast",
-                "streaming.feeds",
+                "streaming.publisher",
+                "streaming.live.hub",
                 "transcribe_site.failures",
             ],
         },
     },
     "formatters": {
-        "line": {"()": "streaming.logs.LineFormatter"},
-        "json": {"()": "streaming.logs.JsonFormatter"},
+        "line": {"()": "streaming.log.LineFormatter"},
+        "json": {"()": "streaming.log.JsonFormatter"},
     },
     "handlers": {
         "console": {

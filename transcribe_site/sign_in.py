@@ -24,10 +24,10 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from transcribe_site import passwords
-from transcribe_site.addresses import of_request
+from transcribe_site.client_address import of_request
 from transcribe_site.passwords import TooManyHashes
-from uploads.answers import wants_json
-from uploads.connections import release
+from uploads.db_connections import release
+from uploads.negotiation import wants_json
 
 FIRST_DELAY, LONGEST_DELAY = timedelta(seconds=30), timedelta(hours=1)
 BUSY_SECONDS = 10

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import include, path
 
-from streaming.people import rechecks_access
+from streaming.live.auth import rechecks_access
 from transcribe_site.accounts import SignInView
 from transcribe_site.admin import autocomplete
 from transcribe_site.sign_in import account_of_session, counted, limited
@@ -19,7 +19,7 @@ change_password = limited(counted(rechecks_access(auth.PasswordChangeView.as_vie
 handler500 = "transcribe_site.failures.server_error"
 
 urlpatterns = [
-    path("", include("streaming.urls")),
+    path("", include("streaming.web.urls")),
     path("", include("uploads.urls")),
     path("accounts/login/", limited(SignInView.as_view()), name="login"),
     path("accounts/logout/", rechecks_access(auth.LogoutView.as_view()), name="logout"),

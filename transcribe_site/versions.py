@@ -1,6 +1,6 @@
 """A system check that stops every command when a package whose internals we override has another version.
 
-`server.py` and `sockets.py` override private parts of daphne, Twisted and autobahn, and `streaming/engines` those of
+`server/` overrides private parts of daphne, Twisted and autobahn, and `streaming/engines` those of
 h2 and of the Amazon Transcribe SDK. With another version an override may silently do nothing: a limit would be gone.
 """
 

@@ -14,9 +14,10 @@ from django.core.files.storage import Storage
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import IntegrityError, OperationalError, transaction
 
-from uploads import connections, copies, decoding, kinds, names
-from uploads.contents import StorageAway, StorageRefused
-from uploads.disks import is_full
+from uploads import db_connections, file_types, filenames, listening_copies
+from uploads.decoder import client as decoder
+from uploads.files.disk_errors import is_full
+from uploads.files.storage import StorageAway, StorageRefused
 from uploads.models import Upload
 
 if TYPE_CHECKING:
@@ -46,11 +47,11 @@ def store(owner: "User | AnonymousUser", file: File, name: str) -> Upload:
     """
     assert owner.pk is not None  # views let nobody in who isn't signed in
     _check_size(file.size or 0)
-    connections.release()  # copying, decoding and a bucket may take minutes
+    db_connections.release()  # copying, decoding and a bucket may take minutes
     try:
         with _movable(file) as (movable, sha256):
             found = _probe(Path(movable.temporary_file_path()), owner.pk)
-            name = names.typed(name) or names.NAMELESS
+            name = filenames.typed(name) or filenames.NAMELESS
             upload = Upload(owner_id=owner.pk, name=name, size=movable.size or 0, sha256=sha256, **vars(found))
             _save(upload, movable)
     except StorageRefused as error:
@@ -76,7 +77,7 @@ def refused_by(error: OSError | OperationalError) -> RecordingRefused:
 def _movable(file: File) -> Iterator[tuple[TemporaryUploadedFile, str]]:
     """Give a file that can be moved into the storage, and its SHA-256. It is removed after, unless it was moved.
 
-    An upload is one already, and was hashed while it arrived (`handlers.py`). Others, as the sample, are copied.
+    An upload is one already, and was hashed while it arrived (`upload_handler.py`). Others, as the sample, are copied.
     """
     if isinstance(file, TemporaryUploadedFile) and hasattr(file, "sha256"):
         with file:
@@ -99,21 +100,23 @@ def _check_size(size: int) -> None:
         raise RecordingRefused(f"This file is larger than {most}. A compressed copy (M4A, MP3, OGG) may fit.", 413)
 
 
-def _probe(path: Path, person: int) -> decoding.Probe:
+def _probe(path: Path, person: int) -> decoder.Probe:
     try:
-        found = decoding.probe(path, person)
-    except decoding.DecoderNotStarted as error:
+        found = decoder.probe(path, person)
+    except decoder.DecoderNotStarted as error:
         raise RecordingRefused(str(error), 503) from error
-    except decoding.DecodingError as error:
+    except decoder.DecodingError as error:
         reason = str(error)
-        if reason == kinds.UNREADABLE:  # FFmpeg doesn't say what it is; a look at it may
+        if reason == file_types.UNREADABLE:  # FFmpeg doesn't say what it is; a look at it may
             with open(path, "rb") as file:
-                reason = kinds.what_it_is(file.read(512)) or reason
-        raise RecordingRefused(f"{reason} {kinds.WHAT_WORKS}", 415) from error
+                reason = file_types.what_it_is(file.read(512)) or reason
+        raise RecordingRefused(f"{reason} {file_types.WHAT_WORKS}", 415) from error
     if found.duration < MIN_SECONDS:
-        raise RecordingRefused(f"There is next to no sound in this file. {kinds.WHAT_WORKS}", 415)
+        raise RecordingRefused(f"There is next to no sound in this file. {file_types.WHAT_WORKS}", 415)
     if found.sample_rate < MIN_SAMPLE_RATE:
-        raise RecordingRefused(f"Nothing can be heard at {found.sample_rate} samples a second. {kinds.WHAT_WORKS}", 415)
+        raise RecordingRefused(
+            f"Nothing can be heard at {found.sample_rate} samples a second. {file_types.WHAT_WORKS}", 415
+        )
     if found.duration > settings.MAX_AUDIO_SECONDS:
         hours = settings.MAX_AUDIO_SECONDS / 3600
         most = f"{hours:g} hour{'' if hours == 1 else 's'}"
@@ -134,7 +137,7 @@ def _save(upload: Upload, copy: TemporaryUploadedFile) -> None:
 
 def _remove(storage: Storage, name: str) -> None:
     """Remove a file that no row has any more. One that can't be now is found by `manage.py sweep_files` later."""
-    connections.release()  # called after the commit; a bucket may not answer
+    db_connections.release()  # called after the commit; a bucket may not answer
     try:
         storage.delete(name)
     except (StorageAway, OSError) as error:
@@ -143,14 +146,14 @@ def _remove(storage: Storage, name: str) -> None:
 
 def _remove_copies(storage: Storage, pk: UUID) -> None:
     try:
-        copies.remove(storage, pk)
+        listening_copies.remove(storage, pk)
     except (StorageAway, OSError) as error:  # as in `_remove`
         logger.error("The listening copies of %s, which was deleted, can't be removed: %s", pk, error)
 
 
 def rename(upload: Upload, name: str) -> None:
     """Give a recording another name. Raises RecordingRefused if nothing of `name` can be shown."""
-    typed = names.typed(name)
+    typed = filenames.typed(name)
     if not typed:
         raise RecordingRefused("A recording needs a name.")
     upload.name = typed

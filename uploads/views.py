@@ -10,11 +10,12 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Js
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST, require_safe
 
-from uploads import answers, connections, contents, copies, media, names, recordings, tracks, waveforms
-from uploads.contents import StorageAway, StorageRefused
-from uploads.decoding import DecoderNotStarted, DecodingError
-from uploads.disks import is_full
-from uploads.handlers import DISK_ERROR
+from uploads import db_connections, filenames, listening_copies, negotiation, recordings, tracks, waveforms
+from uploads.decoder.client import DecoderNotStarted, DecodingError
+from uploads.files import serving, storage
+from uploads.files.disk_errors import is_full
+from uploads.files.storage import StorageAway, StorageRefused
+from uploads.files.upload_handler import DISK_ERROR
 from uploads.models import Upload, may
 
 logger = logging.getLogger(__name__)
@@ -44,20 +45,20 @@ def _create(request: HttpRequest, stored: list[Upload]) -> HttpResponse:
         given = [""] * len(files)
     if error := request.META.get(DISK_ERROR):
         refused = recordings.refused_by(error)
-        return answers.refuse(request, str(refused), refused.status)
+        return negotiation.refuse(request, str(refused), refused.status)
     if not files:
-        return answers.refuse(request, "There was no file. Choose a recording, or drop one on the page.", 400)
-    if answers.wants_json(request) and len(files) > 1:
-        return answers.refuse(request, "Send one file in a request.", 400)
+        return negotiation.refuse(request, "There was no file. Choose a recording, or drop one on the page.", 400)
+    if negotiation.wants_json(request) and len(files) > 1:
+        return negotiation.refuse(request, "Send one file in a request.", 400)
     for file, name in zip(files, given, strict=True):
-        name = names.typed(name) or names.of_file(file.name or "")
+        name = filenames.typed(name) or filenames.of_file(file.name or "")
         try:
             stored.append(recordings.store(request.user, file, name))
         except recordings.RecordingRefused as refusal:
-            if answers.wants_json(request) or refusal.status in answers.UNAVAILABLE:
-                return answers.refuse(request, str(refusal), refusal.status)
+            if negotiation.wants_json(request) or refusal.status in negotiation.UNAVAILABLE:
+                return negotiation.refuse(request, str(refusal), refusal.status)
             messages.error(request, f"{name}: {refusal}")
-    if answers.wants_json(request):
+    if negotiation.wants_json(request):
         return JsonResponse({"id": str(stored[0].pk), "url": stored[0].get_absolute_url()}, status=201)
     for upload in stored:
         messages.success(request, f"{upload.name} is uploaded.")
@@ -70,8 +71,8 @@ def rename(request: HttpRequest, pk: UUID) -> HttpResponse:
     try:
         recordings.rename(upload, request.POST.get("name", ""))
     except recordings.RecordingRefused as refusal:
-        return answers.refuse(request, str(refusal), refusal.status, to=upload.get_absolute_url())
-    if answers.wants_json(request):
+        return negotiation.refuse(request, str(refusal), refusal.status, to=upload.get_absolute_url())
+    if negotiation.wants_json(request):
         return JsonResponse({"id": str(pk), "url": upload.get_absolute_url(), "name": upload.name})
     messages.success(request, f"It is called {upload.name} now.")
     return redirect(upload)
@@ -82,7 +83,7 @@ def audio(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """The file itself, with Range; with `?download`, to be kept."""
     upload = _visible(request, pk)
     try:
-        return media.serve(request, upload)
+        return serving.serve(request, upload)
     except (FileNotFoundError, StorageAway, OSError) as error:
         return _unavailable(upload, error)
 
@@ -96,15 +97,15 @@ async def listen(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """
     upload = await sync_to_async(_visible)(request, pk)
     try:
-        track = copies.track_of(upload, request.GET.get("track"))
+        track = listening_copies.track_of(upload, request.GET.get("track"))
     except tracks.UnknownTrack as error:
         return HttpResponse(str(error), status=404, headers=NO_STORE, content_type="text/plain")
     try:
         if not upload.needs_copy:
-            return await contents.in_thread(media.serve, request, upload)
-        if copy := await contents.in_thread(copies.find, upload, track):
-            return await contents.in_thread(media.serve_copy, request, upload, track, copy)
-        making = copies.make(upload, track)
+            return await storage.in_thread(serving.serve, request, upload)
+        if copy := await storage.in_thread(listening_copies.find, upload, track):
+            return await storage.in_thread(serving.serve_copy, request, upload, track, copy)
+        making = listening_copies.make(upload, track)
         if request.method == "GET":
             await making.wait()
         elif making.error:
@@ -117,7 +118,7 @@ async def listen(request: HttpRequest, pk: UUID) -> HttpResponseBase:
         return HttpResponse(str(error), status=422, headers=NO_STORE, content_type="text/plain")
     except (FileNotFoundError, StorageAway, OSError) as error:
         return _unavailable(upload, error)
-    return media.serve_growing(request, making.chunks())
+    return serving.serve_growing(request, making.chunks())
 
 
 def _unavailable(upload: Upload, error: Exception) -> HttpResponse:
@@ -149,7 +150,7 @@ async def waveform(request: HttpRequest, pk: UUID) -> HttpResponse:
         peaks, caching = waveforms.FLAT, "no-store"
     picture = waveforms.picture(peaks, is_small="small" in request.GET)
     headers = {"Cache-Control": caching}
-    return media.sealed(HttpResponse(picture, content_type="image/svg+xml", headers=headers))
+    return serving.sealed(HttpResponse(picture, content_type="image/svg+xml", headers=headers))
 
 
 def _waveform(request: HttpRequest, pk: UUID) -> tuple[Upload, str, bytes | None]:
@@ -170,5 +171,5 @@ def _visible(request: HttpRequest, pk: UUID, to: str = "view") -> Upload:
     upload = get_object_or_404(Upload.objects.visible_to(request.user), pk=pk)
     if to != "view" and not may(request.user, to, upload):
         raise PermissionDenied
-    connections.release()
+    db_connections.release()
     return upload

@@ -1,7 +1,7 @@
 """The waveform of a recording's track: its peaks, decoded once in the background, and the picture made of them.
 
 No request waits for a decoder: until the peaks are stored a page shows a flat line. A process makes one waveform at a
-time, for one person after the other (`places.py`).
+time, for one person after the other (`slots.py`).
 """
 
 import asyncio
@@ -14,9 +14,10 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import DatabaseError, connections
 
-from uploads import contents, decoding
+from uploads.decoder import client as decoder
+from uploads.decoder.slots import Purpose, places
+from uploads.files import storage
 from uploads.models import TrackWaveform, Upload
-from uploads.places import Purpose, places
 from uploads.tracks import ALL
 
 logger = logging.getLogger(__name__)
@@ -66,12 +67,12 @@ async def _make(upload: Upload, key: Key, tasks: Tasks) -> None:
         # The place first: a recording in a bucket is copied, and copies must not pile up.
         async with (
             places.taken(Purpose.WAVEFORM, upload.owner_id),
-            contents.local_path(upload, settings.FILE_UPLOAD_TEMP_DIR) as path,
+            storage.local_path(upload, settings.FILE_UPLOAD_TEMP_DIR) as path,
         ):
-            found = await decoding.find_peaks(path, upload.decoded_track(track))
+            found = await decoder.find_peaks(path, upload.decoded_track(track))
         # A thread of its own: the request that began this, and the thread that belongs to it, may be gone.
         await sync_to_async(_keep, thread_sensitive=False)(key, found)
-    except (decoding.DecodingError, contents.StorageAway, contents.StorageRefused, OSError, DatabaseError) as error:
+    except (decoder.DecodingError, storage.StorageAway, storage.StorageRefused, OSError, DatabaseError) as error:
         # The file can't be decoded or reached now, there is no room for a copy of it, or the database is away.
         logger.warning("No waveform of %s: %s", pk, error)
         keep_seconds = FAILED_SECONDS
@@ -79,7 +80,7 @@ async def _make(upload: Upload, key: Key, tasks: Tasks) -> None:
         asyncio.get_running_loop().call_later(keep_seconds, tasks.pop, key, None)
 
 
-def _keep(key: Key, found: decoding.Waveform) -> None:
+def _keep(key: Key, found: decoder.Waveform) -> None:
     """Store a waveform; of the chosen track the exact duration and the length of the damage too."""
     pk, track = key
     try:

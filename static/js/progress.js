@@ -1,6 +1,6 @@
 /* How far a job is: the furthest place that any event has named, and the time that is left. */
 
-import { Pace } from "./pace.js";
+import { Pace } from "./eta.js";
 
 export class Progress {
   position = 0;

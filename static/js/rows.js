@@ -3,7 +3,7 @@
    The socket says what changed. A percentage and the newest words are written in place. For anything else the page is
    fetched again and the rows that differ are exchanged, so that only the server knows how a row looks. */
 
-import { say } from "./said.js";
+import { say } from "./times.js";
 import { Socket } from "./socket.js";
 import { whenMade } from "./waveform.js";
 

@@ -2,7 +2,7 @@
 
 import { watchMenus } from "./menus.js";
 import { watchRenames } from "./rename.js";
-import { say } from "./said.js";
+import { say } from "./times.js";
 
 say(document);
 watchMenus();

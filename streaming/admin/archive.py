@@ -17,9 +17,9 @@ from django.db.models import F, QuerySet
 from django.http import StreamingHttpResponse
 from django.utils import timezone
 
-from streaming import exports
 from streaming.models import Job, Segment
-from uploads import names
+from streaming.transcript import exports
+from uploads import filenames
 
 MEMORY_BYTES = 4 * 1024**2  # of an archive, before it goes to disk
 PIECE_BYTES = 64 * 1024
@@ -91,8 +91,8 @@ def transcripts(jobs: QuerySet[Job]) -> Iterator[tuple[Job, list[Segment]]]:
 
 def safe_name(name: str) -> str:
     """Return a name that is the name of one file on every system, whatever was given."""
-    cut = FORBIDDEN.sub("-", names.cleaned(name)).encode()[:NAME_BYTES].decode(errors="ignore").strip(". ")
-    return f"_{cut}" if DEVICES.fullmatch(cut) else cut or names.NAMELESS
+    cut = FORBIDDEN.sub("-", filenames.cleaned(name)).encode()[:NAME_BYTES].decode(errors="ignore").strip(". ")
+    return f"_{cut}" if DEVICES.fullmatch(cut) else cut or filenames.NAMELESS
 
 
 def unique(path: str, taken: set[str]) -> str:

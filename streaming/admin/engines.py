@@ -15,9 +15,9 @@ from django.template.response import TemplateResponse
 from django.urls import path
 from django.views.decorators.http import require_POST, require_safe
 
-from streaming.engines import engine_class, engine_classes
 from streaming.engines.base import Engine, EngineError
-from uploads import connections
+from streaming.engines.registry import engine_class, engine_classes
+from uploads import db_connections
 
 View = Callable[..., HttpResponse]
 
@@ -52,7 +52,7 @@ def test(request: HttpRequest, name: str) -> HttpResponse:
         engine = engine_class(name)
     except EngineError as error:
         raise Http404 from error
-    connections.release()  # the service may take long to answer
+    db_connections.release()  # the service may take long to answer
     try:
         said = async_to_sync(engine.test_connection)()
     except EngineError as error:

@@ -10,9 +10,9 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from streaming import jobs
 from streaming.admin import archive
 from streaming.admin.review import OWNER_FIELDS, JobColumns, ReviewAdmin, moment, player
+from streaming.jobs import lifecycle
 from streaming.models import Job
 from uploads import tracks
 from uploads.templatetags.durations import clock
@@ -85,7 +85,7 @@ class JobAdmin(JobColumns, ReviewAdmin):
     # Deleting
 
     def delete_model(self, request: HttpRequest, obj: Job) -> None:
-        jobs.delete(obj)
+        lifecycle.delete(obj)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict[str, int], set[str], list]:
         """Say what would go. Django's own answer reads and lists every segment."""
@@ -103,11 +103,15 @@ class JobAdmin(JobColumns, ReviewAdmin):
 
     @admin.action(description="Retry selected jobs", permissions=["operate"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        self._change_each(request, queryset, jobs.retry, "Queued again", "Only failed and cancelled jobs can go on.")
+        self._change_each(
+            request, queryset, lifecycle.retry, "Queued again", "Only failed and cancelled jobs can go on."
+        )
 
     @admin.action(description="Cancel selected jobs", permissions=["operate"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        self._change_each(request, queryset, jobs.cancel, "Cancelled", "Only jobs that wait or run can be cancelled.")
+        self._change_each(
+            request, queryset, lifecycle.cancel, "Cancelled", "Only jobs that wait or run can be cancelled."
+        )
 
     def _change_each(
         self, request: HttpRequest, queryset: QuerySet[Job], change: Callable[[Job], Job], what: str, why: str
@@ -117,7 +121,7 @@ class JobAdmin(JobColumns, ReviewAdmin):
         for job in queryset:
             try:
                 change(job)
-            except jobs.JobRefused:
+            except lifecycle.JobRefused:
                 # As it is now: it may have ended while the list was looked at.
                 status = Job.objects.filter(pk=job.pk).values_list("status", flat=True).first()
                 left[status or "deleted"] += 1

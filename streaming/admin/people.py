@@ -14,9 +14,9 @@ from django.http import HttpRequest
 from django.utils.decorators import method_decorator
 
 from streaming.admin.lookups import OwnLookups
-from streaming.jobs import delete_upload
+from streaming.jobs.lifecycle import delete_upload
+from streaming.live.auth import rechecks_access
 from streaming.models import Job
-from streaming.people import rechecks_access
 from uploads.models import Upload
 
 admin.site.unregister([User, Group])

@@ -8,9 +8,9 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.template.defaultfilters import filesizeformat
 from django.utils.safestring import SafeString
 
-from streaming import jobs
 from streaming.admin import archive
 from streaming.admin.review import OWNER_FIELDS, Columns, JobColumns, ReviewAdmin, player
+from streaming.jobs import lifecycle
 from streaming.models import Job, Status
 from uploads import tracks
 from uploads.models import Upload
@@ -89,7 +89,7 @@ class UploadAdmin(Columns, ReviewAdmin):
     # Deleting
 
     def delete_model(self, request: HttpRequest, obj: Upload) -> None:
-        jobs.delete_upload(obj)
+        lifecycle.delete_upload(obj)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict[str, int], set[str], list]:
         """Say what would go. Django's own answer reads and lists every segment."""

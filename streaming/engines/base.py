@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from streaming.audio import Spool
-from streaming.transcripts import Result, storable
+from streaming.results import Result, storable
+from streaming.spool import Spool
 
 
 class EngineError(Exception):

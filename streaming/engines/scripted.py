@@ -12,9 +12,9 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any, ClassVar
 
-from streaming.audio import CHUNK_SECONDS, Spool
 from streaming.engines.base import Engine, EngineError, Request
-from streaming.transcripts import Result, spread_words
+from streaming.results import Result, spread_words
+from streaming.spool import CHUNK_SECONDS, Spool
 
 WORD_SECONDS = 0.5
 BIT_SECONDS = 0.02

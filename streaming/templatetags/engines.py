@@ -2,8 +2,9 @@
 
 from django import template
 
-from streaming.engines import declared_options, engine_class, options
+from streaming.engines import options
 from streaming.engines.base import EngineError
+from streaming.engines.registry import declared_options, engine_class
 from streaming.models import Job
 from uploads import tracks
 

@@ -11,7 +11,7 @@ from django import template
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from streaming.engines import declared_options
+from streaming.engines.registry import declared_options
 from streaming.models import Job, Segment
 
 register = template.Library()

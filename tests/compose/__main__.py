@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.compose.deployment import Deployment, NoEngine
 from tests.compose.people import Clicker, Person, Watcher
-from tests.document import commands
+from tests.docs.document import commands
 
 COMPOSE = "With Docker Compose"
 PASSWORD = "a new password of mine"

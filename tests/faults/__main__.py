@@ -16,7 +16,7 @@ import django
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
     django.setup()
-    from tests.faults.storm import FULL, ONE, storm  # it makes recordings with what Django has set up
+    from tests.faults.chaos import FULL, ONE, storm  # it makes recordings with what Django has set up
     from tests.postgres import Postgres
 
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)

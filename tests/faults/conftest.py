@@ -11,8 +11,8 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.recordings import numbers
+from tests.served_site.test_site import status
 from tests.site import Site, wait_until
-from tests.test_site import status
 from tests.visitor import Visitor, events
 
 METRICS_TOKEN = "only for tests of metrics"
@@ -30,7 +30,7 @@ def web(new_site: Callable[..., Site]) -> Site:
 def impatient(new_site: Callable[..., Site]) -> Site:
     """A running site that waits for nobody for long."""
     web = new_site(DJANGO_SETTINGS_MODULE="tests.served", TRANSCRIBE_METRICS_TOKEN=METRICS_TOKEN)
-    web.start(program=("-m", "tests.faults.impatient"))
+    web.start(program=("-m", "tests.faults.short_timeouts"))
     return web
 
 

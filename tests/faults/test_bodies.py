@@ -13,7 +13,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.faults.raw import connected
+from tests.faults.raw_clients import connected
 from tests.postgres import Postgres
 from tests.recordings import numbers
 from tests.site import Site
@@ -162,9 +162,9 @@ def test_a_body_that_is_too_long_is_refused_in_the_clients_format(server: Site) 
 def impatient_server(request: pytest.FixtureRequest, new_site: Callable[..., Site]) -> Site:
     site = new_site(DJANGO_SETTINGS_MODULE="tests.served", TRANSCRIBE_RUN_JOBS="0")
     if request.param == "daphne":
-        site.start(program=("-m", "tests.faults.impatient"))
+        site.start(program=("-m", "tests.faults.short_timeouts"))
     else:
-        site.start_uvicorn("--factory", "tests.faults.impatient:application")
+        site.start_uvicorn("--factory", "tests.faults.short_timeouts:application")
     return site
 
 

@@ -12,7 +12,7 @@ import httpx
 from tests.faults.conftest import connections, is_unharmed
 from tests.site import ROOT, Site, wait_until
 from tests.visitor import Visitor, events
-from transcribe_site.connections import ADDRESS_CONNECTIONS
+from transcribe_site.server.connections import ADDRESS_CONNECTIONS
 
 HALVES = (
     b"",

@@ -17,14 +17,14 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 from websockets.frames import Opcode
 
 from streaming import events
-from streaming.broadcast import envelope, feed_group
-from streaming.feed import MOST_BEHIND_CHARACTERS
-from streaming.transcripts import Result
+from streaming.live.feed import MOST_BEHIND_CHARACTERS
+from streaming.publisher import envelope, feed_group
+from streaming.results import Result
 from tests import recordings
 from tests.faults.conftest import finished_job
-from tests.faults.raw import frame, message, opened
+from tests.faults.raw_clients import frame, message, opened
 from tests.site import Site, wait_until
-from tests.test_server import peak_mib
+from tests.transcribe_site.server.test_daphne import peak_mib
 from tests.visitor import Visitor, change
 from tests.visitor import events as messages
 

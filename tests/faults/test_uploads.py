@@ -13,7 +13,7 @@ import pytest
 
 from tests import recordings
 from tests.faults.conftest import is_unharmed
-from tests.faults.raw import connected, cut
+from tests.faults.raw_clients import connected, cut
 from tests.faults.test_bodies import written_bytes
 from tests.recordings import numbers
 from tests.site import Site, wait_until
@@ -97,7 +97,7 @@ def test_uploads_of_one_name_at_one_moment_are_each_whole(visitor: Visitor, tmp_
 
 def test_what_a_killed_process_had_received_is_swept_when_it_is_old(new_site: Callable[..., Site]) -> None:
     web = new_site(DJANGO_SETTINGS_MODULE="tests.served")
-    web.start(program=("-m", "tests.faults.doomed", "receiving"))
+    web.start(program=("-m", "tests.faults.crash_worker", "receiving"))
     with Visitor(web) as visitor, pytest.raises(httpx.TransportError):  # the server is gone
         visitor.upload(recordings.tone(60.0))
     web.kill()

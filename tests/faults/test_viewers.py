@@ -13,9 +13,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Opcode
 
 from tests.faults.conftest import connections, finished_job, is_unharmed, memory_mib, running_job, watching
-from tests.faults.raw import close_code, connected, cut, frame, handshake, is_dropped, message, opened
+from tests.faults.raw_clients import close_code, connected, cut, frame, handshake, is_dropped, message, opened
 from tests.site import Site, wait_until
-from tests.test_server import peak_mib
+from tests.transcribe_site.server.test_daphne import peak_mib
 from tests.visitor import Visitor, events, rows
 
 MIB = 1024**2

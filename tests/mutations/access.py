@@ -63,9 +63,9 @@ MUTATIONS = [
     Mutation(
         fault="Staff with read-only permission change a job over HTTP",
         of="_change",
-        replace="not jobs.may_change(request.user, found)",
+        replace="not lifecycle.may_change(request.user, found)",
         by="False",
-        fails="streaming/test_views::test_staff_who_may_only_look_change_nothing",
+        fails="web/test_views::test_staff_who_may_only_look_change_nothing",
     ),
     Mutation(
         fault="A stranger opens the WebSocket of a job",
@@ -77,7 +77,7 @@ MUTATIONS = [
     Mutation(
         fault="Staff with read-only permission cancel a job over a WebSocket",
         of="ViewerConsumer._own_job",
-        replace="to_change and (not await in_thread(jobs.may_change)(user, job))",
+        replace="to_change and (not await in_thread(lifecycle.may_change)(user, job))",
         by="False",
         fails="test_staff_who_may_only_look_cannot_cancel",
     ),
@@ -124,7 +124,7 @@ MUTATIONS = [
     Mutation(
         fault="A person who has lost the permission to start jobs starts one over an open WebSocket",
         of="StreamConsumer._start",
-        replace="not await in_thread(jobs.may_start)(user, upload)",
+        replace="not await in_thread(lifecycle.may_start)(user, upload)",
         by="False",
         fails="test_whose_permission_to_start_is_withdrawn_starts_nothing_more",
     ),
@@ -169,14 +169,14 @@ MUTATIONS = [
     ),
     Mutation(
         fault="A client sends the same start request twice",
-        of="jobs.start",
+        of="lifecycle.start",
         replace="mine.first() if request_id is not None else None",
         by="None",
         fails="test_the_same_request_is_answered_with_the_same_job",
     ),
     Mutation(
         fault="Two tabs send the same start request at the same moment",
-        of="jobs.start",
+        of="lifecycle.start",
         replace="mine.first() if request_id is not None else None",
         by="None",
         fails="test_tabs_that_start_at_the_same_moment_get_the_same_job",

@@ -65,7 +65,7 @@ MUTATIONS = [
     ),
     Mutation(
         fault="The service is unavailable (503)",
-        of="hearing.hear",
+        of="retry.hear",
         replace="error.permanent or failures > MOST_FAILURES",
         by="True",
         fails="test_a_refusal_that_passes_is_tried_again",
@@ -125,7 +125,7 @@ MUTATIONS = [
     ),
     Mutation(
         fault="One of the service's addresses does not answer",
-        of="aws_network.connect",
+        of="network.connect",
         remove="happy_eyeballs_delay=NEXT_ADDRESS_SECONDS",
         fails="test_an_address_that_does_not_answer_is_passed_over",
     ),
@@ -189,21 +189,21 @@ MUTATIONS = [
     ),
     Mutation(
         fault="The connection test reads results as a job does",
-        of="aws_session.test_connection",
+        of="session.test_connection",
         replace="interpreter.is_unreadable",
         by="False",
         fails="test_the_connection_test_fails_where_a_job_would",
     ),
     Mutation(
         fault="A proxy asks for a password (407)",
-        of="aws_network._check",
+        of="network._check",
         replace="status == '407'",
         by="False",
         fails="test_a_proxy_that_refuses_the_password_is_a_sentence_without_it",
     ),
     Mutation(
         fault="The code of an error has a namespace",
-        of="aws_messages._code",
+        of="messages._code",
         replace="text.partition(':')[0].rpartition('#')[2].strip()",
         by="text.strip()",
         fails="test_a_limit_with_a_namespace_lets_the_job_wait",

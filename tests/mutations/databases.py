@@ -57,13 +57,13 @@ MUTATIONS = [
     Mutation(
         fault="Clients do not read their downloads: each releases its connection to PostgreSQL",
         of="Handler._respond_and_release",
-        remove="connections.release()",
+        remove="db_connections.release()",
         fails="test_clients_that_read_no_download_and_no_transcript_leave_the_pages_alone",
     ),
     Mutation(
         fault="Requests wait for the storage: each releases its connection to PostgreSQL",
         of="recordings.store",
-        remove="connections.release()",
+        remove="db_connections.release()",
         fails="test_requests_that_wait_for_a_storage_leave_the_pages_alone",
     ),
 ]

@@ -32,13 +32,13 @@ MUTATIONS = [
     ),
     Mutation(
         fault="The database's disk is full during an upload",
-        of="disks._is_full",
+        of="disk_errors._is_full",
         remove="'disk is full' in str(error)",
         fails="test_says_that_the_databases_disk_is_full",
     ),
     Mutation(
         fault="The disk is full while the spool is written",
-        of="decoder.sentence",
+        of="__main__.sentence",
         remove="""if isinstance(error, OSError) and error.errno in FULL:
     return 'The disk is full.'""",
         fails="test_a_disk_that_is_full_fails_the_job_with_a_sentence",
@@ -72,7 +72,7 @@ MUTATIONS = [
     ),
     Mutation(
         fault="The folder of the recordings is missing",
-        of="contents.check",
+        of="storage.check",
         remove="""os.makedirs(storage.location, exist_ok=True)
 _check_folder(storage.location)""",
         fails="test_a_folder_that_is_gone_refuses_with_a_sentence_and_is_not_ready",

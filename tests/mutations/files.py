@@ -33,8 +33,8 @@ response["Content-Security-Policy"] = "sandbox; default-src 'none'"
     ),
     Mutation(
         fault="A file claims a content type",
-        of="media.serve",
-        replace="kinds.content_type(upload.container)",
+        of="serving.serve",
+        replace="file_types.content_type(upload.container)",
         by="'text/html'",
         fails="test_the_type_is_what_decoding_found",
     ),
@@ -139,7 +139,7 @@ response["Content-Security-Policy"] = "sandbox; default-src 'none'"
     ),
     Mutation(
         fault="A decoder inherits the server's secrets",
-        of="decoding._start",
+        of="client._start",
         replace="{name: os.environ[name] for name in ENVIRONMENT if name in os.environ}",
         by="{name: os.environ[name] for name in os.environ}",
         fails="test_a_decoder_gets_none_of_our_secrets",

@@ -27,14 +27,14 @@ MUTATIONS = [
         fault="One person's waveforms wait before those of other people",
         of="Places._rank",
         remove="self._served.get(person, -1)",
-        fails="uploads/test_places::test_waveforms_are_made_one_at_a_time_and_in_turn_for_each_person",
+        fails="decoder/test_slots::test_waveforms_are_made_one_at_a_time_and_in_turn_for_each_person",
     ),
     Mutation(
         fault="Many waveforms are missing at once",
         of="Places._is_allowed",
         replace="waveforms < MOST_WAVEFORMS",
         by="True",
-        fails="uploads/test_places::test_waveforms_are_made_one_at_a_time_and_in_turn_for_each_person",
+        fails="decoder/test_slots::test_waveforms_are_made_one_at_a_time_and_in_turn_for_each_person",
     ),
     Mutation(
         fault="A caller that waits for a decoder place is cancelled",
@@ -44,7 +44,7 @@ MUTATIONS = [
     ),
     Mutation(
         fault="Hostile files make probes use memory",
-        of="decoder.limit",
+        of="__main__.limit",
         replace="PROBE_MEMORY_BYTES if is_probe else MEMORY_BYTES",
         by="MEMORY_BYTES",
         fails="test_hostile_probes_from_many_threads_stay_within_their_memory",
@@ -58,7 +58,7 @@ MUTATIONS = [
     ),
     Mutation(
         fault="The caller of a decoder is cancelled: the decoder ends",
-        of="processes.end",
+        of="subprocesses.end",
         remove="process.kill()",
         fails="test_cancelling_ends_the_decoder",
     ),
@@ -92,14 +92,14 @@ MUTATIONS = [
     ),
     Mutation(
         fault="A client invents entries of X-Forwarded-For",
-        of="client_address",
+        of="client_address.client_address",
         replace="any(found in network for network in trusted)",
         by="True",
         fails="test_the_address_is_the_right_most_that_no_trusted_proxy_has",
     ),
     Mutation(
         fault="A client changes its IPv6 address within its network",
-        of="client_address",
+        of="client_address.client_address",
         replace="isinstance(found, IPv6Address)",
         by="False",
         fails="test_the_address_is_the_right_most_that_no_trusted_proxy_has",

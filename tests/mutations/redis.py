@@ -5,14 +5,14 @@ from tests.mutations.mutation import Mutation
 MUTATIONS = [
     Mutation(
         fault="Redis restarts",
-        of="broadcast.succeeds",
+        of="publisher.succeeds",
         replace="Exception",
         by="ValueError",
         fails="test_whatever_redis_does_the_job_goes_on_and_its_viewers_get_all_of_it[restart]",
     ),
     Mutation(
         fault="Redis does not answer for some seconds (DEBUG SLEEP)",
-        of="broadcast.succeeds",
+        of="publisher.succeeds",
         replace="LAYER_SECONDS",
         by="None",
         fails="test_a_redis_that_says_nothing_holds_nobody_up[asleep]",
@@ -42,14 +42,14 @@ MUTATIONS = [
     ),
     Mutation(
         fault="The network to Redis is cut",
-        of="broadcast.succeeds",
+        of="publisher.succeeds",
         replace="Exception",
         by="ValueError",
         fails="test_whatever_the_way_to_redis_does_the_job_goes_on_and_its_viewers_get_all_of_it[cut]",
     ),
     Mutation(
         fault="The network to Redis goes silent: starting, cancelling and ending jobs does not wait for it",
-        of="broadcast.succeeds",
+        of="publisher.succeeds",
         replace="LAYER_SECONDS",
         by="None",
         fails="test_a_redis_that_says_nothing_holds_nobody_up[half_open]",

@@ -129,7 +129,7 @@ MUTATIONS = [
     Mutation(
         fault="A trusted proxy forwards many clients: each has its own limit",
         of="Channel._refusal",
-        replace="addresses.is_trusted((host := getattr(peer, 'host', '')))",
+        replace="client_address.is_trusted((host := getattr(peer, 'host', '')))",
         by="(host := '')",
         fails="test_behind_a_trusted_proxy_each_client_has_its_own_limit",
     ),
@@ -164,7 +164,7 @@ return ANONYMOUS""",
     ),
     Mutation(
         fault="The database is away: the answer says when to retry",
-        of="answers.unavailable",
+        of="negotiation.unavailable",
         remove="response['Retry-After'] = str(RETRY_SECONDS)",
         fails="test_a_locked_sqlite_refuses_every_action_with_503[application/json]",
     ),

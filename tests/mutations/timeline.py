@@ -86,14 +86,14 @@ MUTATIONS = [
     ),
     Mutation(
         fault="Several listeners ask for the same listening copy",
-        of="copies.make",
+        of="listening_copies.make",
         replace="makings.get((upload.pk, track))",
         by="None",
         fails="test_many_listeners_share_one_encoder",
     ),
     Mutation(
         fault="A recording is deleted while its listening copy is made",
-        of="copies._make",
+        of="listening_copies._make",
         remove="await contents.in_thread(remove, upload.file.storage, upload.pk)",
         fails="test_a_copy_of_a_recording_that_was_deleted_meanwhile_is_not_kept",
     ),
@@ -113,8 +113,8 @@ MUTATIONS = [
     ),
     Mutation(
         fault="A header declares less audio than the file holds",
-        of="decoder.probe",
-        replace="declared.undeclared_seconds(path, seconds)",
+        of="__main__.probe",
+        replace="wav_header.undeclared_seconds(path, seconds)",
         by="0.0",
         fails="test_the_recordings_page_says_that_the_file_holds_more",
     ),

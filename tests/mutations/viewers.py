@@ -113,7 +113,7 @@ self.kept = [*getattr(self, 'kept', []), self._newest_snapshot]""",
     Mutation(
         fault="Viewers connect and leave very often: the process unsubscribes from the channel layer",
         of="Feeds._close",
-        remove="await self._unsubscribe(broadcast.WATCHERS)",
+        remove="await self._unsubscribe(publisher.WATCHERS)",
         fails="test_a_thousand_who_come_and_leave_at_any_moment_leave_no_cursor_task_or_feed",
     ),
     Mutation(
@@ -137,21 +137,21 @@ await asyncio.wait({watching})""",
     ),
     Mutation(
         fault="A person opens more sockets than allowed",
-        of="crowd.enter",
+        of="limits.enter",
         replace="most and _sockets[person_id] >= most",
         by="False",
         fails="test_one_socket_too_many_is_sent_away_and_nobody_else",
     ),
     Mutation(
         fault="A viewer that has left no longer counts towards its person's sockets",
-        of="crowd.leave",
+        of="limits.leave",
         remove="del _sockets[person_id]",
         fails="test_a_thousand_who_come_and_leave_at_any_moment_leave_no_cursor_task_or_feed",
     ),
     Mutation(
         fault="A connection that is cancelled while it opens no longer counts towards its person's sockets",
         of="ViewerConsumer.__call__",
-        remove="crowd.leave(self._counted_for)",
+        remove="limits.leave(self._counted_for)",
         fails="test_a_connection_that_is_ended_while_it_opens_is_not_counted_any_more",
     ),
 ]

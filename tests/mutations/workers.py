@@ -6,13 +6,13 @@ MUTATIONS = [
     Mutation(
         fault="A worker is killed after it claimed a job",
         of="Runner.look_for_work",
-        replace="await in_thread(jobs.free_jobs_of)(dead)",
+        replace="await in_thread(lifecycle.free_jobs_of)(dead)",
         by="0",
         fails="test_a_worker_that_is_killed_at_any_step_costs_no_word_and_leaves_nothing[claimed]",
     ),
     Mutation(
         fault="A worker is killed while it decodes",
-        of="workers.forget",
+        of="liveness.forget",
         remove="shutil.rmtree(folder_of(name), ignore_errors=True)",
         fails="test_a_worker_that_is_killed_at_any_step_costs_no_word_and_leaves_nothing[decoding]",
     ),
@@ -24,7 +24,7 @@ MUTATIONS = [
     ),
     Mutation(
         fault="A worker is killed while it streams to Amazon: the next worker resumes after the last final",
-        of="jobs.remaining",
+        of="lifecycle.remaining",
         remove="start_time=job.resume_time",
         fails="test_a_worker_that_is_killed_while_it_streams_to_amazon_sends_nothing_again_that_is_final",
     ),
@@ -64,7 +64,7 @@ MUTATIONS = [
     Mutation(
         fault="A worker receives SIGTERM under load: it releases its jobs",
         of="Runner._stop",
-        remove="news += await in_thread(jobs.hand_back)(job.pk, job.attempt)",
+        remove="news += await in_thread(lifecycle.hand_back)(job.pk, job.attempt)",
         fails="test_a_worker_that_is_stopped_under_load_hands_every_job_back_within_ten_seconds[everything]",
     ),
     Mutation(
@@ -76,7 +76,7 @@ MUTATIONS = [
     Mutation(
         fault="A worker receives SIGTERM under load while Redis does not answer: it ends within 10 s",
         of="Runner._stop",
-        replace="await asyncio.gather(*(broadcast.send(group, message) for group, message in news))",
+        replace="await asyncio.gather(*(publisher.send(group, message) for group, message in news))",
         by="""for group, message in news:
     await broadcast.send(group, message)""",
         fails="test_a_worker_that_is_stopped_under_load_hands_every_job_back_within_ten_seconds[nothing]",
@@ -96,14 +96,14 @@ MUTATIONS = [
     ),
     Mutation(
         fault="The storage refuses a recording for good",
-        of="bucket.translated",
+        of="s3.translated",
         replace="is_permanent(error)",
         by="False",
         fails="test_a_recording_that_the_bucket_refuses_fails_its_job_with_a_sentence",
     ),
     Mutation(
         fault="The storage is away for too long",
-        of="jobs.postpone",
+        of="lifecycle.postpone",
         replace="count >= (MOST_WAITS_FOR_ROOM if is_for_room else MOST_WAITS_FOR_STORAGE)",
         by="False",
         fails="test_a_job_that_has_waited_too_long_for_the_storage_fails_and_can_be_resumed",

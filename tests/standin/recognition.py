@@ -246,27 +246,27 @@ class LocalRecognition:
 
     async def _listen(self) -> None:
         # Django must have been set up, which a stand-in that reads numbers does without.
-        from streaming.engines import local
+        from streaming.engines.moonshine import engine
 
-        recogniser = await local.Recogniser.start()
+        recogniser = await engine.Recogniser.start()
         try:
             rate = self._request.sample_rate
-            silence = bytes(2 * round(local.LEAD_SECONDS * rate))
+            silence = bytes(2 * round(engine.LEAD_SECONDS * rate))
             start = position = 0.0
             await recogniser.begin(rate)
             await recogniser.add(silence)
-            while (block := await self._block(round(2 * rate * local.BLOCK_SECONDS))) is not None:
+            while (block := await self._block(round(2 * rate * engine.BLOCK_SECONDS))) is not None:
                 await recogniser.add(block)
                 heard = await recogniser.update()
                 position += len(block) / 2 / rate
-                self._tell(heard.lines, start - local.LEAD_SECONDS)
-                if not heard.is_open and position - start >= local.TURN_SECONDS:
+                self._tell(heard.lines, start - engine.LEAD_SECONDS)
+                if not heard.is_open and position - start >= engine.TURN_SECONDS:
                     # The library walks all lines of its stream at every update: a new one, in a pause.
                     start = position
                     await recogniser.begin(rate)
                     await recogniser.add(silence)
-            await recogniser.add(bytes(2 * round(local.TAIL_SECONDS * rate)))
-            self._tell((await recogniser.end()).lines, start - local.LEAD_SECONDS)
+            await recogniser.add(bytes(2 * round(engine.TAIL_SECONDS * rate)))
+            self._tell((await recogniser.end()).lines, start - engine.LEAD_SECONDS)
         finally:
             await recogniser.aclose()
 
@@ -282,7 +282,7 @@ class LocalRecognition:
         return block or None
 
     def _tell(self, lines: list[tuple[float, float, bool, str]], offset: float) -> None:
-        from streaming.transcripts import spread_words
+        from streaming.results import spread_words
 
         for line_start, line_end, is_complete, text in lines:
             if not text:

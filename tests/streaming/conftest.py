@@ -21,14 +21,14 @@ from django.db import connection
 from django.test import Client
 from pytest_django import Settings
 
-from streaming import workers
-from streaming.database import in_thread
+from streaming.db import in_thread
 from streaming.models import Job
-from streaming.runner import Runner
+from streaming.worker import liveness
+from streaming.worker.runner import Runner
 from tests.recordings import numbers
 from tests.site import Site
 from tests.streaming.factories import make_job, make_segments, make_upload
-from tests.streaming.held import LetHear, hold
+from tests.streaming.gated_engine import LetHear, hold
 from transcribe_site.asgi import application
 from uploads import recordings
 from uploads.models import Upload
@@ -74,7 +74,7 @@ def fresh_channel_layer() -> None:
 
 @pytest.fixture
 def let_hear(monkeypatch: pytest.MonkeyPatch) -> LetHear:
-    """Holds the scripted engine in this process; see `held.py`."""
+    """Holds the scripted engine in this process; see `gated_engine.py`."""
     return hold(monkeypatch)
 
 
@@ -241,20 +241,20 @@ def other(transactional_db: None) -> Iterator[Callable[..., Site]]:
             worker.process.send_signal(signal.SIGCONT)
             worker.kill()
         (worker.folder / "log").unlink(missing_ok=True)
-    workers.forget(workers.dead_workers())  # or the next test finds them
+    liveness.forget(liveness.dead_workers())  # or the next test finds them
 
 
 async def dies_at(step: str, worker: Site) -> None:
-    """Start a worker that is killed at a step of `doomed.py`, and wait for its end."""
-    worker.process = worker._spawn("-m", "tests.faults.doomed", step)
+    """Start a worker that is killed at a step of `crash_worker.py`, and wait for its end."""
+    worker.process = worker._spawn("-m", "tests.faults.crash_worker", step)
     code = await asyncio.to_thread(worker.process.wait, PATIENCE_SECONDS)
     assert code == -signal.SIGKILL, worker.log()[-2000:]
     worker._close()
 
 
 async def freezes_at(step: str, worker: Site) -> None:
-    """Start a worker that stops, as by SIGSTOP, at a step of `doomed.py`, and wait until it has."""
-    worker.process = worker._spawn("-m", "tests.faults.doomed", step)
+    """Start a worker that stops, as by SIGSTOP, at a step of `crash_worker.py`, and wait until it has."""
+    worker.process = worker._spawn("-m", "tests.faults.crash_worker", step)
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not is_stopped(worker.process.pid):
             assert worker.process.poll() is None, worker.log()[-2000:]

@@ -9,7 +9,7 @@ from django.core.files.base import ContentFile
 from django.utils import timezone
 
 from streaming.models import Job, Segment, Status
-from streaming.transcripts import spread_words
+from streaming.results import spread_words
 from tests.recordings import tone
 from uploads.models import Upload
 

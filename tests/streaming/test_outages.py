@@ -11,7 +11,7 @@ from django.core.exceptions import SuspiciousOperation
 from django.db import DataError, OperationalError
 
 from streaming import outages
-from streaming.logs import SeldomFilter
+from streaming.log import SeldomFilter
 from streaming.outages import CHANNEL_LAYER, DATABASE, STORAGE, Outage, OutageFilter, outage_in
 
 
@@ -121,7 +121,7 @@ def test_a_refused_request_has_a_line_without_a_traceback_and_a_fault_keeps_its_
 
 def test_the_same_traceback_of_ours_is_logged_once_in_ten_seconds_for_each_job() -> None:
     seldom = SeldomFilter([])
-    faults = [record("streaming.runner", KeyError("x"), job=job) for job in ("one", "one", "two")]
+    faults = [record("streaming.worker.runner", KeyError("x"), job=job) for job in ("one", "one", "two")]
     assert [seldom.filter(each) for each in faults] == [True, False, True]
-    assert all(seldom.filter(record("streaming.runner")) for _ in range(3)), "lines without one pass"
+    assert all(seldom.filter(record("streaming.worker.runner")) for _ in range(3)), "lines without one pass"
     assert all(seldom.filter(record("django.request", KeyError("x"))) for _ in range(3)), "and those of requests"

@@ -60,7 +60,7 @@ def decoders() -> list[int]:
         try:
             state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
             # Other tests have children too: a Redis, a browser's driver. A dead one has no command line any more.
-            is_decoder = state == "Z" or b"decoder.py" in (folder / "cmdline").read_bytes()
+            is_decoder = state == "Z" or b"__main__.py" in (folder / "cmdline").read_bytes()
         except OSError:
             continue  # it ended meanwhile
         if int(parent) == os.getpid() and is_decoder:

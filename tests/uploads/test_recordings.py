@@ -18,7 +18,8 @@ from django.db import OperationalError
 from pytest_django.fixtures import Settings
 
 from tests import recordings as made
-from uploads import decoding, recordings
+from uploads import recordings
+from uploads.decoder import client as decoder
 from uploads.models import Upload
 from uploads.recordings import RecordingRefused
 
@@ -229,7 +230,7 @@ def test_leaves_no_file_when_the_row_cannot_be_stored(
 
 
 def test_refuses_when_the_decoder_dies(alice: User, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "DECODER", Path("/dev/null"))
+    monkeypatch.setattr(decoder, "DECODER", Path("/dev/null"))
     found, status = refusal(alice, made.tone(1.0).read_bytes())
     assert found.startswith("The decoder stopped in the middle of this file.")
     assert status == 415

@@ -58,7 +58,7 @@ def test_sweeps_a_bucket_and_says_when_it_is_away(
     options = {"bucket_name": bucket.name, "endpoint_url": bucket.gate.url, "region_name": None}
     settings.STORAGES = {
         **settings.STORAGES,
-        "default": {"BACKEND": "uploads.bucket.BucketStorage", "OPTIONS": options},
+        "default": {"BACKEND": "uploads.files.s3.BucketStorage", "OPTIONS": options},
     }
     kept, left = stored(made.tone(1.0)).file.name, orphan()
     bucket.client.put_object(Bucket=bucket.name, Key=left, Body=b"left behind")

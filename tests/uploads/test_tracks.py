@@ -8,7 +8,8 @@ import pytest
 
 from tests import multitrack, recordings
 from tests.multitrack import Sound, silence, tone, write
-from uploads import decoding, tracks
+from uploads import tracks
+from uploads.decoder import client as decoder
 from uploads.tracks import Track
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -22,7 +23,7 @@ def track(**changes: object) -> Track:
 
 async def decoded(path: Path, chosen: str, tmp_path: Path) -> np.ndarray:
     target = tmp_path / "decoded.pcm"
-    pieces = decoding.decode(path, target, sample_rate=multitrack.RATE, channels=1, track=chosen)
+    pieces = decoder.decode(path, target, sample_rate=multitrack.RATE, channels=1, track=chosen)
     async with aclosing(pieces):
         async for _ in pieces:
             pass
@@ -39,7 +40,7 @@ def level(samples: np.ndarray, hz: float, start: float, stop: float) -> float:
 @pytest.mark.parametrize("suffix", ["mkv", "mp4", "mov"])
 def test_probe_describes_every_track(tmp_path: Path, suffix: str) -> None:
     sounds = [Sound(tone(300, 2.0), "Host", "eng", is_default=True), Sound(tone(700, 2.0), "Gäste", "ger")]
-    found = decoding.probe(write(tmp_path / f"a.{suffix}", sounds))
+    found = decoder.probe(write(tmp_path / f"a.{suffix}", sounds))
     assert [(each["title"], each["language"], each["codec"]) for each in found.tracks] == [
         ("Host", "eng", "aac"),
         ("Gäste", "ger", "aac"),
@@ -50,13 +51,13 @@ def test_probe_describes_every_track(tmp_path: Path, suffix: str) -> None:
 
 def test_the_track_flagged_as_default_is_chosen(tmp_path: Path) -> None:
     sounds = [Sound(tone(300, 2.0)), Sound(tone(700, 3.0), codec="flac", is_default=True)]
-    found = decoding.probe(write(tmp_path / "a.mkv", sounds))
+    found = decoder.probe(write(tmp_path / "a.mkv", sounds))
     assert (found.track, found.codec, found.duration) == (1, "flac", pytest.approx(3.0, abs=0.1))
 
 
 def test_a_silent_track_is_not_chosen_even_if_it_is_the_default(tmp_path: Path) -> None:
     sounds = [Sound(silence(40.0), is_default=True), Sound(silence(40.0)), Sound(tone(300, 2.0))]
-    found = decoding.probe(write(tmp_path / "a.mkv", sounds))
+    found = decoder.probe(write(tmp_path / "a.mkv", sounds))
     assert [each["has_sound"] for each in found.tracks] == [False, False, True]
     assert found.track == 2
 
@@ -65,7 +66,7 @@ def test_a_silent_track_is_not_chosen_even_if_it_is_the_default(tmp_path: Path) 
 def test_sound_that_begins_late_in_a_track_is_found(tmp_path: Path, suffix: str) -> None:
     late = np.concatenate([silence(400.0), tone(300, 30.0), silence(100.0)])
     sounds = [Sound(silence(530.0)), Sound(late)]
-    found = decoding.probe(write(tmp_path / f"a.{suffix}", sounds))
+    found = decoder.probe(write(tmp_path / f"a.{suffix}", sounds))
     assert [each["has_sound"] for each in found.tracks] == [False, True]
     assert found.track == 1
 
@@ -75,7 +76,7 @@ def test_a_track_that_cannot_be_decoded_is_described_and_not_chosen(tmp_path: Pa
         tmp_path / "a.mkv", [Sound(tone(300, 2.0), "Odd", is_default=True), Sound(tone(700, 2.0), codec="flac")]
     )
     path.write_bytes(path.read_bytes().replace(b"A_AAC", b"A_QQQ", 1))
-    found = decoding.probe(path)
+    found = decoder.probe(path)
     assert [each["is_decodable"] for each in found.tracks] == [False, True]
     assert found.tracks[0]["title"] == "Odd"
     assert (found.track, found.codec) == (1, "flac")
@@ -87,13 +88,13 @@ def test_a_track_that_cannot_be_decoded_is_described_and_not_chosen(tmp_path: Pa
 
 def test_titles_are_bounded_and_shown_on_one_line(tmp_path: Path) -> None:
     sounds = [Sound(tone(300, 1.0), "x" * 100_000), Sound(tone(300, 1.0), "a\nb\x1b[31m\u202ec")]
-    found = decoding.probe(write(tmp_path / "a.mkv", sounds))
+    found = decoder.probe(write(tmp_path / "a.mkv", sounds))
     assert [each["title"] for each in found.tracks] == ["x" * 100, "a b [31m c"]
 
 
 def test_at_most_so_many_tracks_are_described(tmp_path: Path) -> None:
     sounds = [Sound(tone(300, 0.2), codec="pcm_s16le") for _ in range(tracks.MOST + 3)]
-    assert len(decoding.probe(write(tmp_path / "a.mkv", sounds)).tracks) == tracks.MOST
+    assert len(decoder.probe(write(tmp_path / "a.mkv", sounds)).tracks) == tracks.MOST
 
 
 async def test_each_track_can_be_decoded_by_itself(tmp_path: Path) -> None:
@@ -170,7 +171,7 @@ async def test_a_track_that_is_an_inverted_copy_of_another_does_not_cancel_the_s
     speech = multitrack.samples_of(recordings.speech()) // 2
     path = write(tmp_path / "inverted.mkv", [Sound(speech, codec="pcm_s16le"), Sound(-speech, codec="pcm_s16le")])
     target = tmp_path / "spool"
-    async for _ in decoding.decode(path, target, sample_rate=multitrack.RATE, channels=channels, track="all"):
+    async for _ in decoder.decode(path, target, sample_rate=multitrack.RATE, channels=channels, track="all"):
         pass
     found = np.fromfile(target, "<i2").reshape(-1, channels).astype(float)
     assert len(found) == len(speech)

@@ -16,8 +16,9 @@ from django.urls import reverse
 
 from tests import multitrack, recordings
 from tests.multitrack import Sound
-from tests.uploads.test_times import damaged as damaged_speech
-from uploads import decoding, waveforms
+from tests.uploads.decoder.test_word_times import damaged as damaged_speech
+from uploads import waveforms
+from uploads.decoder import client as decoder
 from uploads.models import TrackWaveform, Upload, UploadQuerySet
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -60,13 +61,13 @@ def upload(stored: Stored) -> Upload:
 def decodings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """What was decoded for a waveform, in order, by the real decoder."""
     seen: list[Path] = []
-    find_peaks = decoding.find_peaks
+    find_peaks = decoder.find_peaks
 
-    async def counted(path: Path, track: str) -> decoding.Waveform:
+    async def counted(path: Path, track: str) -> decoder.Waveform:
         seen.append(path)
         return await find_peaks(path, track)
 
-    monkeypatch.setattr(decoding, "find_peaks", counted)
+    monkeypatch.setattr(decoder, "find_peaks", counted)
     return seen
 
 
@@ -128,9 +129,9 @@ async def test_an_upload_has_its_waveform_made(alice: User, decodings: list[Path
 async def test_no_request_waits_for_a_decoder(
     upload: Upload, alice: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hanging = tmp_path / "decoder.py"
+    hanging = tmp_path / "__main__.py"
     hanging.write_text("import time; time.sleep(600)")
-    monkeypatch.setattr(decoding, "DECODER", hanging)
+    monkeypatch.setattr(decoder, "DECODER", hanging)
     for _ in range(2):
         async with asyncio.timeout(PATIENCE_SECONDS):
             assert (await look(alice, upload))["Cache-Control"] == "no-store"
@@ -169,9 +170,9 @@ async def test_waveforms_are_made_one_at_a_time_and_in_turn_for_each_person(
     stored: Stored, alice: User, charlie: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     most, now, order = 0, 0, []
-    find_peaks = decoding.find_peaks
+    find_peaks = decoder.find_peaks
 
-    async def counted(path: Path, track: str) -> decoding.Waveform:
+    async def counted(path: Path, track: str) -> decoder.Waveform:
         nonlocal most, now
         now += 1
         most = max(most, now)
@@ -181,7 +182,7 @@ async def test_waveforms_are_made_one_at_a_time_and_in_turn_for_each_person(
         finally:
             now -= 1
 
-    monkeypatch.setattr(decoding, "find_peaks", counted)
+    monkeypatch.setattr(decoder, "find_peaks", counted)
     mine = [await sync_to_async(stored)(recordings.tone(seconds)) for seconds in (0.5, 0.6, 0.7)]
     other = await sync_to_async(stored)(recordings.tone(0.8), owner=charlie)
     for upload in (*mine, other):

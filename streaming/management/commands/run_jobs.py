@@ -11,9 +11,9 @@ from django.core.management.base import BaseCommand, CommandError
 from prometheus_client import start_http_server
 
 from streaming import metrics
-from streaming.database import refuse_unmigrated
-from streaming.runner import Runner
-from streaming.workers import end_soon
+from streaming.db import refuse_unmigrated
+from streaming.worker.liveness import end_soon
+from streaming.worker.runner import Runner
 
 
 class Command(BaseCommand):

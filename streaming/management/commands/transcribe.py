@@ -17,13 +17,15 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from tqdm import tqdm
 
-from streaming import exports
-from streaming.audio import Spool, open_spool_of_file
-from streaming.engines import engine_class, options
+from streaming.engines import options
 from streaming.engines.base import Engine, EngineError, Request
-from streaming.hearing import hear
+from streaming.engines.registry import engine_class
 from streaming.models import Job, Segment, Status
-from uploads import decoding, kinds, names, tracks
+from streaming.spool import Spool, open_spool_of_file
+from streaming.transcript import exports
+from streaming.worker.retry import hear
+from uploads import file_types, filenames, tracks
+from uploads.decoder import client as decoder
 from uploads.models import Upload
 
 FORMATS = {"text": "txt", "srt": "srt", "vtt": "vtt", "json": "json"}
@@ -121,7 +123,7 @@ class Command(BaseCommand):
         """Return the transcript of one file. Raises `CommandError` with a sentence about it."""
         try:
             found = await asyncio.to_thread(probe, path)
-            upload = Upload(name=names.of_file(path.name), **vars(found))
+            upload = Upload(name=filenames.of_file(path.name), **vars(found))
             tracks.check(upload.tracks, self._track)
             track = tracks.resolved(upload.tracks, self._track, upload.track)
             sample_rate, found_channels = upload.audio_of(track)
@@ -135,7 +137,7 @@ class Command(BaseCommand):
                     segments = await segments_of(engine, spool, job, show)
                 job.duration = job.position = spool.seconds
                 job.segment_count = len(segments)
-        except (decoding.DecodingError, EngineError, tracks.UnknownTrack) as error:
+        except (decoder.DecodingError, EngineError, tracks.UnknownTrack) as error:
             raise CommandError(f"{path}: {error}") from error
         except OSError as error:
             # The disk for the decoded sound is full, or there is none.
@@ -169,17 +171,17 @@ def read_options(engine: type[Engine], given: list[str]) -> dict[str, Any]:
     return read
 
 
-def probe(path: Path) -> decoding.Probe:
+def probe(path: Path) -> decoder.Probe:
     """Return what is in a file. Raises `CommandError` for one without sound, and `OSError`."""
     if not path.is_file():
         raise CommandError(f"{path} is not a file." if path.exists() else f"There is no file {path}.")
     try:
-        return decoding.probe(path)
-    except decoding.DecodingError as error:
+        return decoder.probe(path)
+    except decoder.DecodingError as error:
         with open(path, "rb") as file:
             head = file.read(512)
-        what = (head and kinds.what_it_is(head)) or str(error)
-        raise CommandError(f"{path}: {what} {kinds.WHAT_WORKS}") from error
+        what = (head and file_types.what_it_is(head)) or str(error)
+        raise CommandError(f"{path}: {what} {file_types.WHAT_WORKS}") from error
 
 
 async def segments_of(engine: Engine, spool: Spool, job: Job, show: Callable[[str], None]) -> list[Segment]:

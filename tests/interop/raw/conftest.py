@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from streaming import hearing
-from streaming.audio import open_spool_of_file
-from streaming.engines import aws_session
-from streaming.engines.aws import AwsEngine
+from streaming.engines.aws import session
+from streaming.engines.aws.engine import AwsEngine
 from streaming.engines.base import Request
-from streaming.hearing import hear
-from streaming.transcripts import Result
+from streaming.results import Result
+from streaming.spool import open_spool_of_file
+from streaming.worker import retry
+from streaming.worker.retry import hear
 from tests.interop.raw.server import RawServer
 from tests.recordings import numbers
-from uploads import decoding
+from uploads.decoder import client as decoder
 
 PACE = 50.0
 COUNT = 30  # words, half a second each
@@ -30,14 +30,14 @@ def decoded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The decoder finishes before the audio is sent. At this pace the engine would fill its pauses with silence, and
     the server could not read the words around them.
     """
-    decode = decoding.decode
+    decode = decoder.decode
 
     async def decode_all(*arguments: Any, **options: Any) -> AsyncGenerator[int, None]:
         async with aclosing(decode(*arguments, **options)) as decoded:
             counts = [samples async for samples in decoded]
         yield counts[-1]
 
-    monkeypatch.setattr(decoding, "decode", decode_all)
+    monkeypatch.setattr(decoder, "decode", decode_all)
 
 
 @pytest.fixture
@@ -52,9 +52,9 @@ def point(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Point:
         settings.TRANSCRIBE_ENGINES = ["aws"]
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
-        monkeypatch.setattr(hearing, "FIRST_PAUSE_SECONDS", 0.01)
+        monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.01)
         # Seconds of audio, which are short at this pace on a busy machine: none of these tests is about them.
-        monkeypatch.setattr(aws_session, "STUCK_SECONDS", 10_000.0)
+        monkeypatch.setattr(session, "STUCK_SECONDS", 10_000.0)
 
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)

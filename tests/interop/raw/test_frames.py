@@ -15,7 +15,7 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
-from streaming.engines import aws_connection
+from streaming.engines.aws import connection
 from tests.interop.raw.conftest import ALL, Point, Transcribe, lines
 from tests.interop.raw.server import STREAM, Answer, Peer, Play, RawServer, event, result, transcribe
 
@@ -26,8 +26,8 @@ PATIENCE_SECONDS = 30.0
 @pytest.fixture
 def waits_for_pings(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer to a PING that the engine waits for, and that never comes, takes longer than any test."""
-    monkeypatch.setattr(aws_connection, "LAST_WORD_SECONDS", 10 * PATIENCE_SECONDS)
-    monkeypatch.setattr(aws_connection, "PING_SECONDS", 10 * PATIENCE_SECONDS)
+    monkeypatch.setattr(connection, "LAST_WORD_SECONDS", 10 * PATIENCE_SECONDS)
+    monkeypatch.setattr(connection, "PING_SECONDS", 10 * PATIENCE_SECONDS)
 
 
 async def graceful_goaway(peer: Peer) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from streaming.engines.aws import AwsEngine
+from streaming.engines.aws.engine import AwsEngine
 from streaming.engines.base import EngineBusy, EngineError
 from tests.interop.raw.conftest import ALL, Point, Transcribe, lines
 from tests.interop.raw.server import Answer, Peer, RawServer, event, message, result, transcribe
@@ -78,7 +78,7 @@ async def test_an_event_without_words_does_not_interrupt_the_stream(
 async def test_an_answer_without_any_readable_text_is_an_error(
     point: Point, transcribed: Transcribe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streaming.hearing.MOST_FAILURES", 1)
+    monkeypatch.setattr("streaming.worker.retry.MOST_FAILURES", 1)
     async with RawServer(Answer(Alternatives=[{"Text": "w0"}])) as server:
         point(server)
         with pytest.raises(EngineError, match="sent an answer that can't be read: results without a text"):
@@ -257,7 +257,7 @@ async def test_a_refusal_that_may_pass_is_tried_again(point: Point, transcribed:
 async def test_a_204_that_never_passes_is_a_sentence(
     point: Point, transcribed: Transcribe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streaming.hearing.MOST_FAILURES", 1)
+    monkeypatch.setattr("streaming.worker.retry.MOST_FAILURES", 1)
     async with RawServer(refusing(204)) as server:
         point(server)
         with pytest.raises(EngineError) as caught:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from streaming.engines import aws_network
+from streaming.engines.aws import network
 from streaming.engines.base import EngineError
 from tests.interop.raw.conftest import ALL, Point, Transcribe, lines
 from tests.interop.raw.server import RawServer, transcribe
@@ -173,7 +173,7 @@ async def test_a_host_of_no_proxy_is_reached_directly(
 async def test_a_proxy_that_is_not_there_is_named(
     point: Point, transcribed: Transcribe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streaming.hearing.MOST_FAILURES", 1)
+    monkeypatch.setattr("streaming.worker.retry.MOST_FAILURES", 1)
     async with RawServer(transcribe) as server:
         point(server)
         monkeypatch.setenv("HTTPS_PROXY", "http://user:swordfish@127.0.0.1:9")
@@ -228,7 +228,7 @@ async def test_what_a_proxy_answers_is_a_sentence(
         writer.write(answer)
         writer.close()
 
-    monkeypatch.setattr("streaming.hearing.MOST_FAILURES", 1)
+    monkeypatch.setattr("streaming.worker.retry.MOST_FAILURES", 1)
     between = await asyncio.start_server(serve, "127.0.0.1", 0)
     address = f"http://127.0.0.1:{between.sockets[0].getsockname()[1]}"
     async with between, RawServer(transcribe) as server:
@@ -242,8 +242,8 @@ async def test_what_a_proxy_answers_is_a_sentence(
 async def test_a_proxy_that_says_nothing_is_given_up(
     point: Point, transcribed: Transcribe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streaming.engines.aws_session.START_SECONDS", 1.0)
-    monkeypatch.setattr("streaming.hearing.MOST_FAILURES", 1)
+    monkeypatch.setattr("streaming.engines.aws.session.START_SECONDS", 1.0)
+    monkeypatch.setattr("streaming.worker.retry.MOST_FAILURES", 1)
     connections: list[asyncio.StreamWriter] = []
     left = asyncio.Event()
 
@@ -265,5 +265,5 @@ async def test_a_proxy_that_says_nothing_is_given_up(
 
 
 def test_a_name_of_ipv6_stands_in_brackets() -> None:
-    asked = aws_network._request_for(urlsplit("http://p"), urlsplit("https://[::1]:8443/"))
+    asked = network._request_for(urlsplit("http://p"), urlsplit("https://[::1]:8443/"))
     assert asked == b"CONNECT [::1]:8443 HTTP/1.1\r\nHost: [::1]:8443\r\n\r\n"

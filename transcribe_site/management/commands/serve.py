@@ -12,10 +12,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from streaming.database import refuse_unmigrated
-from streaming.runner import Runner
-from streaming.workers import end_soon
-from transcribe_site.connections import raise_descriptor_limit
+from streaming.db import refuse_unmigrated
+from streaming.worker.liveness import end_soon
+from streaming.worker.runner import Runner
+from transcribe_site.server.connections import raise_descriptor_limit
 from transcribe_site.static import refuse_uncollected
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         # Imported here: daphne installs Twisted's reactor, which no other command shall have.
         from transcribe_site.asgi import application
-        from transcribe_site.server import Server
+        from transcribe_site.server.daphne import Server
 
         refuse_unmigrated()
         refuse_uncollected()

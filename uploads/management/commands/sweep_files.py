@@ -14,8 +14,8 @@ from django.core.files.storage import Storage
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from uploads import copies
-from uploads.contents import StorageAway
+from uploads import listening_copies
+from uploads.files.storage import StorageAway
 from uploads.models import Upload
 
 ROOT = "uploads"
@@ -41,7 +41,7 @@ class Command(BaseCommand):
 
 def orphans(storage: Storage) -> Iterator[str]:
     """Yield the names of old files without a row: recordings, and the listening copies in a folder each."""
-    for root, has_folders in ((ROOT, False), (copies.ROOT, True)):
+    for root, has_folders in ((ROOT, False), (listening_copies.ROOT, True)):
         for path in without_row(storage, root, has_folders):
             names = [f"{path}/{name}" for name in storage.listdir(path)[1]] if has_folders else [path]
             for name in names:

@@ -1,0 +1,277 @@
+"""What a person can choose for Amazon Transcribe, what it costs, and what goes with what.
+
+The rules are those of AWS's documents (`StartStreamTranscription` in the API reference, and the pages on language
+identification and personal data in the developer guide), said before a job starts. What they leave open, the
+service decides.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from streaming.engines.aws.languages import (
+    CUSTOM_MODEL_LANGUAGES,
+    IDENTIFIED_LANGUAGES,
+    LANGUAGES,
+    NEVER_IDENTIFIED,
+    PERSONAL_DATA_LANGUAGES,
+)
+from streaming.engines.base import Option, Quote
+from streaming.engines.options import refuse, shown, typed
+
+__all__ = ["LANGUAGES", "OPTIONS", "check", "identifies_language", "parameters", "quote"]
+
+LABEL = "Amazon Transcribe"
+PRICE_OF_A_SECOND = 0.024 / 60  # US dollars, first tier of the US list price
+SHORTEST_REQUEST_SECONDS = 15  # that is billed
+NAME = re.compile(r"[0-9a-zA-Z._-]{1,200}")
+LANGUAGE_OPTIONS_CHARACTERS, NAMES_CHARACTERS = 200, 3000  # of a list with its commas, in the service's header
+
+PERSONAL_DATA = {
+    "ALL": "All kinds",
+    "NAME": "Names",
+    "ADDRESS": "Addresses",
+    "EMAIL": "E-mail addresses",
+    "PHONE": "Phone numbers",
+    "SSN": "Social security numbers",
+    "PIN": "PINs",
+    "BANK_ACCOUNT_NUMBER": "Bank account numbers",
+    "BANK_ROUTING": "Bank routing numbers",
+    "CREDIT_DEBIT_NUMBER": "Card numbers",
+    "CREDIT_DEBIT_CVV": "Card security codes",
+    "CREDIT_DEBIT_EXPIRY": "Card expiry dates",
+    "AGE": "Ages",
+    "DATE_TIME": "Dates and times",
+    "LICENSE_PLATE": "Vehicle registration plates",
+    "PASSPORT_NUMBER": "Passport numbers",
+    "PASSWORD": "Passwords",
+    "USERNAME": "User names",
+    "VEHICLE_IDENTIFICATION_NUMBER": "Vehicle identification numbers",
+}
+EXTRA = "Costs extra, and the price above is without it."
+
+OPTIONS = (
+    Option("show_speaker_label", "Speakers told apart", "flag"),
+    Option(
+        "enable_channel_identification",
+        "Channels told apart",
+        "flag",
+        help="Of a stereo recording with one side of a talk on each channel.",
+    ),
+    Option(
+        "content_identification_type",
+        "Personal data marked",
+        "choice",
+        help=EXTRA,
+        choices={"PII": "personal data"},
+        marks_words=True,
+    ),
+    Option(
+        "content_redaction_type",
+        "Personal data replaced by [PII]",
+        "choice",
+        help=EXTRA,
+        choices={"PII": "personal data"},
+    ),
+    Option(
+        "pii_entity_types",
+        "Kinds of personal data",
+        "choices",
+        help="None ticked means all of them.",
+        choices=PERSONAL_DATA,
+    ),
+    Option("identify_language", "Language identified", "flag", help="One of the languages below is spoken."),
+    Option(
+        "identify_multiple_languages",
+        "Several languages identified",
+        "flag",
+        help="People change between the languages below.",
+    ),
+    Option(
+        "language_options",
+        "Languages to expect",
+        "choices",
+        help="Where it is identified: two to five, and of each language only one kind.",
+        choices=IDENTIFIED_LANGUAGES,
+    ),
+    Option(
+        "preferred_language",
+        "Most likely language",
+        "choice",
+        help="Speeds up the identification.",
+        choices=IDENTIFIED_LANGUAGES,
+    ),
+    Option("language_model_name", "Custom language model", "text", help=f"Its name in the AWS account. {EXTRA}"),
+    Option("vocabulary_name", "Vocabulary", "text", help="The name of a custom vocabulary in the AWS account."),
+    Option(
+        "vocabulary_names",
+        "Vocabularies",
+        "names",
+        help="Where the language is identified: one for each language, separated by commas.",
+    ),
+    Option("vocab_filter_name", "Vocabulary filter", "text", help="Its name in the AWS account."),
+    Option("vocab_filter_names", "Vocabulary filters", "names", help="Where the language is identified."),
+    Option(
+        "vocab_filter_method",
+        "Filtered words",
+        "choice",
+        choices={"remove": "left out", "mask": "replaced by ***", "tag": "marked"},
+        marks_words=True,
+    ),
+    Option(
+        "enable_partial_results_stabilization",
+        "Words settle sooner",
+        "flag",
+        help="A little less exact.",
+    ),
+    Option(
+        "partial_results_stability",
+        "How soon",
+        "choice",
+        choices={"low": "a little sooner", "medium": "sooner", "high": "soonest"},
+    ),
+    Option(
+        "transcript_format",
+        "Numbers and dates",
+        "choice",
+        help="Not chosen: as Amazon Transcribe writes them in this language.",
+        choices={"written": "in written form (8:30)", "spoken": "as spoken (eight thirty)"},
+    ),
+)
+
+
+def label_of(name: str) -> str:
+    return next(option.label for option in OPTIONS if option.name == name)
+
+
+def identifies_language(options: Mapping[str, Any]) -> bool:
+    return bool(options.get("identify_language") or options.get("identify_multiple_languages"))
+
+
+def check(language_code: str, options: Mapping[str, Any], channels: int) -> None:
+    """Raise `EngineError` with a sentence for a mix that the service would refuse."""
+    _check_identified(options)
+    given = typed(OPTIONS, options, LABEL)
+    _check_language(language_code, given)
+    _check_names(given)
+    _check_speakers_and_channels(given, channels)
+    _check_personal_data(language_code, given)
+    if "partial_results_stability" in given and "enable_partial_results_stabilization" not in given:
+        raise refuse("“How soon” has a meaning only together with “Words settle sooner”.")
+
+
+def _check_identified(options: Mapping[str, Any]) -> None:
+    """Say why a language can't be identified, before the check of types calls it unknown."""
+    expected = options.get("language_options")
+    for code in [*(expected if isinstance(expected, list) else []), options.get("preferred_language")]:
+        if isinstance(code, str) and code in NEVER_IDENTIFIED:
+            raise refuse(f"{LABEL} can't identify {LANGUAGES[code]}. Choose it as the language of the recording.")
+
+
+def _check_language(language_code: str, given: Mapping[str, Any]) -> None:
+    if not identifies_language(given):
+        if language_code not in LANGUAGES:
+            example = "A language is named as in en-US or de-DE."
+            raise refuse(f"{LABEL} does not know the language “{shown(language_code)}”. {example}")
+        for name in ("language_options", "preferred_language"):
+            if name in given:
+                raise refuse("Languages to expect are for a language that is identified: choose “Language identified”.")
+        return
+    if "identify_language" in given and "identify_multiple_languages" in given:
+        raise refuse("Choose whether one language or several are identified, not both.")
+    if language_code:
+        raise refuse("The language is either chosen or identified, not both.")
+    expected = given.get("language_options", [])
+    if len(expected) < 2:
+        raise refuse("To identify the language, name at least two languages to expect.")
+    if len(",".join(expected)) > LANGUAGE_OPTIONS_CHARACTERS:
+        raise refuse("These are too many languages to expect. Two to five are best.")
+    first_of: dict[str, str] = {}
+    for code in expected:
+        first = first_of.setdefault(code.split("-")[0], code)
+        if first != code:
+            raise refuse(
+                f"Of one language only one kind can be expected: choose “{LANGUAGES[first]}” or “{LANGUAGES[code]}”."
+            )
+    if "preferred_language" in given:
+        if "identify_language" not in given:
+            raise refuse("A most likely language can be named only where one language is identified, not several.")
+        if given["preferred_language"] not in expected:
+            raise refuse("The most likely language has to be one of the languages to expect.")
+
+
+def _check_names(given: Mapping[str, Any]) -> None:
+    """Vocabularies, filters and models: their names, and which of them go with a language that is identified."""
+    wants_several = identifies_language(given)
+    for one, several, what in (
+        ("vocabulary_name", "vocabulary_names", "vocabulary"),
+        ("vocab_filter_name", "vocab_filter_names", "vocabulary filter"),
+    ):
+        if one in given and wants_several:
+            raise refuse(
+                f"Where the language is identified, name one {what} for each language, under “{label_of(several)}”."
+            )
+        if several in given and not wants_several:
+            raise refuse(f"For a chosen language there is one {what}: name it under “{label_of(one)}”.")
+        if len(",".join(given.get(several, []))) > NAMES_CHARACTERS:
+            raise refuse(f"These are too many names of a {what}.")
+        for name in [*given.get(several, []), *([given[one]] if one in given else [])]:
+            _check_name(name, what)
+    if "vocab_filter_method" in given and not given.keys() & {"vocab_filter_name", "vocab_filter_names"}:
+        raise refuse("What happens to filtered words can be chosen only with a vocabulary filter: name one.")
+    if "language_model_name" in given:
+        _check_name(given["language_model_name"], "custom language model")
+        if wants_several:
+            raise refuse("A custom language model needs a chosen language: it can't be identified at the same time.")
+
+
+def _check_name(name: str, what: str) -> None:
+    if not NAME.fullmatch(name):
+        allowed = "It has letters from a to z, digits, dots, dashes and underscores, 200 at most."
+        raise refuse(f"“{shown(name)}” can't be the name of a {what}. {allowed}")
+
+
+def _check_speakers_and_channels(given: Mapping[str, Any], channels: int) -> None:
+    if "enable_channel_identification" not in given:
+        return
+    if "show_speaker_label" in given:
+        raise refuse(f"Tell apart either speakers or channels: {LABEL} does only one of the two at a time.")
+    if channels != 2:
+        has = "one channel" if channels == 1 else f"{channels} channels"
+        raise refuse(f"Channels can be told apart only in a stereo recording, and this one has {has}.")
+
+
+def _check_personal_data(language_code: str, given: Mapping[str, Any]) -> None:
+    """Personal data, and the custom model: what only some languages have."""
+    if "content_identification_type" in given and "content_redaction_type" in given:
+        raise refuse("Choose whether personal data is marked or replaced, not both.")
+    wants_personal_data = "content_identification_type" in given or "content_redaction_type" in given
+    if "pii_entity_types" in given and not wants_personal_data:
+        raise refuse("Choose whether these kinds of personal data are to be marked or replaced.")
+    if wants_personal_data and identifies_language(given):
+        raise refuse("Personal data can be found only in a chosen language: it can't be identified at the same time.")
+    for is_wanted, languages, what in (
+        (wants_personal_data, PERSONAL_DATA_LANGUAGES, "does not find personal data"),
+        ("language_model_name" in given, CUSTOM_MODEL_LANGUAGES, "takes no custom language model"),
+    ):
+        if is_wanted and language_code not in languages:
+            known = ", ".join(sorted(languages))
+            raise refuse(f"{LABEL} {what} in {LANGUAGES[language_code]}. It does in: {known}.")
+
+
+def parameters(language_code: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of the SDK's `start_stream_transcription` for these, without what is not set."""
+    given = {name: value for name, value in options.items() if value}
+    if "enable_channel_identification" in given:
+        given["number_of_channels"] = 2  # 1 is refused: for mono it is left out
+    return {"language_code": language_code or None, **given}
+
+
+def quote(duration: float, options: Mapping[str, Any], region: str, pace: float) -> Quote:
+    """Return what `duration` (seconds) will take: every second begun is billed, two channels as one.
+
+    Personal data and custom language models cost extra, which is not in it: their fields say so.
+    """
+    billed = max(SHORTEST_REQUEST_SECONDS, math.ceil(duration))
+    return Quote(seconds=duration / pace, price_usd=billed * PRICE_OF_A_SECOND, place=region)

@@ -1,0 +1,1 @@
+"""The built-in engine: Moonshine's English model, in a process for each stream."""

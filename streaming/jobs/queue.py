@@ -1,0 +1,163 @@
+"""The queue: whose job is next, its claim by a worker, and which turn each waiting job has.
+
+Who has fewest running jobs is next, and of theirs the oldest: one person's hundred recordings do not starve
+another's one. Who claims waits for nobody: what others hold is passed over. Runners claim here; pages and feeds ask
+for places.
+"""
+
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from heapq import heappop, heapreplace
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Count, Min
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from streaming.db import try_lock_until_commit
+from streaming.engines.registry import engine_classes
+from streaming.models import ACTIVE, Job, JobQuerySet, Status
+from streaming.transitions import is_free, is_held, is_waiting_for_room
+
+
+def running() -> JobQuerySet:
+    """Return the jobs that are in the hands of a worker which still gives signs of life."""
+    return Job.objects.filter(is_held(timezone.now())).order_by()
+
+
+class Openings(NamedTuple):
+    """The jobs that workers with a free slot may claim now. Made by one query."""
+
+    jobs: JobQuerySet  # not evaluated; also of people who have too many running
+    since: dict[int, datetime]  # by owner: when the oldest of these jobs was created
+    held_counts: Counter[int]  # by owner: how many of that person's jobs run
+
+
+def openings() -> Openings:
+    """Return what may be claimed now, within the limits of engines and people."""
+    now = timezone.now()
+    groups = (
+        Job.objects.filter(status__in=ACTIVE)
+        .order_by()
+        .values_list("owner", "engine")
+        .annotate(
+            held_count=Count("pk", filter=is_held(now)),
+            free_since=Min("created_at", filter=is_free(now)),
+            no_room_since=Min("created_at", filter=is_waiting_for_room(now)),
+        )
+    )
+    by_owner: Counter[int] = Counter()
+    by_engine: Counter[str] = Counter()
+    oldest: dict[tuple[int, str], datetime] = {}
+    bounds: dict[str, datetime] = {}  # later jobs must not overtake a job that waits for room at its engine
+    for owner, engine, held_count, free_since, no_room_since in groups:
+        by_owner[owner] += held_count
+        by_engine[engine] += held_count
+        if free_since is not None:
+            oldest[owner, engine] = free_since
+        if no_room_since is not None:
+            bounds[engine] = min(no_room_since, bounds.get(engine, no_room_since))
+    if not oldest:
+        return Openings(Job.objects.none(), {}, by_owner)
+    full = {name for name, most in limits().items() if by_engine[name] >= most}
+    most = most_of_a_person()
+    first: dict[int, datetime] = {}
+    for (owner, engine), since in oldest.items():
+        if engine not in full and since <= bounds.get(engine, since) and (most is None or by_owner[owner] < most):
+            first[owner] = min(since, first.get(owner, since))
+    free = Job.objects.claimable().exclude(engine__in=full)
+    for engine, bound in bounds.items():
+        free = free.exclude(engine=engine, created_at__gt=bound)
+    return Openings(free, first, by_owner)
+
+
+def has_waiting(seconds: float, *, except_of: int) -> bool:
+    """Return whether a job that a worker may claim now, of any other person, has waited for so long. Two queries."""
+    open_now = openings()
+    others = open_now.jobs.filter(owner_id__in=open_now.since.keys() - {except_of})
+    # A running job waits from the end of its lease on.
+    waits_since = Coalesce("lease_expires_at", "queued_at", "created_at")
+    until = timezone.now() - timedelta(seconds=seconds)
+    return others.annotate(waits_since=waits_since).filter(waits_since__lte=until).exists()
+
+
+def claims(worker: str) -> Iterator[Job]:
+    """Claim a job (its `upload` comes along) each time that the next is asked for, until there is none.
+
+    The order is computed once per call, so do not iterate past the worker's free slots. A person for whom another
+    worker claims at the same moment is passed over: a worker looks again in a second. Attempts tell viewers of the
+    claim.
+    """
+    free, first, running_counts = openings()
+    people = sorted((running_counts[owner], since, owner) for owner, since in first.items())  # a heap
+    while people:
+        count, since, owner = people[0]
+        job = _claim_of(free.filter(owner_id=owner), worker)
+        if job is None:
+            heappop(people)
+        else:
+            heapreplace(people, (count + 1, since, owner))
+            yield job
+
+
+def claim_next(worker: str) -> Job | None:
+    """Take the job whose turn it is, or return None where there is none to be had now."""
+    return next(claims(worker), None)
+
+
+def _claim_of(free: JobQuerySet, worker: str) -> Job | None:
+    """Take the first of these jobs; None where others were quicker, or are about to be."""
+    if connection.features.has_select_for_update_skip_locked:
+        free = free.select_for_update(skip_locked=True, of=("self",))
+    with transaction.atomic():
+        job = free.select_related("upload").defer("upload__peaks").first()
+        if job is None or not job.claim(worker, settings.TRANSCRIBE_LEASE_SECONDS):
+            return None
+        if not _is_surely_within_limits(job):
+            transaction.set_rollback(True)
+            return None
+    return job
+
+
+def _is_surely_within_limits(job: Job) -> bool:
+    """Whether a job that was just claimed passes no limit. Who claims next for the same person or engine counts it.
+
+    Also False while somebody else claims for them: whoever froze in the middle of it would hold up everybody's jobs.
+    """
+    for name, value, most in (
+        ("engine", job.engine, limits().get(job.engine)),
+        ("owner", job.owner_id, most_of_a_person()),
+    ):
+        if most is None:
+            continue
+        if not try_lock_until_commit(f"claims of {name} {value}"):
+            return False
+        if running().filter(**{name: value}).count() > most:
+            return False
+    return True
+
+
+def most_of_a_person() -> int | None:
+    """Return how many jobs of one person may run at once; None: any number."""
+    return settings.TRANSCRIBE_MAX_JOBS_A_PERSON or None
+
+
+def limits() -> dict[str, int]:
+    """Return how many jobs may run at once on each engine that has a limit."""
+    counts = {engine.name: engine.most_jobs() for engine in engine_classes()}
+    return {name: most for name, most in counts.items() if most is not None}
+
+
+def places() -> dict[uuid.UUID, int]:
+    """Return the turn of each waiting job, 1 for the next, as if no job ended before. Two queries."""
+    taken = Counter(dict(running().values_list("owner").annotate(Count("pk"))))
+    turns = []
+    waiting = Job.objects.filter(status=Status.QUEUED).order_by("created_at", "id").values_list("pk", "owner")
+    for index, (pk, owner) in enumerate(waiting):
+        taken[owner] += 1
+        turns.append((taken[owner], index, pk))
+    return {pk: place for place, (_, _, pk) in enumerate(sorted(turns), 1)}

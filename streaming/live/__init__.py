@@ -1,0 +1,1 @@
+"""Live views: feeds of jobs, the sockets that relay them, and their limits and access checks."""

@@ -1,0 +1,233 @@
+"""The feeds of this process: one subscription for all of them, and a look into the database for what it lost.
+
+Consumers join and leave here. Without a channel layer viewers still get everything, at the pace of the looks.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from uuid import UUID
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+from channels.layers import get_channel_layer
+from django.db import Error
+
+from streaming import metrics, publisher
+from streaming.db import forget_shared, in_thread
+from streaming.jobs import queue
+from streaming.live import close_codes
+from streaming.live.auth import watchable
+from streaming.live.feed import Feed
+from streaming.live.subscriber import Cursor
+from streaming.models import Job, Status
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 2.0
+AUTHORISE_SECONDS = 5.0  # between two looks whether those who watch still may
+
+
+class Feeds:
+    def __init__(self) -> None:
+        self._feeds: dict[UUID, Feed] = {}
+        # Each lives as long as somebody joins, watches or leaves that job.
+        self._locks: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+        self._channel = ""
+        self._has_channel = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._short_tasks: set[asyncio.Task[None]] = set()
+        self._doubted = asyncio.Event()  # whether those who watch still may
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether somebody watches here and this process hears only at the next look of what others do."""
+        return bool(self._tasks) and not self._has_channel.is_set()
+
+    @asynccontextmanager
+    async def watch(self, job_id: UUID, after: int, cursor: Cursor) -> AsyncIterator[tuple[Feed, str]]:
+        """Join the feed of a job for as long as the context lasts: the feed and the text of the snapshot."""
+        lock = self._locks.setdefault(job_id, asyncio.Lock())
+        async with lock:  # of two who join first, one makes the feed
+            feed = self._feeds.get(job_id) or await self._open(job_id)
+            feed.enter(cursor)
+        metrics.VIEWERS.inc()
+        try:
+            yield feed, await feed.resync(cursor, after)
+        finally:
+            metrics.VIEWERS.dec()
+            feed.leave(cursor)
+            async with lock:
+                if not feed.cursors and self._feeds.get(job_id) is feed:
+                    await self._close(job_id)
+
+    async def _open(self, job_id: UUID) -> Feed:
+        """Subscribe first, then read: what is stored between the two is not lost, and what comes is a message."""
+        feed = Feed(job_id)
+        self._feeds[job_id] = feed
+        try:
+            if not self._tasks:
+                self._has_channel.clear()
+                self._tasks = [asyncio.create_task(run()) for run in (self._receive, self._look, self._authorise)]
+            with suppress(TimeoutError):  # subscribed later, by _look
+                async with asyncio.timeout(publisher.LAYER_SECONDS):
+                    await self._has_channel.wait()
+            await self._subscribe(feed)
+            await feed.catch_up()
+        except BaseException:
+            # The viewer has left in this moment, or the database is away: whoever comes next begins anew.
+            await self._close(job_id)
+            raise
+        return feed
+
+    async def _close(self, job_id: UUID) -> None:
+        feed = self._feeds.pop(job_id)
+        if feed.is_subscribed:
+            await self._unsubscribe(publisher.feed_group(job_id))
+        if not self._feeds:
+            forget_shared()  # from here on nobody hears of a sign-out
+            tasks, self._tasks = self._tasks, []
+            for task in [*tasks, *self._short_tasks]:
+                task.cancel()
+            if self._has_channel.is_set():
+                await self._unsubscribe(publisher.WATCHERS)
+
+    async def _unsubscribe(self, group: str) -> None:
+        # Where this fails, messages that still come are ignored.
+        await publisher.succeeds(get_channel_layer().group_discard(group, self._channel))
+
+    async def _subscribe(self, feed: Feed) -> None:
+        if not self._has_channel.is_set():
+            return
+        group = publisher.feed_group(feed.job_id)
+        feed.is_subscribed = await publisher.succeeds(get_channel_layer().group_add(group, self._channel))
+        if feed.is_subscribed:  # else _look tries again
+            # Partials are nowhere but with the worker that runs the job; a feed that has not loaded would drop the
+            # answer.
+            self._start(self._ask_for_partials(feed))
+
+    async def _ask_for_partials(self, feed: Feed) -> None:
+        await feed.loaded.wait()
+        await publisher.send(publisher.RUNNERS, publisher.ring("join", feed.job_id))
+
+    async def _receive(self) -> None:
+        """Give messages to their feeds, for ever; the channel layer may come and go."""
+        layer = get_channel_layer()
+        while True:
+            try:
+                self._channel = await layer.new_channel()
+                await layer.group_add(publisher.WATCHERS, self._channel)
+                self._has_channel.set()
+                while True:
+                    self._dispatch(await layer.receive(self._channel))
+            except Exception:  # whatever the layer's client raises: viewers are served from the database
+                logger.exception("The channel layer did not answer; trying again")
+                self._has_channel.clear()
+                for feed in self._feeds.values():
+                    feed.is_subscribed = False
+                await asyncio.sleep(LOOK_SECONDS)
+
+    def _dispatch(self, message: dict[str, Any]) -> None:
+        if message["type"] == publisher.DOUBT["type"]:
+            forget_shared()
+            self._doubted.set()
+            return
+        feed = self._feeds.get(UUID(message["job"]))
+        if feed is not None and feed.loaded.is_set() and not feed.apply(message):
+            self._start(self._catch_up(feed))
+
+    async def _catch_up(self, feed: Feed) -> None:
+        try:
+            await feed.catch_up()
+        except Error:
+            logger.exception("A feed could not be read; the next look does")
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._short_tasks.add(task)
+        task.add_done_callback(self._short_tasks.discard)
+
+    async def _look(self) -> None:
+        """Compare all feeds with the database in one query, for ever."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            feeds = [feed for feed in self._feeds.values() if feed.loaded.is_set() and not feed.is_gone]
+            try:
+                rows, places = await in_thread(rows_of)([feed.job_id for feed in feeds])
+            except Error:
+                logger.exception("The feeds could not be compared with the database; trying again")
+                continue
+            for feed in feeds:
+                feed.shorten_log()
+                feed.send_away_the_stuck()
+                row = rows.get(feed.job_id)
+                if feed.is_gone:
+                    continue  # it was told so in the meantime
+                if row is None:
+                    feed.end()
+                elif feed.is_behind(row):
+                    self._start(self._catch_up(feed))
+                else:
+                    feed.tell_place(places)
+            await self._tell_runners(feeds)
+            for feed in feeds:
+                if not feed.is_subscribed:
+                    await self._subscribe(feed)
+                    if not feed.is_subscribed:
+                        break  # the layer is away, for the others as well
+
+    async def _tell_runners(self, feeds: list[Feed]) -> None:
+        """Say which running jobs are watched here: for the others, engines may save their partials."""
+        if watched := [feed.job_id for feed in feeds if feed.is_running and feed.cursors]:
+            await publisher.send(publisher.RUNNERS, publisher.watched(watched))
+
+    async def _authorise(self) -> None:
+        """Send away who is signed out, or may no longer see what they watch; for ever."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(AUTHORISE_SECONDS):
+                    await self._doubted.wait()
+            self._doubted.clear()
+            try:
+                await self._look_who_may()
+            except Error:
+                logger.exception("Nobody could be asked whether viewers still may watch; trying again")
+
+    async def _look_who_may(self) -> None:
+        """A few queries for each session, however many sockets it has here."""
+        watching: defaultdict[str | None, defaultdict[Feed, list[Cursor]]] = defaultdict(lambda: defaultdict(list))
+        for feed in self._feeds.values():
+            if not feed.is_gone:
+                for cursor in feed.cursors:
+                    watching[cursor.session_key][feed].append(cursor)
+        for session_key, cursors in watching.items():
+            allowed = await in_thread(watchable)(session_key, {feed.job_id for feed in cursors})
+            for feed, theirs in cursors.items():
+                if allowed is None:
+                    code = close_codes.NOT_SIGNED_IN
+                elif feed.job_id in allowed or not await in_thread(Job.objects.filter(pk=feed.job_id).exists)():
+                    continue  # of a job that was deleted `_look` tells
+                else:
+                    code = close_codes.NOT_FOUND
+                for cursor in theirs:
+                    cursor.send_away(code)
+
+
+def rows_of(job_ids: list[UUID]) -> tuple[dict[UUID, dict[str, Any]], dict[UUID, int]]:
+    """Return what the database has of these jobs, and the places of all jobs in the queue if one of these waits."""
+    rows = {
+        row["pk"]: dict(row)
+        for row in Job.objects.filter(pk__in=job_ids).values("pk", "attempt", "status", "segment_count")
+    }
+    waits = any(row["status"] == Status.QUEUED for row in rows.values())
+    return rows, queue.places() if waits else {}
+
+
+# A process has one event loop, and so one of these; tests have many.
+_of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Feeds] = WeakKeyDictionary()
+
+
+def feeds() -> Feeds:
+    return _of_loop.setdefault(asyncio.get_running_loop(), Feeds())

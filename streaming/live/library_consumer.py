@@ -1,0 +1,54 @@
+"""`/ws/library/?ids=…`: the rows of a page that lists recordings or jobs, live."""
+
+from urllib.parse import parse_qs
+from uuid import UUID
+
+from django.contrib.auth.models import User
+
+from streaming import events
+from streaming.jobs.lifecycle import JobRefused
+from streaming.live.consumers import ViewerConsumer, parse
+from streaming.live.library_hub import Listing, library
+
+MOST_IDS = 200  # a page lists 30
+
+
+class LibraryConsumer(ViewerConsumer):
+    """Sends a snapshot, then changes; `sync` with other ids starts over."""
+
+    async def open(self) -> None:
+        given = parse_qs(self.scope["query_string"].decode("latin-1")).get("ids", [""])[0]
+        await self._list(ids_in(given))
+
+    async def answer(self, user: User, text: str) -> None:
+        message = parse(text)
+        if message.get("type") != "sync":
+            raise JobRefused("bad_message", "The only message here is of the type `sync`.")
+        ids = message.get("ids")
+        if not isinstance(ids, str):
+            raise JobRefused("bad_message", "`ids` is text: ids of recordings or jobs, separated by commas.")
+        await self._list(ids_in(ids))
+
+    async def _list(self, ids: frozenset[UUID]) -> None:
+        await self.serve(self._send_rows(Listing(self.session_key, ids, self._send_away)))
+
+    async def _send_rows(self, listing: Listing) -> None:
+        async with library().watch(listing) as snapshot:
+            await self._send_events([snapshot])
+            while True:
+                await self._send_events(await listing.news())
+
+    async def _send_events(self, listed: list[events.Event]) -> None:
+        for event in listed:
+            await self.base_send({"type": "websocket.send", "text": events.encode(event)})
+
+
+def ids_in(text: str) -> frozenset[UUID]:
+    """Return the ids in a text with commas, at most `MOST_IDS`; leaves out anything else."""
+    found = []
+    for part in text.split(",")[:MOST_IDS]:
+        try:
+            found.append(UUID(part))
+        except ValueError:
+            continue
+    return frozenset(found)

@@ -1,0 +1,201 @@
+"""The library, live: recordings and jobs as they change, for all sockets of this process that show lists of them.
+
+Data flow: once a second one read of the database for all sockets → `Listing.take` compares it with the events that a
+socket has been sent → the consumer sends those that are pending. It depends on no messages, so it cannot miss one. A
+list may be up to three seconds late; a transcript has its own feed. One message makes it quicker: after a sign-out all
+sockets are checked at once, as those of feeds are.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+from channels.layers import get_channel_layer
+from django.db import Error
+
+from streaming import events, publisher
+from streaming.db import in_thread
+from streaming.live import close_codes
+from streaming.live.library_rows import Rows, read, read_active, visible
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0  # between two looks at the jobs that were active
+FULL_LOOK_SECONDS = 3.0  # between two looks at everything: new jobs, new names, what was deleted
+AUTHORISE_SECONDS = 5.0  # between two checks whether a socket may still see its rows
+LAYER_TIMEOUT_SECONDS = 2.0  # a channel layer that is away must not keep a list from a reader
+
+
+class Listing:
+    """One socket's list. `ids` are recordings, with their jobs, and jobs.
+
+    A pending event replaces an older one about the same row, so a slow socket costs no more memory than its rows.
+    """
+
+    def __init__(self, session_key: str | None, ids: frozenset[UUID], send_away: Callable[[int], None]) -> None:
+        self.session_key = session_key
+        self.ids = ids
+        self.send_away = send_away
+        self.visible: set[UUID] = set()
+        self.judged: set[UUID] = set()  # jobs whose visibility is known
+        self.checked_at = float("-inf")
+        self.is_open = False  # it has its snapshot
+        self._sent: dict[tuple[str, UUID], events.Event] = {}  # or pending
+        self._pending: dict[tuple[str, UUID], events.Event] = {}
+        self._has_news = asyncio.Event()
+
+    def jobs_in(self, rows: Rows) -> set[UUID]:
+        """Return the jobs among `rows` that belong to this list, whether it may see them or not."""
+        of_uploads = {job for upload in self.ids for job in rows.jobs_of.get(upload, ())}
+        return of_uploads | (self.ids & rows.jobs.keys())
+
+    def take(self, rows: Rows, *, is_full: bool) -> None:
+        """Note the changes. Only a full look shows which rows were deleted."""
+        shown: dict[tuple[str, UUID], events.Event] = {}
+        for upload in self.ids & self.visible & rows.uploads.keys():
+            shown["upload", upload] = rows.uploads[upload]
+        for job in self.jobs_in(rows) & self.visible:
+            shown["job", job] = rows.jobs[job]
+            if job in rows.words:
+                shown["words", job] = rows.words[job]
+        for key, event in shown.items():
+            if self._sent.get(key) != event:
+                self._pending[key] = event
+        if is_full:
+            for kind, pk in self._sent.keys() - shown.keys():
+                self._pending.pop((kind, pk), None)
+                del self._sent[kind, pk]
+                if kind != "words":
+                    self._pending["removed", pk] = {"type": "removed", "id": str(pk)}
+        self._sent |= shown
+        if self._pending:
+            self._has_news.set()
+
+    def snapshot(self, rows: Rows) -> events.Event:
+        """Start over with the result of a full look, and return the first message."""
+        self._sent.clear()
+        self.take(rows, is_full=True)
+        self._pending = {key: event for key, event in self._pending.items() if key[0] == "words"}
+        uploads = [event["upload"] for (kind, _), event in self._sent.items() if kind == "upload"]
+        jobs = [event["job"] for (kind, _), event in self._sent.items() if kind == "job"]
+        return {"type": "snapshot", "uploads": uploads, "jobs": jobs}
+
+    async def news(self) -> list[events.Event]:
+        """Wait for changes and return them."""
+        await self._has_news.wait()
+        self._has_news.clear()
+        pending, self._pending = self._pending, {}
+        return list(pending.values())
+
+
+class Library:
+    """The listings of this process, and the task that looks for them while there are any."""
+
+    def __init__(self) -> None:
+        self._listings: set[Listing] = set()
+        self._active: set[UUID] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_subscribed = asyncio.Event()
+        self._is_check_due = asyncio.Event()  # a session may have ended
+        self._checks_asked = 0
+
+    @asynccontextmanager
+    async def watch(self, listing: Listing) -> AsyncIterator[events.Event]:
+        """Keep a listing up to date as long as the context lasts; yields its snapshot. Raises the database's errors."""
+        self._listings.add(listing)
+        try:
+            if not self._tasks:
+                self._tasks = [asyncio.create_task(run()) for run in (self._look, self._listen)]
+            with suppress(TimeoutError):  # then the regular checks notice a sign-out
+                async with asyncio.timeout(LAYER_TIMEOUT_SECONDS):
+                    await self._is_subscribed.wait()
+            checks_asked = self._checks_asked
+            rows = await in_thread(read)(listing.ids)
+            await self._authorise(listing, rows)
+            snapshot = listing.snapshot(rows)
+            self._active |= rows.active
+            listing.is_open = True
+            if self._checks_asked != checks_asked:
+                self._is_check_due.set()  # the check above may have been too early
+            yield snapshot
+        finally:
+            self._listings.discard(listing)
+            if not self._listings:
+                tasks, self._tasks = self._tasks, []
+                for task in tasks:
+                    task.cancel()
+                if tasks:
+                    await asyncio.wait(tasks)
+
+    async def _authorise(self, listing: Listing, rows: Rows) -> None:
+        """Check which rows a listing may show now. Closes the socket if its session has ended."""
+        jobs = listing.jobs_in(rows)
+        found = await in_thread(visible)(listing.session_key, listing.ids, jobs)
+        listing.judged = jobs
+        listing.visible = found or set()
+        listing.checked_at = time.monotonic()
+        if found is None:
+            listing.send_away(close_codes.NOT_SIGNED_IN)
+
+    async def _look(self) -> None:
+        full_at = time.monotonic()
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._is_check_due.wait()
+            is_check_due = self._is_check_due.is_set()
+            self._is_check_due.clear()
+            is_full = is_check_due or time.monotonic() - full_at >= FULL_LOOK_SECONDS
+            listings = [listing for listing in self._listings if listing.is_open]
+            try:
+                if is_full:
+                    full_at = time.monotonic()
+                    rows = await in_thread(read)(frozenset().union(*(listing.ids for listing in listings)))
+                else:
+                    rows = await in_thread(read_active)(self._active)
+                self._active = rows.active
+                for listing in listings:
+                    is_due = is_check_due or time.monotonic() - listing.checked_at >= AUTHORISE_SECONDS
+                    if is_full and (is_due or not listing.jobs_in(rows) <= listing.judged):
+                        await self._authorise(listing, rows)
+                    listing.take(rows, is_full=is_full)
+            except Error as error:
+                # Restarting, or locked: the next look shows what changed meanwhile.
+                logger.warning("Could not compare the lists with the database", exc_info=error)
+            except Exception:
+                # A fault of ours in one list must not stop all of them.
+                logger.exception("Could not compare the lists with the database")
+
+    async def _listen(self) -> None:
+        """Have all sockets checked when somebody signs out, for ever; the channel layer may come and go."""
+        layer = get_channel_layer()
+        while True:
+            channel = ""
+            try:
+                channel = await layer.new_channel()
+                await layer.group_add(publisher.WATCHERS, channel)
+                self._is_subscribed.set()
+                while True:
+                    await layer.receive(channel)
+                    self._checks_asked += 1
+                    self._is_check_due.set()
+            except Exception:  # whatever the layer's client raises: the regular checks go on
+                logger.exception("The channel layer did not answer; trying again")
+                await asyncio.sleep(LOOK_SECONDS)
+            finally:
+                self._is_subscribed.clear()
+                with suppress(Exception):  # of any kind, from the layer's client: nothing reads this channel any more
+                    async with asyncio.timeout(LAYER_TIMEOUT_SECONDS):
+                        await layer.group_discard(publisher.WATCHERS, channel)
+
+
+_of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Library] = WeakKeyDictionary()
+
+
+def library() -> Library:
+    """Return the library of this process. A process has one event loop; tests have many."""
+    return _of_loop.setdefault(asyncio.get_running_loop(), Library())

@@ -1,0 +1,11 @@
+from django.urls import path, re_path
+
+from streaming.live.consumers import JobConsumer, NowhereConsumer, StreamConsumer
+from streaming.live.library_consumer import LibraryConsumer
+
+websocket_urlpatterns = [
+    path("ws/jobs/<uuid:job_id>/", JobConsumer.as_asgi()),
+    path("ws/library/", LibraryConsumer.as_asgi()),
+    path("ws/stream/", StreamConsumer.as_asgi()),
+    re_path("", NowhereConsumer.as_asgi()),
+]

@@ -1,0 +1,1 @@
+"""The pages of recordings and jobs, and their forms."""

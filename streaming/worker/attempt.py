@@ -1,0 +1,239 @@
+"""One attempt at a job, from the claim to its end: spool, engine, finals into the database, events to the viewers.
+
+Two tasks: one transcribes, the other gives signs of life. Either ends both when the job turns out to be somebody
+else's. Nothing here needs to be undone when the process dies: what is final is stored, the lease runs out, and
+the next attempt goes on after the last final.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import Error
+
+from streaming import events, log, metrics, outages, publisher
+from streaming.db import PASSING, in_thread
+from streaming.engines.base import Engine, EngineBusy, EngineError
+from streaming.jobs import lifecycle
+from streaming.models import Job, Status
+from streaming.results import Result, storable
+from streaming.spool import Spool, open_spool
+from streaming.worker import preemption
+from streaming.worker.retry import hear
+from uploads.decoder.client import DecodingError
+from uploads.files.storage import StorageAway, StorageRefused
+
+logger = logging.getLogger(__name__)
+
+REASON_CHARACTERS = 1000
+BEAT_SECONDS = 1.0  # between two status events of a running job
+# Every process with viewers of this job says so every two seconds. At the start, pages are still being opened.
+WATCHED_SECONDS = 10.0
+
+Value = TypeVar("Value")
+Publish = Callable[[str, dict[str, Any]], None]
+
+
+async def insist(write: Callable[..., Value], *args: Any, **kwargs: Any) -> Value:
+    """Return what `write` does to the database, waiting for as long as that is away.
+
+    If it is away for longer than the lease, the fence decides whose the job is: `write` raises `LostClaim`.
+    """
+    while True:
+        try:
+            return await in_thread(write)(*args, **kwargs)
+        except PASSING:
+            logger.exception("The database did not take a write; trying again")
+            await asyncio.sleep(BEAT_SECONDS)
+
+
+class Preempted(Exception):
+    """The job has returned to the queue, to make way for another person's."""
+
+
+class Attempt:
+    """Runs one claimed job. `publish` takes a message for the channel layer and returns at once."""
+
+    def __init__(self, job: Job, engine: Engine, folder: Path, publish: Publish) -> None:
+        self.job = job
+        self._engine = engine
+        self._folder = folder
+        self._publish = publish
+        self._partials: dict[str, events.Event] = {}
+        self._spool: Spool | None = None
+        self._look = asyncio.Event()
+        self.began_at = self._watched_at = time.monotonic()
+        self._outcome = "handed_back"  # of one that is cancelled
+        self.is_to_be_preempted = False  # set by the runner; at the next final, if that is still due
+
+    async def run(self) -> None:
+        """Transcribe to the end. Returns when the job has ended or is lost; is cancelled to give it back."""
+        with log.about(self.job.pk, self.job.attempt):
+            if self.job.attempt == 1 and self.job.started_at is not None:  # of a later one nobody knows since when
+                waited = self.job.started_at - self.job.created_at
+                metrics.QUEUE_WAIT.labels(self.job.engine).observe(max(0.0, waited.total_seconds()))
+            self._send_status()
+            try:
+                async with asyncio.TaskGroup() as group:
+                    beating = group.create_task(self._beat())
+                    await self._transcribe()
+                    beating.cancel()
+            except* lifecycle.LostClaim:
+                if self._outcome != "preempted":  # after which the lease can't be extended either
+                    self._outcome = "lost"
+            finally:
+                logger.info("The attempt ends: %s", self._outcome.replace("_", " "))
+                metrics.ATTEMPTS_ENDED.labels(self.job.engine, self._outcome).inc()
+
+    def look(self) -> None:
+        """Look at once whether the job is still ours, instead of at the next sign of life."""
+        self._look.set()
+
+    def watched(self) -> None:
+        """Note that viewers watch the job now: the engine makes partials for `WATCHED_SECONDS` more."""
+        self._watched_at = time.monotonic()
+
+    def is_watched(self) -> bool:
+        return time.monotonic() - self._watched_at < WATCHED_SECONDS
+
+    @property
+    def is_preemptible(self) -> bool:
+        return self._engine.is_preemptible
+
+    def repeat(self) -> None:
+        """Send again what is not in the database, for a feed that has just begun to watch."""
+        for partial in self._partials.values():
+            self._send(partial)
+        self._send_status()
+
+    async def _transcribe(self) -> None:
+        """Steps: 1. decode, 2. let the engine hear, 3. store and send what it says, 4. end the job."""
+        try:
+            channels = self._engine.channels(self.job.options)
+            async with open_spool(self.job.upload, self._folder, channels, self.job.track) as spool:
+                self._spool = spool
+                outages.STORAGE.worked()
+                await self._hear(spool)
+                if abs(spool.seconds - self.job.duration) > 0.01:
+                    self.job.duration = spool.seconds
+                    await insist(lifecycle.set_duration, self.job, spool.seconds)
+        except EngineBusy as busy:
+            logger.info("The job waits: %s", busy)
+            await self._postpone(str(busy))
+        except StorageRefused as refused:
+            metrics.FAILURES.labels("storage").inc()
+            logger.warning("The job failed: %s", refused)
+            await self._finish(Status.FAILED, str(refused), position=self.job.position)
+        except StorageAway as away:
+            # Another worker may reach it, and this one later: nothing is wrong with the job.
+            metrics.FAILURES.labels("storage").inc()
+            logger.warning("The job waits: %s", away)
+            await self._postpone(f"{away} The job waits until it can.", is_for_room=False)
+        except (EngineError, DecodingError) as error:
+            logger.warning("The job failed: %s", error)
+            is_final = isinstance(error, DecodingError) and error.is_final  # an engine's fault can be set right
+            await self._finish(Status.FAILED, str(error), position=self.job.position, is_final=is_final)
+        except OSError as error:
+            # The spool could not be written or read: the disk is full or gone.
+            logger.exception("The job failed on the disk")
+            reason = f"The server could not keep the decoded sound on its disk: {error.strerror or error}."
+            await self._finish(Status.FAILED, reason, position=self.job.position)
+        except Preempted:
+            logger.info("The job makes way for another person's")
+        except lifecycle.LostClaim:
+            raise
+        except Exception:
+            # A fault of ours. The person learns that it is one; the log has the rest.
+            logger.exception("The job failed on an error of the program")
+            reason = "Something in the program went wrong. The server's log has the details."
+            await self._finish(Status.FAILED, reason, position=self.job.position)
+        else:
+            await self._finish(Status.COMPLETED, position=self.job.duration)
+
+    async def _hear(self, spool: Spool) -> None:
+        request = replace(await insist(lifecycle.remaining, self.job), is_watched=self.is_watched)
+
+        def heard() -> float | None:
+            has_all = spool.is_complete and spool.position >= spool.seconds
+            return None if has_all else spool.position - request.start_time
+
+        with metrics.stream(self.job.engine, heard):
+            async with aclosing(hear(self._engine, spool, request)) as results:
+                async for result in results:
+                    await self._take(result)
+
+    async def _take(self, result: Result) -> None:
+        self._advance()
+        if result.is_partial:
+            event = events.partial(result)
+            self._partials[result.slot] = event
+            if not result.text:
+                del self._partials[result.slot]  # nothing has come of it
+            self._send(event)
+            return
+        # The database first: what a viewer sees as final is stored.
+        seq = self.job.segment_count + 1
+        segment = await insist(lifecycle.store_final, self.job.pk, self.job.attempt, seq, result, self.job.position)
+        self.job.segment_count = seq
+        self._count_promise(self._partials.pop(result.slot, None), result)
+        self._send(events.final(segment))
+        if self.is_to_be_preempted:
+            if await insist(preemption.preempt, self.job):
+                self._outcome = "preempted"
+                raise Preempted
+            self.is_to_be_preempted = False  # no other job waits any more
+
+    def _count_promise(self, partial: events.Event | None, final: Result) -> None:
+        """Count whether the final kept the prefix that its last partial called stable."""
+        if partial is not None and (stable := partial.get("stable")):
+            kept = final.text.startswith(partial["text"][:stable])
+            metrics.STABLE_PREFIXES.labels(self.job.engine, "kept" if kept else "broken").inc()
+
+    async def _beat(self) -> None:
+        """Send the state every second, extend the lease several times in its length. Raises `LostClaim`."""
+        lease_beat_seconds = settings.TRANSCRIBE_LEASE_SECONDS / 4
+        extended_at = time.monotonic()
+        while True:
+            try:
+                async with asyncio.timeout(min(BEAT_SECONDS, lease_beat_seconds)):
+                    await self._look.wait()
+            except TimeoutError:
+                pass  # the ordinary beat
+            self._advance()
+            if self._look.is_set() or time.monotonic() - extended_at >= lease_beat_seconds:
+                self._look.clear()
+                extended_at = time.monotonic()
+                try:
+                    await in_thread(lifecycle.extend_lease)(self.job.pk, self.job.attempt, self.job.position)
+                except Error:
+                    # It may be restarting. If it takes longer than the lease, the fence decides who goes on.
+                    logger.exception("No sign of life could be given")
+            self._send_status()
+
+    async def _finish(self, status: Status, reason: str = "", **changes: Any) -> None:
+        # Whatever is quoted there must not keep the job from its end.
+        reason = storable(reason)[:REASON_CHARACTERS]
+        self._outcome = str(status)  # already: who is cancelled from here on can't keep the thread from its commit
+        await insist(lifecycle.finish, self.job.pk, self.job.attempt, status, reason, **changes)
+
+    async def _postpone(self, reason: str, *, is_for_room: bool = True) -> None:
+        self._outcome = "postponed"
+        await insist(lifecycle.postpone, self.job.pk, self.job.attempt, reason, is_for_room=is_for_room)
+
+    def _advance(self) -> None:
+        if self._spool is not None:
+            self.job.position = max(self.job.position, self._spool.position)
+
+    def _send_status(self) -> None:
+        self._send(events.status(self.job))
+
+    def _send(self, event: events.Event) -> None:
+        job = self.job
+        metrics.EVENTS_PUBLISHED.inc()
+        self._publish(publisher.feed_group(job.pk), publisher.envelope(job.pk, job.attempt, job.segment_count, event))

@@ -1,0 +1,49 @@
+"""An engine heard to the end: what may pass is tried again, from the end of the last final."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from streaming import metrics
+from streaming.backoff import pause_seconds
+from streaming.engines.base import Engine, EngineBusy, EngineError, Request
+from streaming.results import Result
+from streaming.spool import Spool
+
+logger = logging.getLogger(__name__)
+
+MOST_FAILURES = 8  # in a row; with the pauses before each, about a minute and a half
+FIRST_PAUSE_SECONDS = 0.5
+HEALTH_SECONDS = 10.0  # of new sound taken; the failures before are forgotten then
+
+
+async def hear(engine: Engine, spool: Spool, request: Request) -> AsyncGenerator[Result, None]:
+    """Yield the engine's results. Raises `EngineError` for a failure that is permanent or does not pass.
+
+    `EngineBusy` is raised at once: others may have their turn while this job waits.
+    """
+    failures = 0
+    while True:
+        position = spool.position
+        try:
+            async with aclosing(engine.transcribe(spool, request)) as results:
+                async for result in results:
+                    # Nothing is spoken after what has been decoded: once that is all, nothing after the recording.
+                    result = result.within(spool.seconds)
+                    yield result
+                    if not result.is_partial:
+                        failures = 0
+                        request = request.after(result)
+            return
+        except EngineBusy:
+            raise
+        except EngineError as error:
+            if spool.position - position >= HEALTH_SECONDS:
+                failures = 0
+            failures += 1
+            if error.permanent or failures > MOST_FAILURES:
+                raise
+            metrics.FAILURES.labels("engine").inc()
+            logger.warning("The engine goes on at %.1f s after a failure: %s", request.start_time, error)
+            await asyncio.sleep(pause_seconds(failures - 1, FIRST_PAUSE_SECONDS))

@@ -1,0 +1,155 @@
+"""Deleting in the admin: what goes along, who is told, and what is asked before."""
+
+import asyncio
+import re
+
+import pytest
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.contrib.auth.models import User
+from django.http import HttpResponse
+from pytest_django import DjangoCaptureOnCommitCallbacks
+
+from streaming import publisher
+from streaming.models import Job, Segment, Status
+from tests.streaming.factories import make_job, make_segments, make_staff, make_upload
+from tests.streaming.pages import JOBS, PEOPLE, UPLOADS, ClientOf, act
+from uploads.models import Upload
+
+
+class Listener:
+    """A feed on another process: gets what is sent to the viewers of jobs."""
+
+    def __init__(self, *jobs: Job) -> None:
+        self._layer = get_channel_layer()
+        self._channel = async_to_sync(self._layer.new_channel)()
+        for job in jobs:
+            async_to_sync(self._layer.group_add)(publisher.feed_group(job.pk), self._channel)
+
+    def next(self) -> tuple[str, str]:
+        """Return the job's id in hexadecimal, and the event."""
+
+        async def receive() -> dict[str, str]:
+            async with asyncio.timeout(5):  # it is there already, or never comes
+                message: dict[str, str] = await self._layer.receive(self._channel)
+                return message
+
+        message = async_to_sync(receive)()
+        return message["job"], message["text"]
+
+
+GONE = '{"type":"error","code":"not_found","message":"This job was deleted."}'
+
+
+@pytest.mark.parametrize("way", ["page", "action"])
+def test_deletes_a_job_with_its_transcript_and_tells_its_viewers(
+    alice: User,
+    bob: User,
+    client_of: ClientOf,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+    way: str,
+) -> None:
+    client, upload = client_of(bob), make_upload(alice)
+    job, other = make_job(upload, Status.RUNNING), make_job(upload)
+    make_segments(job, ["Goes."])
+    make_segments(other, ["Stays."])
+    listener = Listener(job, other)
+    with django_capture_on_commit_callbacks(execute=True):
+        if way == "page":
+            response = client.post(f"{JOBS}{job.pk}/delete/", {"post": "yes"})
+        else:
+            response = act(client, JOBS, "delete_selected", job, post="yes")
+    assert response.status_code == 302
+    assert [*Job.objects.all()] == [other]
+    assert [*Segment.objects.values_list("text", flat=True)] == ["Stays."]
+    assert Upload.objects.get().file.storage.exists(upload.file.name)
+    assert listener.next() == (job.pk.hex, GONE)
+
+
+@pytest.mark.parametrize("way", ["page", "action"])
+def test_deletes_a_recording_with_its_file_and_jobs_and_tells_their_viewers(
+    alice: User,
+    bob: User,
+    client_of: ClientOf,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+    way: str,
+) -> None:
+    client, upload, other = client_of(bob), make_upload(alice), make_upload(alice)
+    jobs = [make_job(upload, Status.RUNNING), make_job(upload), make_job(other)]
+    listener = Listener(*jobs)
+    with django_capture_on_commit_callbacks(execute=True):
+        if way == "page":
+            response = client.post(f"{UPLOADS}{upload.pk}/delete/", {"post": "yes"})
+        else:
+            response = act(client, UPLOADS, "delete_selected", upload, post="yes")
+    assert response.status_code == 302
+    assert [*Upload.objects.all()] == [other]
+    assert [*Job.objects.all()] == [jobs[2]]
+    storage = upload.file.storage
+    assert (storage.exists(upload.file.name), storage.exists(other.file.name)) == (False, True)
+    assert {listener.next(), listener.next()} == {(jobs[0].pk.hex, GONE), (jobs[1].pk.hex, GONE)}
+
+
+def test_a_recording_is_not_deleted_by_who_may_not_delete_its_jobs(alice: User, client_of: ClientOf) -> None:
+    upload = make_upload(alice)
+    make_job(upload)
+    client = client_of(make_staff("dora", "view_upload", "delete_upload", "view_job"))
+    assert client.post(f"{UPLOADS}{upload.pk}/delete/", {"post": "yes"}).status_code == 403
+    act(client, UPLOADS, "delete_selected", upload, post="yes")
+    assert [*Upload.objects.all()] == [upload]
+
+
+@pytest.mark.parametrize("way", ["page", "action"])
+def test_who_is_deleted_takes_the_files_along(
+    alice: User,
+    bob: User,
+    client_of: ClientOf,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+    way: str,
+) -> None:
+    client = client_of(User.objects.create_superuser("root"))
+    hers, his = make_upload(alice), make_upload(bob)
+    job = make_job(hers, Status.RUNNING)
+    listener = Listener(job)
+    with django_capture_on_commit_callbacks(execute=True):
+        if way == "page":
+            response = client.post(f"{PEOPLE}{alice.pk}/delete/", {"post": "yes"})
+        else:
+            response = act(client, PEOPLE, "delete_selected", alice, post="yes")
+    assert response.status_code == 302
+    assert sorted(User.objects.values_list("username", flat=True)) == ["bob", "root"]
+    assert [*Upload.objects.all()] == [his]
+    storage = hers.file.storage
+    assert (storage.exists(hers.file.name), storage.exists(his.file.name)) == (False, True)
+    assert listener.next() == (job.pk.hex, GONE)
+
+
+def test_a_person_is_not_deleted_by_who_may_not_delete_their_recordings(alice: User, client_of: ClientOf) -> None:
+    make_upload(alice)
+    client = client_of(make_staff("dora", "view_user", "delete_user"))
+    assert client.post(f"{PEOPLE}{alice.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert User.objects.filter(pk=alice.pk).exists()
+
+
+def test_says_what_would_go_without_listing_every_segment(alice: User, client_of: ClientOf) -> None:
+    client = client_of(User.objects.create_superuser("root"))
+    upload = make_upload(alice, name="<b>talk</b>.wav")
+    job = make_job(upload)
+    make_segments(job, ["Secret words."] * 3)
+
+    def summary(response: HttpResponse) -> list[str]:
+        content = response.content.decode()
+        assert response.status_code == 200
+        assert "Secret words" not in content
+        assert "<b>talk" not in content
+        return re.findall(r"<li>([^<]*?)</li>", content[content.index("<h2>Summary") :])
+
+    expected = ["Jobs: 1", "Segments: 3", "&lt;b&gt;talk&lt;/b&gt;.wav (scripted)"]
+    assert summary(client.get(f"{JOBS}{job.pk}/delete/")) == expected
+    assert summary(act(client, JOBS, "delete_selected", job)) == expected
+    expected = ["Recordings: 1", "Jobs: 1", "&lt;b&gt;talk&lt;/b&gt;.wav"]
+    assert summary(client.get(f"{UPLOADS}{upload.pk}/delete/")) == expected
+    assert summary(act(client, UPLOADS, "delete_selected", upload)) == expected
+    expected = ["People: 1", "Recordings: 1", "Jobs: 1", "alice"]
+    assert summary(client.get(f"{PEOPLE}{alice.pk}/delete/")) == expected
+    assert summary(act(client, PEOPLE, "delete_selected", alice)) == expected

@@ -1,0 +1,162 @@
+"""The engines in the admin: what is set up, and the test of a connection."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+from typing import ClassVar
+
+import pytest
+from django.contrib.auth.models import User
+from django.http import HttpResponse
+from django.test import Client
+from pytest_django.fixtures import Settings
+
+from streaming.engines import registry
+from streaming.engines.base import Engine, EngineError, Quote, Request
+from streaming.results import Result
+from streaming.spool import Spool
+from tests.streaming.factories import make_staff
+from tests.streaming.pages import ClientOf, said, text_of
+
+PAGE = "/admin/engines/"
+TEST = f"{PAGE}distant/test/"
+
+
+class DistantEngine(Engine):
+    """Has a connection that can be tested, and notes how often it was."""
+
+    name = "distant"
+    label = "Distant"
+    languages: ClassVar = {"en-US": "English, US"}
+    test_note = "A test costs a cent."
+    lacks: ClassVar = ""
+    failure: ClassVar = ""
+    tests: ClassVar[list[str]] = []
+
+    @classmethod
+    def missing(cls) -> str:
+        return cls.lacks
+
+    @classmethod
+    def quote(cls, duration: float, options: object) -> Quote:
+        return Quote(duration, 0.01, "mars-1")
+
+    @classmethod
+    async def test_connection(cls) -> str:
+        await asyncio.sleep(0)
+        cls.tests.append("once")
+        if cls.failure:
+            raise EngineError(cls.failure, permanent=True)
+        return "It answered in 0.2 s."
+
+    async def transcribe(self, audio: Spool, request: Request) -> AsyncGenerator[Result, None]:
+        yield Result("", 0, 0, is_partial=False)
+
+
+@pytest.fixture(autouse=True)
+def distant(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> type[DistantEngine]:
+    monkeypatch.setitem(registry.ENGINES, "distant", f"{__name__}.DistantEngine")
+    monkeypatch.setattr(DistantEngine, "tests", [])
+    settings.TRANSCRIBE_ENGINES = ["scripted", "distant"]
+    return DistantEngine
+
+
+def shown(response: HttpResponse) -> list[str]:
+    """Return the engines on the page, each as text."""
+    assert response.status_code == 200
+    sections = re.findall(r"<section.*?</section>", response.content.decode(), re.DOTALL)
+    return [text_of(section) for section in sections]
+
+
+SCRIPTED = "Scripted Set up Yes The sound stays on this machine Languages 2"
+
+
+def test_shows_each_engine_with_a_test_where_there_is_a_connection(bob: User, client_of: ClientOf) -> None:
+    assert shown(client_of(bob).get(PAGE)) == [
+        SCRIPTED,
+        "Distant Set up Yes The sound goes to mars-1 Languages 1 Test the connection "
+        "It may take up to half a minute. A test costs a cent.",
+    ]
+
+
+def test_an_engine_that_is_not_set_up_says_what_it_lacks_and_is_not_tested(
+    bob: User, client_of: ClientOf, distant: type[DistantEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distant, "lacks", "Set MARS.")
+    assert shown(client_of(bob).get(PAGE)) == [
+        SCRIPTED,
+        "Distant Set up No. Set MARS. Languages 1",
+    ]
+
+
+def test_a_test_that_succeeds_says_so(bob: User, client_of: ClientOf, distant: type[DistantEngine]) -> None:
+    client = client_of(bob)
+    response = client.post(TEST)
+    assert (response.status_code, response["Location"]) == (302, PAGE)
+    assert said(response) == ["It answered in 0.2 s."]
+    assert b'<li class="success">It answered in 0.2 s.</li>' in client.get(PAGE).content
+    assert distant.tests == ["once"]
+
+
+def test_a_test_that_fails_says_what_to_mend(
+    bob: User, client_of: ClientOf, distant: type[DistantEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distant, "failure", "The key <b>is</b> wrong: set another.")
+    client = client_of(bob)
+    client.post(TEST)
+    error = b'<li class="error">Distant: The key &lt;b&gt;is&lt;/b&gt; wrong: set another.</li>'
+    assert error in client.get(PAGE).content
+
+
+def test_an_engine_without_a_connection_needs_none(bob: User, client_of: ClientOf) -> None:
+    assert said(client_of(bob).post(f"{PAGE}scripted/test/")) == ["Scripted needs no connection."]
+
+
+def test_the_admin_leads_there_who_may_go(bob: User, client_of: ClientOf) -> None:
+    link = b'<a href="/admin/engines/"'
+    assert link in client_of(bob).get("/admin/").content
+    assert link not in client_of(make_staff("dora", "view_job")).get("/admin/").content
+
+
+@pytest.mark.parametrize("address", [PAGE, TEST])
+def test_who_is_not_staff_is_asked_to_sign_in(
+    client: Client, charlie: User, client_of: ClientOf, distant: type[DistantEngine], address: str
+) -> None:
+    for visitor, door in ((client, "/accounts/login/"), (client_of(charlie), "/admin/login/")):
+        for call in (visitor.get, visitor.post):
+            response = call(address)
+            assert (response.status_code, response["Location"]) == (302, f"{door}?next={address}")
+    assert distant.tests == []
+
+
+@pytest.mark.parametrize("address", [PAGE, TEST])
+def test_staff_who_may_only_look_at_jobs_are_refused(
+    db: None, client_of: ClientOf, distant: type[DistantEngine], address: str
+) -> None:
+    client = client_of(make_staff("dora", "view_job", "view_upload"))
+    assert {client.get(address).status_code, client.post(address).status_code} == {403}
+    assert distant.tests == []
+
+
+def test_another_method_is_not_allowed(bob: User, client_of: ClientOf, distant: type[DistantEngine]) -> None:
+    assert client_of(bob).post(PAGE).status_code == 405
+    assert client_of(bob).get(TEST).status_code == 405
+    assert distant.tests == []
+
+
+@pytest.mark.parametrize("name", ["abacus", "local", "%00", "../scripted"])
+def test_an_engine_that_the_site_has_not_is_not_found(bob: User, client_of: ClientOf, name: str) -> None:
+    assert client_of(bob).post(f"{PAGE}{name}/test/").status_code == 404
+
+
+def test_a_form_of_another_site_tests_nothing(bob: User, distant: type[DistantEngine]) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(bob)
+    assert client.post(TEST).status_code == 403
+    assert distant.tests == []
+
+
+def test_the_page_keeps_to_the_policy_that_forbids_inline_scripts_and_styles(bob: User, client_of: ClientOf) -> None:
+    content = client_of(bob).get(PAGE).content.decode()
+    assert re.findall(r"<[^>]+\s(?:style|on\w+)=", content) == []
+    assert re.findall(r"<style|<script(?![^>]*\ssrc=)(?![^>]*application/json)", content) == []

@@ -1,0 +1,120 @@
+"""The stand-in for Amazon's service, with the site pointed at it, and what is heard through it."""
+
+import asyncio
+import re
+import wave
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streaming.engines.aws.engine import AwsEngine
+from streaming.engines.base import Request
+from streaming.engines.scripted import say
+from streaming.results import Result
+from streaming.spool import open_spool_of_file
+from streaming.worker import retry
+from streaming.worker.retry import hear
+from tests.standin import Record, Service
+from tests.streaming.conftest import PATIENCE_SECONDS, numbers
+from uploads.decoder import client as decoder
+
+RATE = 20.0  # how many times faster than the wall's the service's clock runs
+WORD_SECONDS = 0.5
+SOUNDING = 0.64  # of a recording of numbers; the rest is the silence between them
+
+Point = Callable[[Service], None]
+Hear = Callable[..., Awaitable[list[Result]]]
+
+
+@pytest.fixture(autouse=True)
+def decoded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No sound is there before all of it is: the clock is so fast that a decoder which has to wait for its turn would
+    leave words with a hole of silence in them.
+    """
+    decode = decoder.decode
+
+    async def decode_all(*arguments: Any, **options: Any) -> AsyncGenerator[int, None]:
+        async with aclosing(decode(*arguments, **options)) as decoded:
+            counts = [samples async for samples in decoded]
+        yield counts[-1]
+
+    monkeypatch.setattr(decoder, "decode", decode_all)
+
+
+@pytest.fixture
+def point(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Point:
+    """Points the site at a service, at its pace, and lets failures be tried again at once."""
+
+    def point(service: Service) -> None:
+        for name, value in service.environ.items():
+            monkeypatch.setenv(name, value)
+            setattr(settings, name, value)
+        settings.TRANSCRIBE_AWS_PACE = service.rate
+        settings.TRANSCRIBE_ENGINES = ["local", "scripted", "aws"]
+        monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.01)
+
+    return point
+
+
+@pytest.fixture
+async def service(point: Point) -> AsyncIterator[Service]:
+    async with Service(rate=RATE) as service:
+        point(service)
+        yield service
+
+
+@pytest.fixture
+def listen(tmp_path: Path) -> Hear:
+    """Hears a recording through the engine: of so many numbers, or the one at `path`. Returns all results."""
+
+    async def listen(
+        count: int = 20, request: Request | None = None, path: Path | None = None, sample_rate: int = 16_000
+    ) -> list[Result]:
+        path = path or numbers(tmp_path / f"{count}.wav", count, sample_rate=sample_rate)
+        request = request or Request("en-US")
+        async with open_spool_of_file(path, sample_rate, tmp_path, AwsEngine.channels(request.options)) as spool:
+            return [result async for result in hear(AwsEngine(), spool, request)]
+
+    return listen
+
+
+async def until_closed(service: Service) -> None:
+    """Wait until no stream is open, if only because the service has given it up: its record says whose doing it was."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while service.streams:
+            await asyncio.sleep(0.01)
+
+
+def finals(results: Iterable[Result]) -> list[Result]:
+    return [result for result in results if not result.is_partial]
+
+
+def spoken(results: Iterable[Result], slot: str = "0") -> list[tuple[int, float]]:
+    """Return the numbers in the finals of a slot, each with its time in the recording."""
+    words = [word for result in finals(results) if result.slot == slot for word in result.words]
+    return [(int(re.sub(r"\D", "", word.text)), round(word.start_time, 2)) for word in words]
+
+
+def said(count: int, first: int = 0) -> list[tuple[int, float]]:
+    """Return what `spoken` ought to be: each number once, at its place."""
+    return [(number, number * WORD_SECONDS) for number in range(first, first + count)]
+
+
+def sent_seconds(record: Record) -> float:
+    """Return how much of a recording of numbers was sent, without the silence that a pause of this machine cost."""
+    return round((record.audio_seconds - record.silent_seconds) / SOUNDING, 2)
+
+
+def two_channels(path: Path, count: int) -> Path:
+    """Write a stereo recording that says numbers from 0 on one side and from 100 on the other."""
+    sides = [np.concatenate([say(number) for number in range(first, first + count)]) for first in (0, 100)]
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(np.stack(sides, axis=1).astype("<i2").tobytes())
+    return path

@@ -1,0 +1,329 @@
+"""What can be chosen for Amazon Transcribe, what goes with what, and what it costs."""
+
+import inspect
+from typing import Any
+
+import pytest
+from amazon_transcribe.client import TranscribeStreamingClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streaming.engines import options as engine_options
+from streaming.engines.aws.options import LANGUAGES, OPTIONS, check, identifies_language, parameters, quote
+from streaming.engines.aws.transport import NEWER_HEADERS
+from streaming.engines.base import EngineError, Quote
+
+IDENTIFIED = {"identify_language": True, "language_options": ["en-US", "de-DE"]}
+SEVERAL = {"identify_multiple_languages": True, "language_options": ["en-US", "de-DE"]}
+NAMES = [option.name for option in OPTIONS]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from([*LANGUAGES, "PII", "low"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+def refusal(language_code: str = "en-US", channels: int = 1, **options: Any) -> str:
+    """Return the sentence with which these are refused."""
+    with pytest.raises(EngineError) as caught:
+        check(language_code, options, channels)
+    assert caught.value.permanent
+    return str(caught.value)
+
+
+def test_knows_the_languages_by_name_the_usual_one_first() -> None:
+    codes, names = [*LANGUAGES], [*LANGUAGES.values()]
+    assert (codes[0], names[0], len(codes)) == ("en-US", "English, US", 99)
+    assert names[1:] == sorted(names[1:])
+    assert len({*names}) == len(names)
+
+
+def test_the_options_are_those_of_the_sdk() -> None:
+    known = inspect.signature(TranscribeStreamingClient.start_stream_transcription).parameters
+    assert {*NAMES} <= {*known, *NEWER_HEADERS}, "those that are newer than the SDK have headers of their own"
+    assert len(NAMES) == len({*NAMES}) == 18
+
+
+SEVEN = [
+    *("AGE", "DATE_TIME", "LICENSE_PLATE", "PASSPORT_NUMBER", "PASSWORD", "USERNAME"),
+    "VEHICLE_IDENTIFICATION_NUMBER",
+]
+GOOD: list[tuple[str, int, dict[str, Any]]] = [
+    ("en-US", 1, {}),
+    ("zu-ZA", 1, {}),
+    ("en-US", 2, {"enable_channel_identification": True}),
+    ("en-US", 1, {"show_speaker_label": True, "enable_channel_identification": False}),
+    ("en-US", 1, {"vocabulary_name": "Surgery-2.final_b", "vocab_filter_name": "x", "vocab_filter_method": "mask"}),
+    ("en-US", 1, {"vocabulary_name": "", "vocabulary_names": [], "vocab_filter_method": ""}),
+    ("de-DE", 1, {"language_model_name": "m" * 200}),
+    ("es-US", 1, {"content_identification_type": "PII"}),
+    ("en-GB", 1, {"content_redaction_type": "PII", "pii_entity_types": ["NAME", "SSN"]}),
+    ("en-US", 1, {"enable_partial_results_stabilization": True, "partial_results_stability": "high"}),
+    ("en-US", 1, {"transcript_format": "spoken"}),
+    ("en-US", 1, {"content_redaction_type": "PII", "pii_entity_types": SEVEN}),
+    ("sv-SE", 1, {}),
+    ("", 1, IDENTIFIED),
+    ("", 2, {**SEVERAL, "enable_channel_identification": True}),
+    ("", 1, {**IDENTIFIED, "preferred_language": "de-DE"}),
+    ("", 1, {**SEVERAL, "vocabulary_names": ["a", "b"], "vocab_filter_names": ["c"], "vocab_filter_method": "tag"}),
+]
+
+
+@pytest.mark.parametrize(("language_code", "channels", "options"), GOOD)
+def test_takes_what_the_service_takes(language_code: str, channels: int, options: dict[str, Any]) -> None:
+    check(language_code, options, channels)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"banana": True}, "The engine “Amazon Transcribe” has no option “banana”."),
+        ({"show_speaker_label": "yes"}, "`show_speaker_label` is true or false."),
+        ({"show_speaker_label": None}, "`show_speaker_label` is true or false."),
+        ({"show_speaker_label": 0}, "`show_speaker_label` is true or false."),
+        ({"vocabulary_name": ["a"]}, "`vocabulary_name` is a text."),
+        ({"vocabulary_names": "a"}, "`vocabulary_names` is a list of texts."),
+        ({"vocabulary_names": [""]}, "`vocabulary_names` is a list of texts."),
+        ({"language_options": [["en-US"]]}, "`language_options` is a list of texts."),
+        ({"language_options": ["en-US", "tlh"]}, "`language_options` can't be “tlh”."),
+        ({"language_options": ["en-US", "en-US"]}, "`language_options` has “en-US” twice."),
+        ({"vocabulary_names": ["a"] * 101}, "`vocabulary_names` has too many entries."),
+        (
+            {"partial_results_stability": "rocky"},
+            "`partial_results_stability` can't be “rocky”. It can be: low, medium, high.",
+        ),
+        ({"content_redaction_type": "PHI"}, "`content_redaction_type` can't be “PHI”. It can be: PII."),
+        ({"vocabulary_name": "x" * 60_000}, f"`vocabulary_name` can't be “{'x' * 40}…”."),
+    ],
+)
+def test_says_which_value_can_not_be(options: dict[str, Any], sentence: str) -> None:
+    assert refusal(**options) == sentence
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            {"show_speaker_label": True, "enable_channel_identification": True},
+            "Tell apart either speakers or channels: Amazon Transcribe does only one of the two at a time.",
+        ),
+        (
+            {"enable_channel_identification": True},
+            "Channels can be told apart only in a stereo recording, and this one has one channel.",
+        ),
+        (
+            {"enable_channel_identification": True, "channels": 6},
+            "Channels can be told apart only in a stereo recording, and this one has 6 channels.",
+        ),
+        (
+            {"partial_results_stability": "low"},
+            "“How soon” has a meaning only together with “Words settle sooner”.",
+        ),
+        (
+            {"language_options": ["en-US", "de-DE"]},
+            "Languages to expect are for a language that is identified: choose “Language identified”.",
+        ),
+        (
+            {"preferred_language": "de-DE"},
+            "Languages to expect are for a language that is identified: choose “Language identified”.",
+        ),
+        (
+            {"vocabulary_names": ["a"]},
+            "For a chosen language there is one vocabulary: name it under “Vocabulary”.",
+        ),
+        (
+            {"vocab_filter_names": ["a"]},
+            "For a chosen language there is one vocabulary filter: name it under “Vocabulary filter”.",
+        ),
+        (
+            {"vocab_filter_method": "mask"},
+            "What happens to filtered words can be chosen only with a vocabulary filter: name one.",
+        ),
+        (
+            {"vocabulary_name": "my words"},
+            "“my words” can't be the name of a vocabulary. It has letters from a to z, digits, dots, dashes and "
+            "underscores, 200 at most.",
+        ),
+        (
+            {"content_identification_type": "PII", "content_redaction_type": "PII"},
+            "Choose whether personal data is marked or replaced, not both.",
+        ),
+        (
+            {"pii_entity_types": ["NAME"]},
+            "Choose whether these kinds of personal data are to be marked or replaced.",
+        ),
+        (
+            {"language_code": "ja-JP", "content_redaction_type": "PII"},
+            "Amazon Transcribe does not find personal data in Japanese. It does in: de-CH, de-DE, en-AB, en-AU, en-GB, "
+            "en-IE, en-IN, en-NZ, en-US, en-WL, en-ZA, es-ES, es-US, fr-CA, fr-FR, it-IT, pt-BR, pt-PT.",
+        ),
+        (
+            {"language_code": "zu-ZA", "language_model_name": "mine"},
+            "Amazon Transcribe takes no custom language model in Zulu. It does in: de-DE, en-AU, en-GB, en-US, es-US, "
+            "ja-JP.",
+        ),
+        (
+            {"language_code": "tlh"},
+            "Amazon Transcribe does not know the language “tlh”. A language is named as in en-US or de-DE.",
+        ),
+        (
+            {"language_code": "en-CA"},
+            "Amazon Transcribe does not know the language “en-CA”. A language is named as in en-US or de-DE.",
+        ),
+        (
+            {"transcript_format": "WRITTEN"},
+            "`transcript_format` can't be “WRITTEN”. It can be: written, spoken.",
+        ),
+        (
+            {"language_code": ""},
+            "Amazon Transcribe does not know the language “”. A language is named as in en-US or de-DE.",
+        ),
+    ],
+)
+def test_says_why_a_mix_does_not_go_together(options: dict[str, Any], sentence: str) -> None:
+    assert refusal(**options) == sentence
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (IDENTIFIED | SEVERAL, "Choose whether one language or several are identified, not both."),
+        (
+            {"identify_language": True},
+            "To identify the language, name at least two languages to expect.",
+        ),
+        (
+            {"identify_multiple_languages": True, "language_options": ["de-DE"]},
+            "To identify the language, name at least two languages to expect.",
+        ),
+        (
+            {"identify_language": True, "language_options": ["en-US", "de-DE", "en-AU"]},
+            "Of one language only one kind can be expected: choose “English, US” or “English, Australian”.",
+        ),
+        (
+            {"identify_language": True, "language_options": [*LANGUAGES][:40]},
+            "These are too many languages to expect. Two to five are best.",
+        ),
+        (
+            {"identify_language": True, "language_options": ["en-US", "sv-SE"]},
+            "Amazon Transcribe can't identify Swedish. Choose it as the language of the recording.",
+        ),
+        (
+            {"identify_multiple_languages": True, "language_options": ["vi-VN", "de-DE"]},
+            "Amazon Transcribe can't identify Vietnamese. Choose it as the language of the recording.",
+        ),
+        (
+            IDENTIFIED | {"preferred_language": "vi-VN"},
+            "Amazon Transcribe can't identify Vietnamese. Choose it as the language of the recording.",
+        ),
+        (
+            IDENTIFIED | {"preferred_language": "fr-FR"},
+            "The most likely language has to be one of the languages to expect.",
+        ),
+        (
+            SEVERAL | {"preferred_language": "de-DE"},
+            "A most likely language can be named only where one language is identified, not several.",
+        ),
+        (
+            IDENTIFIED | {"vocabulary_name": "a"},
+            "Where the language is identified, name one vocabulary for each language, under “Vocabularies”.",
+        ),
+        (
+            SEVERAL | {"vocab_filter_name": "a"},
+            "Where the language is identified, name one vocabulary filter for each language, under “Vocabulary "
+            "filters”.",
+        ),
+        (
+            IDENTIFIED | {"vocabulary_names": ["a" * 190 + str(number) for number in range(20)]},
+            "These are too many names of a vocabulary.",
+        ),
+        (
+            IDENTIFIED | {"language_model_name": "a"},
+            "A custom language model needs a chosen language: it can't be identified at the same time.",
+        ),
+        (
+            SEVERAL | {"content_redaction_type": "PII"},
+            "Personal data can be found only in a chosen language: it can't be identified at the same time.",
+        ),
+    ],
+)
+def test_says_what_does_not_go_with_identification(options: dict[str, Any], sentence: str) -> None:
+    assert refusal("", **options) == sentence
+
+
+def test_a_language_that_is_identified_is_not_chosen_too() -> None:
+    sentence = "The language is either chosen or identified, not both."
+    assert refusal("en-US", **IDENTIFIED) == sentence
+    assert refusal("tlh", **SEVERAL) == sentence
+
+
+@given(
+    language_code=st.sampled_from(["en-US", "", "x"]) | st.text(max_size=20),
+    options=st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=10), JSON, max_size=5),
+    channels=st.integers(1, 3),
+)
+def test_any_json_is_taken_or_refused_with_a_sentence(
+    language_code: str, options: dict[str, Any], channels: int
+) -> None:
+    try:
+        check(language_code, options, channels)
+    except EngineError as error:
+        assert error.permanent
+        assert 10 < len(str(error)) < 400
+    else:
+        arguments = parameters(language_code, options)
+        assert all(value for name, value in arguments.items() if name != "language_code")
+
+
+def test_tells_whether_the_language_is_identified() -> None:
+    assert identifies_language(IDENTIFIED)
+    assert identifies_language(SEVERAL)
+    assert not identifies_language({"identify_language": False, "language_options": ["en-US"]})
+
+
+@pytest.mark.parametrize(
+    ("language_code", "options", "arguments"),
+    [
+        ("en-US", {}, {"language_code": "en-US"}),
+        ("", IDENTIFIED, {"language_code": None, **IDENTIFIED}),
+        (
+            "de-DE",
+            {"enable_channel_identification": True, "show_speaker_label": False, "vocabulary_name": ""},
+            {"language_code": "de-DE", "enable_channel_identification": True, "number_of_channels": 2},
+        ),
+        (
+            "en-US",
+            {"content_redaction_type": "PII", "pii_entity_types": ["NAME"]},
+            {"language_code": "en-US", "content_redaction_type": "PII", "pii_entity_types": ["NAME"]},
+        ),
+        ("en-US", {"transcript_format": "written"}, {"language_code": "en-US", "transcript_format": "written"}),
+    ],
+)
+def test_the_sdk_gets_what_is_set(language_code: str, options: dict[str, Any], arguments: dict[str, Any]) -> None:
+    assert parameters(language_code, options) == arguments
+    named = inspect.signature(TranscribeStreamingClient.start_stream_transcription).parameters
+    assert arguments.keys() <= {*named, *NEWER_HEADERS}
+
+
+@pytest.mark.parametrize(
+    ("duration", "pace", "seconds", "price"),
+    [(720.0, 1.0, 720.0, 0.288), (720.1, 1.0, 720.1, 0.2884), (3.0, 1.0, 3.0, 0.006), (600.0, 4.0, 150.0, 0.24)],
+)
+def test_the_quote_is_the_time_and_the_list_price(duration: float, pace: float, seconds: float, price: float) -> None:
+    found = quote(duration, {}, "eu-west-1", pace)
+    assert found == Quote(seconds, found.price_usd, "eu-west-1")
+    assert found.price_usd == pytest.approx(price)
+
+
+def test_options_are_told_in_words() -> None:
+    asked = {"show_speaker_label": True, "content_identification_type": "PII", "vocabulary_name": "surgery"}
+    rest = {"language_options": ["en-US", "de-DE"], "pii_entity_types": ["NAME"]}
+    unset = {"enable_channel_identification": False}
+    of_before = {"banana": 1, "partial_results_stability": "rocky"}
+    assert engine_options.in_words(OPTIONS, asked | rest | unset | of_before) == [
+        "Speakers told apart",
+        "Personal data marked",
+        "Kinds of personal data: Names",
+        "Languages to expect: English, US / German",
+        "Vocabulary: surgery",
+    ]

@@ -1,0 +1,107 @@
+"""Whose turn it is: fair between people, within limits, and told to those who wait."""
+
+import threading
+import time
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connections
+
+from streaming.db import in_thread
+from streaming.engines.scripted import ScriptedEngine
+from streaming.jobs import lifecycle, queue
+from streaming.models import Job, Status
+from tests.streaming.conftest import PATIENCE_SECONDS, Watching
+from tests.streaming.factories import make_job, make_upload
+
+
+def waiting(owner: User, count: int) -> list[Job]:
+    upload = make_upload(owner)
+    return [make_job(upload, Status.QUEUED) for _ in range(count)]
+
+
+def claimed(count: int) -> list[Job]:
+    return [job for _ in range(count) if (job := queue.claim_next("worker")) is not None]
+
+
+def test_a_hundred_jobs_of_one_person_do_not_starve_the_one_of_another(alice: User, charlie: User) -> None:
+    many = waiting(alice, 100)
+    one = waiting(charlie, 1)
+    assert [job.pk for job in claimed(3)] == [many[0].pk, one[0].pk, many[1].pk]
+
+
+def test_who_has_fewest_running_is_next_and_of_theirs_the_oldest(alice: User, bob: User, charlie: User) -> None:
+    of_alice, of_bob, of_charlie = waiting(alice, 3), waiting(bob, 3), waiting(charlie, 1)
+    turns = [of_alice[0], of_bob[0], of_charlie[0], of_alice[1], of_bob[1], of_alice[2], of_bob[2]]
+    assert queue.places() == {job.pk: place for place, job in enumerate(turns, 1)}
+    assert [job.pk for job in claimed(9)] == [job.pk for job in turns]
+
+
+def test_jobs_of_a_worker_that_is_dead_do_not_count_as_running(alice: User, charlie: User) -> None:
+    dead = waiting(alice, 1)
+    queue.claim_next("dead")
+    Job.objects.filter(pk=dead[0].pk).update(lease_expires_at="2000-01-01T00:00:00Z")
+    waiting(charlie, 1)
+    assert claimed(1)[0].pk == dead[0].pk, "the oldest of two people with nothing running"
+
+
+def test_one_person_has_no_more_jobs_running_than_allowed(alice: User, charlie: User, settings: Any) -> None:
+    settings.TRANSCRIBE_MAX_JOBS_A_PERSON = 2
+    waiting(alice, 5)
+    waiting(charlie, 1)
+    taken = claimed(6)
+    assert sorted(job.owner.username for job in taken) == ["alice", "alice", "charlie"]
+    lifecycle.finish(next(job for job in taken if job.owner == alice).pk, 1, Status.COMPLETED)
+    assert [job.owner for job in claimed(2)] == [alice]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_workers_at_once_no_more_take_a_job_than_an_engine_has_room_for(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ScriptedEngine, "most_jobs", classmethod(lambda cls: 3))
+    waiting(alice, 16)
+    together = threading.Barrier(8)
+
+    def count() -> int:
+        return Job.objects.filter(status=Status.RUNNING).count()
+
+    def claim() -> None:
+        try:
+            together.wait()
+            end = time.monotonic() + PATIENCE_SECONDS
+            while count() < 3 and time.monotonic() < end:  # while others claim, one gets nothing and asks again
+                claimed(2)
+            claimed(2)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=claim) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert count() == 3
+
+
+def test_the_page_says_which_turn_a_job_has(alice: User, charlie: User, client_of: Any) -> None:
+    waiting(alice, 2)
+    third = waiting(charlie, 2)[1]
+    assert "4 of 4 in the queue" in client_of(charlie).get(third.get_absolute_url()).content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_viewers_are_told_when_the_queue_moves(
+    alice: User, charlie: User, watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streaming.live.hub.LOOK_SECONDS", 0.05)
+    first = await in_thread(waiting)(alice, 1)
+    mine = (await in_thread(waiting)(charlie, 1))[0]
+    async with watching(charlie, mine) as viewer:
+        await viewer.until(lambda viewer: viewer.job.get("queue") == {"place": 2, "length": 2})
+        await in_thread(lifecycle.cancel)(first[0])
+        await viewer.until(lambda viewer: viewer.job.get("queue") == {"place": 1, "length": 1})
+        assert await in_thread(queue.claim_next)("worker") is not None
+        await viewer.until_status("running")
+        assert "queue" not in viewer.job

@@ -1,0 +1,70 @@
+"""A process that has run for more than a day on the in-memory channel layer still gets every message at once."""
+
+import asyncio
+import time
+from types import SimpleNamespace
+
+import pytest
+from channels import layers
+from django.contrib.auth.models import User
+from pytest_django import Settings
+
+from streaming.db import in_thread
+from streaming.jobs import lifecycle
+from streaming.live import hub
+from streaming.models import Status
+from streaming.worker import runner
+from tests.streaming.conftest import LONG_LEASE_SECONDS, PATIENCE_SECONDS, Running, Watching
+from tests.streaming.gated_engine import LetHear
+from tests.streaming.worker.test_runner import Spoken, start, until, until_status
+
+DAY_SECONDS = 25 * 3600.0
+
+
+async def test_after_a_day_a_cancel_a_start_and_a_late_viewer_are_noticed_at_once(
+    alice: User,
+    running: Running,
+    watching: Watching,
+    spoken: Spoken,
+    let_hear: LetHear,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Only messages can be in time: each look at the database, and each extension of a lease, is further off.
+    settings.TRANSCRIBE_LEASE_SECONDS = LONG_LEASE_SECONDS
+    for module in (runner, hub):
+        monkeypatch.setattr(module, "LOOK_SECONDS", LONG_LEASE_SECONDS)
+    upload = await in_thread(spoken)(30)
+    async with running() as worker, watching(alice, await start(upload)) as viewer:
+        let_hear(6)
+        await viewer.until(lambda viewer: viewer.seq == 1 and viewer.partials)
+        now = time.time() + DAY_SECONDS
+        monkeypatch.setattr(layers, "time", SimpleNamespace(time=lambda: now))
+
+        job_id = viewer.job["id"]
+        first = await until(await lifecycle.Job.objects.aget(pk=job_id), lambda now: now.segment_count == 1)
+        async with watching(alice, first) as late:
+            await late.until(lambda late: late.partials)
+        let_hear(2)
+        await viewer.until(lambda viewer: viewer.seq == 2)
+        second = await start(upload)
+        await until_status(second, Status.RUNNING)
+        await in_thread(lifecycle.cancel)(first)
+        await viewer.until_status("cancelled")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while first.pk in worker._attempts:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_message_that_waited_while_the_machine_slept_ends_no_subscription(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    layer = layers.get_channel_layer()
+    channel = await layer.new_channel()
+    await layer.group_add("group", channel)
+    await layer.group_send("group", {"type": "before"})
+    now = time.time() + DAY_SECONDS
+    monkeypatch.setattr(layers, "time", SimpleNamespace(time=lambda: now))
+    await layer.group_send("group", {"type": "after"})
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert [await layer.receive(channel) for _ in range(2)] == [{"type": "before"}, {"type": "after"}]

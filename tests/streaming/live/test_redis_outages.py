@@ -1,0 +1,215 @@
+"""Redis and the way to it fail while a job is watched: the job goes on, and the viewers lose nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+
+import pytest
+import redis
+from channels.layers import channel_layers, get_channel_layer
+from django.contrib.auth.models import User
+from pytest_django import Settings
+
+from streaming import publisher
+from streaming.db import in_thread
+from streaming.jobs import lifecycle
+from streaming.live import hub
+from streaming.models import Status
+from streaming.worker import outbox
+from tests.faults.proxy import Proxy
+from tests.servers import Redis
+from tests.streaming.conftest import PATIENCE_SECONDS, Running, Viewer, Watching, layer_on, words
+from tests.streaming.gated_engine import ALL, LetHear
+from tests.streaming.worker.test_runner import Spoken, heard, start, until, until_status
+
+COUNT = 160  # words of a recording: many enough for a subscription to come back while they are heard
+HOUR_SECONDS = 3600.0
+
+
+@pytest.fixture
+def server() -> Iterator[Redis]:
+    """A Redis of this test."""
+    server = Redis()
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def proxy(server: Redis) -> Iterator[Proxy]:
+    with Proxy(server.port) as proxy:
+        yield proxy
+
+
+Through = Callable[[int], None]
+
+
+@pytest.fixture
+async def through(settings: Settings) -> AsyncIterator[Through]:
+    """Lets the channel layer go to a port."""
+
+    def through(port: int) -> None:
+        settings.CHANNEL_LAYERS = layer_on(f"redis://127.0.0.1:{port}/0")
+        channel_layers.backends.clear()
+
+    yield through
+    with suppress(redis.ConnectionError):  # it may be gone
+        await get_channel_layer().flush()
+    channel_layers.backends.clear()
+
+
+async def partial(viewer: Viewer, let_hear: LetHear) -> None:
+    """Have one sent until one arrives: the database has none, and what is sent while nobody listens is lost."""
+    before = len(viewer.events)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not any(event["type"] == "partial" for event in viewer.events[before:]):
+            let_hear(1)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await viewer.next()
+
+
+Fault = Callable[[Redis], AbstractAsyncContextManager[None]]
+
+
+@asynccontextmanager
+async def restart(server: Redis) -> AsyncIterator[None]:
+    await asyncio.to_thread(server.kill)
+    yield
+    await asyncio.to_thread(server.start)
+
+
+@asynccontextmanager
+async def kill_subscribers(server: Redis) -> AsyncIterator[None]:
+    """And let none come back for a while, or hardly anything would be lost."""
+    with server.client() as administrator:
+        administrator.config_set("maxclients", 1)
+        assert administrator.execute_command("CLIENT", "KILL", "TYPE", "pubsub") > 0
+        yield
+        administrator.config_set("maxclients", 100)
+
+
+@asynccontextmanager
+async def forget(server: Redis) -> AsyncIterator[None]:
+    with server.client() as administrator:
+        administrator.flushall()
+    yield
+
+
+@asynccontextmanager
+async def fill(server: Redis) -> AsyncIterator[None]:
+    with server.client() as administrator:
+        administrator.config_set("maxmemory-policy", "noeviction")
+        administrator.config_set("maxmemory", "1")
+        with pytest.raises(redis.exceptions.OutOfMemoryError):
+            administrator.set("name", "value")
+    yield
+
+
+@pytest.mark.parametrize("fault", [restart, kill_subscribers, forget, fill])
+async def test_whatever_redis_does_the_job_goes_on_and_its_viewers_get_all_of_it(
+    running: Running,
+    watching: Watching,
+    spoken: Spoken,
+    alice: User,
+    server: Redis,
+    through: Through,
+    let_hear: LetHear,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Fault,
+) -> None:
+    """The next message tells what is missing: nobody looks into the database here."""
+    monkeypatch.setattr(hub, "LOOK_SECONDS", HOUR_SECONDS)
+    through(server.port)
+    job = await start(await in_thread(spoken)(COUNT))
+    async with running(), watching(alice, job) as viewer:
+        let_hear(8)
+        await viewer.until(lambda viewer: viewer.seq == 2)
+        async with fault(server):
+            let_hear(8)
+            await until(job, lambda now: now.segment_count == 4)
+        await partial(viewer, let_hear)
+        async with watching(alice, job) as late:
+            await partial(late, let_hear)
+            let_hear(ALL)
+            await late.until_status("completed")
+        await viewer.until_status("completed")
+        assert viewer.words == late.words == words(COUNT)
+    assert (await heard(job), (await until_status(job, Status.COMPLETED)).attempt) == (words(COUNT), 1)
+
+
+def cut(proxy: Proxy) -> None:
+    proxy.cut()
+
+
+def slow(proxy: Proxy) -> None:
+    proxy.bytes_a_second = 4_000  # a small part of what is sent
+
+
+def crumble(proxy: Proxy) -> None:
+    proxy.answer_bytes = 1
+
+
+@pytest.mark.parametrize("fault", [cut, slow, crumble])
+async def test_whatever_the_way_to_redis_does_the_job_goes_on_and_its_viewers_get_all_of_it(
+    running: Running,
+    watching: Watching,
+    spoken: Spoken,
+    alice: User,
+    proxy: Proxy,
+    through: Through,
+    let_hear: LetHear,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Callable[[Proxy], None],
+) -> None:
+    monkeypatch.setattr(outbox, "CAPACITY", 10)  # messages, so that the rest of the recording is too many
+    through(proxy.port)
+    job = await start(await in_thread(spoken)(COUNT))
+    async with running(), watching(alice, job) as viewer:
+        let_hear(8)
+        await viewer.until(lambda viewer: viewer.seq == 2)
+        await asyncio.to_thread(fault, proxy)
+        await partial(viewer, let_hear)
+        let_hear(ALL)
+        await viewer.until_status("completed")
+        await viewer.until(lambda viewer: viewer.seq == COUNT / 4)
+        assert viewer.words == words(COUNT)
+    assert (await heard(job), (await until_status(job, Status.COMPLETED)).attempt) == (words(COUNT), 1)
+
+
+@pytest.mark.parametrize("is_asleep", [True, False], ids=["asleep", "half_open"])
+async def test_a_redis_that_says_nothing_holds_nobody_up(
+    running: Running,
+    watching: Watching,
+    spoken: Spoken,
+    alice: User,
+    server: Redis,
+    proxy: Proxy,
+    through: Through,
+    let_hear: LetHear,
+    monkeypatch: pytest.MonkeyPatch,
+    is_asleep: bool,
+) -> None:
+    monkeypatch.setattr(publisher, "LAYER_SECONDS", 0.3)
+    through(proxy.port)
+    upload = await in_thread(spoken)(COUNT)
+    job = await start(upload)
+    async with running(), watching(alice, job) as viewer:
+        let_hear(8)
+        await viewer.until(lambda viewer: viewer.seq == 2)
+        server.sleep() if is_asleep else proxy.hold()
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):  # it says nothing for longer
+                cancelled = await start(upload)
+                await in_thread(lifecycle.cancel)(cancelled)
+                async with watching(alice, cancelled) as late:
+                    await late.until_status("cancelled")
+            let_hear(COUNT)
+            await until_status(job, Status.COMPLETED)
+            await viewer.until_status("completed")
+            assert viewer.words == words(COUNT)
+        finally:  # or what comes after a failure would wait too
+            server.wake() if is_asleep else proxy.release()
+        after = await start(upload)
+        async with watching(alice, after) as viewer:
+            await partial(viewer, let_hear)

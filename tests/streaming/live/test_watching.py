@@ -1,0 +1,136 @@
+"""The sockets of a job that runs: who watches sees what the engine hears, and may stop it."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+
+import pytest
+from django.contrib.auth.models import User
+
+from streaming.db import in_thread
+from streaming.engines.base import Request
+from streaming.engines.scripted import ScriptedEngine
+from streaming.live import hub
+from streaming.live.consumers import ViewerConsumer
+from streaming.results import Result
+from streaming.spool import Spool
+from streaming.worker import attempt
+from tests.streaming.conftest import PATIENCE_SECONDS, Running, Watching, transcript_of, words
+from tests.streaming.gated_engine import ALL, LetHear
+from tests.streaming.worker.test_runner import Spoken, start
+
+
+async def test_two_viewers_of_a_running_job_see_the_same_as_the_database(
+    running: Running, watching: Watching, spoken: Spoken, alice: User, bob: User, let_hear: LetHear
+) -> None:
+    job = await start(await in_thread(spoken)(40))
+    async with watching(alice, job) as early, running():
+        let_hear(14)
+        await early.until(lambda viewer: viewer.seq == 3 and viewer.partials)
+        async with watching(bob, job) as late:
+            await late.next()
+            let_hear(1)
+            await late.until(lambda viewer: viewer.events[-1].get("text") == "w12 w13 w14")
+            let_hear(ALL)
+            await asyncio.gather(early.until_status("completed"), late.until_status("completed"))
+            stored = await in_thread(transcript_of)(job)
+            assert early.words == late.words == stored == words(40)
+            assert early.finals == late.finals
+            assert early.partials == late.partials == {}
+
+
+async def test_who_joins_late_sees_the_partial_that_stands(
+    running: Running, watching: Watching, spoken: Spoken, alice: User, let_hear: LetHear
+) -> None:
+    """The engine hears two words and then nothing for long: no partial comes again by itself."""
+    job = await start(await in_thread(spoken)(3))
+    let_hear(2)
+    async with running(), watching(alice, job) as early:
+        await early.until(lambda viewer: [partial["text"] for partial in viewer.partials.values()] == ["w0 w1"])
+        # The feed of this process ends with its last viewer, and with it all that it knew.
+        await early.communicator.disconnect(timeout=PATIENCE_SECONDS)
+        async with watching(alice, job) as late:
+            await late.until(lambda viewer: viewer.partials)
+            assert late.partials == early.partials
+
+
+async def test_cancel_and_retry_over_the_socket(
+    running: Running,
+    watching: Watching,
+    spoken: Spoken,
+    alice: User,
+    let_hear: LetHear,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hub, "LOOK_SECONDS", 3600.0)  # so that it is told at once, or never
+    job = await start(await in_thread(spoken)(30))
+    let_hear(4)
+    async with running(), watching(alice, job) as viewer:
+        await viewer.until(lambda viewer: viewer.seq == 1)
+        await viewer.send(type="cancel")
+        await viewer.until_status("cancelled")
+        await viewer.send(type="cancel")
+        await viewer.until(lambda viewer: viewer.errors)
+        assert viewer.errors[-1]["code"] == "conflict"
+        await viewer.send(type="retry")
+        let_hear(ALL)
+        await viewer.until_status("completed")
+        assert viewer.words == words(30)
+
+
+async def test_a_socket_that_is_ended_while_it_answers_watches_no_longer(
+    watching: Watching, spoken: Spoken, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a server does with who has left, and whose message waits for a database that says nothing."""
+    job = await start(await in_thread(spoken)(3))
+    asked = asyncio.Event()
+
+    async def user(self: ViewerConsumer) -> User | None:
+        asked.set()
+        await asyncio.Event().wait()
+        return None
+
+    monkeypatch.setattr(ViewerConsumer, "user", user)
+    async with watching(alice, job) as viewer:
+        await viewer.until(lambda viewer: viewer.events)
+        await viewer.send(type="sync")
+        await asked.wait()
+        viewer.communicator.future.cancel()
+        with suppress(asyncio.CancelledError):
+            await viewer.communicator.wait(timeout=PATIENCE_SECONDS)
+        assert hub.feeds()._feeds == {}
+
+
+async def test_an_engine_knows_whether_its_job_is_watched(
+    running: Running,
+    watching: Watching,
+    spoken: Spoken,
+    alice: User,
+    let_hear: LetHear,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hub, "LOOK_SECONDS", 0.05)
+    requests: list[Request] = []
+    transcribe = ScriptedEngine.transcribe
+
+    def noting(self: ScriptedEngine, audio: Spool, request: Request) -> AsyncGenerator[Result, None]:
+        requests.append(request)
+        return transcribe(self, audio, request)
+
+    monkeypatch.setattr(ScriptedEngine, "transcribe", noting)
+    job = await start(await in_thread(spoken)(30))
+    async with running() as runner:
+        async with watching(alice, job) as viewer:
+            let_hear(1)
+            await viewer.until(lambda viewer: viewer.partials)
+            running_here = runner._attempts[job.pk]
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                for _ in range(3):  # the viewer's process says so again and again
+                    running_here._watched_at = -attempt.WATCHED_SECONDS
+                    while not requests[0].is_watched():
+                        await asyncio.sleep(0.01)
+        monkeypatch.setattr(attempt, "WATCHED_SECONDS", 0.2)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while requests[0].is_watched():
+                await asyncio.sleep(0.01)
+        let_hear(ALL)

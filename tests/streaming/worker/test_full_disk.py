@@ -1,0 +1,27 @@
+"""A worker's disk that takes nothing: the job fails with a sentence, and goes on when there is room."""
+
+import shutil
+
+from streaming.db import in_thread
+from streaming.jobs import lifecycle
+from streaming.models import Status
+from tests.streaming.conftest import Running, words
+from tests.streaming.worker.test_runner import Spoken, heard, start, until_status
+
+
+async def test_a_spool_that_cannot_be_made_fails_the_job_and_trying_again_goes_on(
+    running: Running, spoken: Spoken
+) -> None:
+    upload = await in_thread(spoken)(8)
+    async with running() as worker:
+        await until_status(await start(upload), Status.COMPLETED)
+        folder = worker._worker.folder
+        shutil.rmtree(folder)
+        folder.touch()
+        job = await start(upload)
+        failed = await until_status(job, Status.FAILED)
+        assert failed.failure_reason == "The server could not keep the decoded sound on its disk: File exists."
+        folder.unlink()
+        await in_thread(lifecycle.retry)(failed)
+        await until_status(job, Status.COMPLETED)
+    assert await heard(job) == words(8)

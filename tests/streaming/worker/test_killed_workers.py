@@ -1,0 +1,167 @@
+"""Workers in processes of their own that are killed, frozen and stopped; another goes on, and no word is lost."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from streaming.db import in_thread
+from streaming.jobs import lifecycle, queue
+from streaming.models import Job, Status
+from streaming.results import Result
+from streaming.worker import liveness
+from tests.faults.proxy import Proxy
+from tests.streaming.conftest import (
+    LONG_LEASE_SECONDS,
+    PATIENCE_SECONDS,
+    Other,
+    Running,
+    Watching,
+    dies_at,
+    freezes_at,
+    words,
+)
+from tests.streaming.worker.test_runner import Spoken, heard, start, until, until_status
+
+PACED = {"pace": 10, "words_per_final": 20}  # a final a second, and partials all the time
+LONG = {"pace": 4, "words_per_final": 8}  # the same for longer than a busy machine takes to begin eight jobs
+
+
+def spools() -> list[Path]:
+    return list((Path(settings.DATA_DIR) / "workers").glob("**/*.pcm"))
+
+
+@pytest.mark.parametrize("step", ["claimed", "decoding", "storing", "stored", "ending"])
+async def test_a_worker_that_is_killed_at_any_step_costs_no_word_and_leaves_nothing(
+    other: Other, running: Running, spoken: Spoken, step: str
+) -> None:
+    job = await start(await in_thread(spoken)(21))
+    await dies_at(step, other())
+    left = await Job.objects.aget(pk=job.pk)
+    assert (left.status, left.attempt) == (Status.RUNNING, 1)
+    async with running():
+        done = await until_status(job, Status.COMPLETED)
+    assert (await heard(job), done.attempt) == (words(21), 3)
+    assert [segment.seq async for segment in job.segments.order_by("seq")] == [1, 2, 3, 4, 5, 6]
+    assert spools() == []
+
+
+async def test_a_final_whose_worker_was_killed_before_it_told_anybody_reaches_the_viewers(
+    other: Other, watching: Watching, spoken: Spoken, alice: User, over_redis: str
+) -> None:
+    job = await start(await in_thread(spoken)(21))
+    async with watching(alice, job) as viewer:
+        await dies_at("stored", other(REDIS_URL=over_redis))
+        await viewer.until(lambda viewer: viewer.seq == 2)
+        assert viewer.words == words(8)
+
+
+async def test_a_worker_that_was_frozen_until_another_had_its_job_changes_nothing_any_more(
+    other: Other,
+    running: Running,
+    watching: Watching,
+    spoken: Spoken,
+    alice: User,
+    over_redis: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(settings, "TRANSCRIBE_LEASE_SECONDS", LONG_LEASE_SECONDS)  # of the other, or it is taken again
+    job = await start(await in_thread(spoken)(60), **PACED)
+    frozen = other(REDIS_URL=over_redis)
+    async with watching(alice, job) as viewer:
+        await freezes_at("hearing", frozen)
+        assert frozen.process is not None
+        await viewer.until(lambda viewer: viewer.seq == 1)
+        before = viewer.job["started_at"]
+        # Its own sign of life is not soon due: it learns of the loss from its next final, after many a partial.
+        await Job.objects.filter(pk=job.pk).aupdate(lease_expires_at=timezone.now())
+        taken = await in_thread(queue.claim_next)("another")
+        assert taken is not None
+        await viewer.until(lambda viewer: viewer.job["started_at"] != before)
+        seen = len(viewer.events)
+        frozen.process.send_signal(signal.SIGCONT)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while "The attempt ends: lost" not in frozen.log():
+                await asyncio.sleep(0.05)
+        now = await Job.objects.aget(pk=job.pk)
+        assert (now.segment_count, now.attempt, now.worker) == (1, taken.attempt, "another")
+        frozen.kill()  # or it takes the job again
+        await in_thread(lifecycle.hand_back)(taken.pk, taken.attempt)
+        await viewer.until_status("queued")
+        assert {event["type"] for event in viewer.events[seen:]} == {"status"}
+        assert {event["job"]["status"] for event in viewer.events[seen:-1]} <= {"running"}
+    async with running(), watching(alice, job) as viewer:
+        await viewer.until_status("completed")
+        assert viewer.words == words(60)
+    assert await heard(job) == words(60)
+
+
+@pytest.mark.parametrize("redis_says", ["everything", "nothing"])
+async def test_a_worker_that_is_stopped_under_load_hands_every_job_back_within_ten_seconds(
+    other: Other, spoken: Spoken, redis_url: str, redis_says: str
+) -> None:
+    upload = await in_thread(spoken)(400)
+    made = [await start(upload, **LONG) for _ in range(8)]
+    with Proxy(int(redis_url.split(":")[-1].split("/")[0])) as proxy:
+        worker = other(TRANSCRIBE_MAX_JOBS="8", REDIS_URL=f"redis://127.0.0.1:{proxy.port}/0")
+        worker.start_worker()
+        for job in made:
+            await until(job, lambda now: now.segment_count >= 1)
+        if redis_says == "nothing":
+            proxy.hold()
+        assert await asyncio.to_thread(worker.stop) == 0, "in order, or END_SECONDS after the signal it is ended with 1"
+        assert liveness.END_SECONDS < 10
+    assert "Traceback" not in worker.log()
+    left = {(job.status, job.worker, job.lease_expires_at) async for job in Job.objects.all()}
+    assert left == {(Status.QUEUED, "", None)}
+    assert spools() == []
+
+
+async def test_a_job_that_kills_its_workers_fails_and_can_be_resumed(
+    other: Other, running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "MOST_LOSSES", 2)
+    job = await start(await in_thread(spoken)(8))
+    for _ in range(2):
+        await dies_at("decoding", other())
+    async with running():
+        failed = await until_status(job, Status.FAILED)
+        assert (failed.failure_reason, failed.is_retryable) == (lifecycle.LOST, True)
+        await in_thread(lifecycle.retry)(failed)
+        await until_status(job, Status.COMPLETED)
+    assert await heard(job) == words(8)
+
+
+@pytest.mark.parametrize("way", ["the lease ran out", "the lock is free"])
+async def test_a_job_is_given_to_a_limited_number_of_workers_in_a_row(
+    running: Running, spoken: Spoken, way: str
+) -> None:
+    job = await start(await in_thread(spoken)(8))
+
+    async def lose() -> Job:
+        taken = await in_thread(queue.claim_next)("doomed")
+        assert taken is not None
+        if way == "the lease ran out":
+            await Job.objects.filter(pk=job.pk).aupdate(lease_expires_at=timezone.now())
+        else:
+            assert await in_thread(lifecycle.free_jobs_of)(["doomed"]) == 1
+        return taken
+
+    for _ in range(lifecycle.MOST_LOSSES - 1):
+        taken = await lose()
+    # A final is progress, and the count begins anew.
+    held = await in_thread(queue.claim_next)("slow")
+    assert held is not None
+    await in_thread(lifecycle.store_final)(held.pk, held.attempt, 1, Result("one", 0.0, 0.1, is_partial=False), 0.1)
+    await in_thread(lifecycle.hand_back)(held.pk, held.attempt)
+    for _ in range(lifecycle.MOST_LOSSES - 1):
+        taken = await lose()
+    assert taken.lost_count == lifecycle.MOST_LOSSES - 2
+    await lose()
+    async with running():
+        failed = await until_status(job, Status.FAILED)
+    assert failed.failure_reason == lifecycle.LOST

@@ -1,0 +1,231 @@
+"""What goes wrong while a job runs: what passes is waited for, the rest ends it with a sentence; no word is lost."""
+
+import math
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import DataError, OperationalError
+from pytest_django import Settings
+
+from streaming.db import in_thread
+from streaming.engines.base import EngineError, Request
+from streaming.engines.scripted import ScriptedEngine
+from streaming.jobs import lifecycle
+from streaming.models import Status
+from streaming.results import Result, Word
+from streaming.spool import Spool
+from streaming.worker import attempt as attempt_module
+from streaming.worker import retry, runner
+from tests.streaming.conftest import Running, words
+from tests.streaming.worker.test_runner import Spoken, heard, start, until_status
+
+
+async def test_a_permanent_failure_ends_the_job_with_its_sentence_and_keeps_what_was_final(
+    running: Running, spoken: Spoken
+) -> None:
+    job = await start(await in_thread(spoken)(20), fail_at=5.0, fail_message="The engine is out of ink.")
+    async with running():
+        failed = await until_status(job, Status.FAILED)
+    assert (failed.failure_reason, failed.segment_count) == ("The engine is out of ink.", 2)
+    assert await heard(job) == words(8)
+
+
+class Stumbling(ScriptedEngine):
+    """Fails after every fourth word, at first before any."""
+
+    starts = 0
+
+    async def transcribe(self, audio: Spool, request: Request) -> AsyncGenerator[Result, None]:
+        type(self).starts += 1
+        if type(self).starts == 1:
+            raise EngineError("Not yet.", permanent=False)
+        async for result in super().transcribe(audio, request):
+            yield result
+            if not result.is_partial:
+                raise EngineError("Stumbled.", permanent=False)
+
+
+async def test_failures_that_pass_cost_no_word_and_repeat_none(
+    running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stumbling, "starts", 0)
+    monkeypatch.setattr(runner, "engine_class", lambda name: Stumbling)
+    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.0)
+    job = await start(await in_thread(spoken)(40))
+    async with running():
+        await until_status(job, Status.COMPLETED)
+    assert await heard(job) == words(40)
+    assert Stumbling.starts == 12
+
+
+async def test_a_failure_that_does_not_pass_ends_the_job(
+    running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.0)
+    job = await start(await in_thread(spoken)(20), fail_at=3.0, permanent=False, fail_message="No line.")
+    async with running():
+        failed = await until_status(job, Status.FAILED)
+    assert (failed.failure_reason, await heard(job)) == ("No line.", words(4))
+
+
+async def test_an_error_of_the_program_fails_the_job_and_not_the_runner(
+    running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = await in_thread(spoken)(8)
+    broken = await start(upload, words_per_final="four")  # the engine compares it with a number
+    sound = await start(upload)
+    async with running():
+        failed = await until_status(broken, Status.FAILED)
+        await until_status(sound, Status.COMPLETED)
+    assert "Something in the program went wrong" in failed.failure_reason
+
+
+async def test_a_recording_whose_file_is_gone_fails_with_a_sentence(running: Running, spoken: Spoken) -> None:
+    upload = await in_thread(spoken)(8)
+    await in_thread(upload.file.storage.delete)(upload.file.name)
+    job = await start(upload)
+    async with running():
+        failed = await until_status(job, Status.FAILED)
+    assert failed.failure_reason
+
+
+async def test_a_decoder_that_fails_in_the_middle_fails_the_job_and_keeps_what_was_final(
+    running: Running, spoken: Spoken, settings: Settings
+) -> None:
+    job = await start(await in_thread(spoken)(20))
+    settings.MAX_AUDIO_SECONDS = 5  # the decoder gives up there
+    async with running():
+        failed = await until_status(job, Status.FAILED)
+    assert "longer than" in failed.failure_reason
+    assert await heard(job) == words(8)
+    settings.MAX_AUDIO_SECONDS = 50
+    async with running():
+        await in_thread(lifecycle.retry)(failed)
+        await until_status(job, Status.COMPLETED)
+    assert await heard(job) == words(20)
+
+
+async def test_a_disk_that_is_full_fails_the_job_with_a_sentence(
+    running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await start(await in_thread(spoken)(20))
+    monkeypatch.setattr(Path, "touch", lambda path: path.symlink_to("/dev/full") if path.suffix == ".pcm" else None)
+    async with running():
+        failed = await until_status(job, Status.FAILED)
+    assert "disk is full" in failed.failure_reason
+
+
+async def test_a_job_waits_for_a_database_that_is_away(
+    running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = [OperationalError("database is locked")] * 3
+    for name in ("store_final", "finish", "remaining"):
+        write = getattr(lifecycle, name)
+
+        def flaky(*args: Any, write: Callable[..., Any] = write, **kwargs: Any) -> Any:
+            if away:
+                raise away.pop()
+            return write(*args, **kwargs)
+
+        monkeypatch.setattr(lifecycle, name, flaky)
+    monkeypatch.setattr(attempt_module, "BEAT_SECONDS", 0.05)
+    job = await start(await in_thread(spoken)(8))
+    async with running():
+        await until_status(job, Status.COMPLETED)
+    assert (await heard(job), away) == (words(8), [])
+
+
+async def test_a_final_whose_commit_was_not_confirmed_is_there_once(
+    running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, unconfirmed = lifecycle.store_final, [True, True]
+
+    def stored_unheard(*args: Any) -> Any:
+        segment = store(*args)
+        if unconfirmed:
+            unconfirmed.pop()
+            raise OperationalError("server closed the connection unexpectedly")
+        return segment
+
+    monkeypatch.setattr(lifecycle, "store_final", stored_unheard)
+    monkeypatch.setattr(attempt_module, "BEAT_SECONDS", 0.05)
+    job = await start(await in_thread(spoken)(12))
+    async with running():
+        done = await until_status(job, Status.COMPLETED)
+    assert (await heard(job), done.attempt, unconfirmed) == (words(12), 1, [])
+
+
+async def test_what_the_database_will_never_take_fails_the_job(
+    running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*args: Any) -> None:
+        raise DataError("value too long")
+
+    monkeypatch.setattr(lifecycle, "store_final", refused)
+    job = await start(await in_thread(spoken)(8))
+    async with running():
+        failed = await until_status(job, Status.FAILED)
+    assert "Something in the program went wrong" in failed.failure_reason
+
+
+class Quoting(ScriptedEngine):
+    """Fails, and quotes what no text may hold."""
+
+    async def transcribe(self, audio: Spool, request: Request) -> AsyncGenerator[Result, None]:
+        raise EngineError("It said \ud800 and \0.", permanent=True)
+        yield
+
+
+async def test_a_failure_that_quotes_half_a_character_ends_the_job_all_the_same(
+    running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "engine_class", lambda name: Quoting)
+    job = await start(await in_thread(spoken)(8))
+    async with running():
+        failed = await until_status(job, Status.FAILED)
+    assert (failed.failure_reason, failed.attempt) == ("It said \ufffd and \ufffd.", 1)
+
+
+class Nonsense(ScriptedEngine):
+    """Is confident to no number at all."""
+
+    async def transcribe(self, audio: Spool, request: Request) -> AsyncGenerator[Result, None]:
+        yield Result("word", 0.0, 1.0, is_partial=False, words=(Word("word", 0.0, 1.0, math.nan),))
+
+
+async def test_what_no_database_takes_ends_the_job_instead_of_being_tried_for_ever(
+    running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "engine_class", lambda name: Nonsense)
+    job = await start(await in_thread(spoken)(8))
+    async with running():
+        failed = await until_status(job, Status.FAILED)
+    assert "Something in the program went wrong" in failed.failure_reason
+
+
+class Tiring(ScriptedEngine):
+    """Breaks off after every twelve seconds of sound, and finds no words."""
+
+    starts = 0
+
+    async def transcribe(self, audio: Spool, request: Request) -> AsyncGenerator[Result, None]:
+        type(self).starts += 1
+        if type(self).starts <= 12:
+            audio.position += 12.0
+            raise EngineError("Tired.", permanent=False)
+        async for result in super().transcribe(audio, request):
+            yield result
+
+
+async def test_failures_are_forgotten_when_sound_was_heard_in_between(
+    running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Tiring, "starts", 0)
+    monkeypatch.setattr(runner, "engine_class", lambda name: Tiring)
+    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.0)
+    job = await start(await in_thread(spoken)(8))
+    async with running():
+        await until_status(job, Status.COMPLETED)
+    assert await heard(job) == words(8)

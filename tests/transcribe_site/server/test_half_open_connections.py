@@ -1,0 +1,104 @@
+"""The server without a site: what it does with connections that are only half there."""
+
+import asyncio
+from io import BytesIO
+from typing import Any
+
+import pytest
+from asgiref.sync import SyncToAsync
+from asgiref.testing import ApplicationCommunicator
+
+from transcribe_site.server.asgi_handler import TAKE_BODY, Handler
+from transcribe_site.server.daphne import Server, Socket
+
+
+@pytest.fixture
+def server() -> Server:
+    """A server that listens nowhere, and has no connections."""
+
+    async def stop() -> None: ...
+
+    async def application(*_: object) -> None: ...
+
+    ours = {"max_body_bytes": 1, "max_connections": 10, "on_listening": lambda host, port: None, "on_stop": stop}
+    server = Server(application, endpoints=["tcp:port=0"], **ours)
+    server.connections = {}
+    return server
+
+
+async def test_what_is_sent_on_a_connection_that_was_forgotten_is_dropped(server: Server) -> None:
+    forgotten = Socket()
+    await server.handle_reply(forgotten, {"type": "websocket.send", "text": "late"})
+    assert forgotten not in server.connections
+
+
+async def test_what_is_sent_on_a_socket_that_is_closing_is_dropped(server: Server) -> None:
+    closing = Socket()
+    closing.state = Socket.STATE_CLOSING
+    server.connections = {closing: {}}
+    await server.handle_reply(closing, {"type": "websocket.send", "text": "late"})
+
+
+async def test_a_server_that_ends_waits_for_all_applications_also_where_a_request_has_none(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transcribe_site.server.daphne.END_SECONDS", 60.0)
+    ended = 0
+
+    async def application() -> None:
+        nonlocal ended
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.01)  # it has something to put away
+            ended += 1
+
+    applications = [asyncio.create_task(application()) for _ in range(3)]
+    await asyncio.sleep(0)  # they begin
+    first, second, third = ({"application_instance": task} for task in applications)
+    server.connections = {"first": first, "half sent": {}, "second": second, "third": third}
+    await server.kill_all_applications().asFuture(asyncio.get_running_loop())
+    assert ended == 3
+
+
+async def test_a_server_that_ends_does_not_wait_where_there_is_no_application(server: Server) -> None:
+    server.connections = {"half sent": {}}
+    await server.kill_all_applications().asFuture(asyncio.get_running_loop())
+
+
+async def test_a_request_goes_to_its_thread_a_few_times_and_not_once_for_each_middleware(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    exchanges = 0
+    exchange = SyncToAsync.__call__
+
+    async def counted(self: SyncToAsync, *args: object, **kwargs: object) -> object:  # type: ignore[type-arg]
+        nonlocal exchanges
+        exchanges += 1
+        return await exchange(self, *args, **kwargs)
+
+    monkeypatch.setattr(SyncToAsync, "__call__", counted)
+    page = {"type": "http", "method": "GET", "path": "/accounts/login/", "query_string": b""}
+    asking = ApplicationCommunicator(Handler(), page | {"headers": [(b"host", b"localhost")]})
+    await asking.send_input({"type": "http.request", "body": b""})
+    assert (await asking.receive_output(timeout=60))["status"] == 200
+    await asking.receive_output(timeout=60)
+    await asking.wait(timeout=60)
+    assert exchanges <= 3, "the signal of its begin, the request itself, the end of its response"
+
+
+async def test_a_client_that_left_before_its_request_began_gets_no_answer() -> None:
+    body = BytesIO(b"a form")
+    body.close()  # as Twisted closes it when the connection ends
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError  # that never comes
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/healthz", "query_string": b"", "headers": []}
+    await Handler()({**scope, TAKE_BODY: lambda: body}, receive, send)
+    assert sent == []

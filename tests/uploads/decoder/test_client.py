@@ -1,0 +1,237 @@
+"""The parent's side: what a decoder says, and what is made of one that fails, dies, hangs, or is no longer wanted."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pytest_django.fixtures import Settings
+
+from tests import recordings
+from tests.uploads.conftest import decoders
+from uploads.decoder import client as decoder
+from uploads.decoder.client import DecodingError, Probe
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+
+async def read(messages: AsyncGenerator[int, None]) -> list[int]:
+    async with aclosing(messages):
+        return [samples async for samples in messages]
+
+
+def begin(tmp_path: Path, path: Path | None = None) -> AsyncGenerator[int, None]:
+    """Begin to decode twelve hours, which lasts long enough to be disturbed, or another recording."""
+    path = path or recordings.long_silence(12 * 3_600)
+    return decoder.decode(path, tmp_path / "sound", sample_rate=16_000, channels=1)
+
+
+def the_decoder() -> int:
+    (pid,) = decoders()
+    return pid
+
+
+def probe(path: Path) -> Probe:
+    """Probe a file of one track. What is found of tracks is tested in `test_tracks.py`."""
+    found = decoder.probe(path)
+    assert len(found.tracks) == 1
+    return replace(found, tracks=[])
+
+
+def test_finds_what_is_in_a_file() -> None:
+    found = probe(recordings.encode(recordings.speech(), "webm"))
+    assert found == Probe("webm", "opus", 9.963, 48_000, 1, 0, [], False)
+
+
+def test_finds_the_length_by_decoding_where_the_packets_do_not_say() -> None:
+    found = probe(recordings.encode(recordings.speech(), "mka"))
+    assert found == Probe("matroska", "alac", 9.963, 16_000, 1, 0, [], False)
+
+
+def test_finds_it_from_within_a_thread_of_an_event_loop() -> None:
+    async def serve() -> Probe:
+        return await asyncio.to_thread(probe, recordings.speech())
+
+    assert asyncio.run(serve()) == Probe("wav", "pcm_s16le", 9.963, 16_000, 1, 0, [], True)
+
+
+def test_refuses_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("No sound here. " * 100)
+    with pytest.raises(DecodingError, match=r"^This is not a recording that can be read\.$"):
+        decoder.probe(tmp_path / "text")
+
+
+async def test_decodes_into_a_file(tmp_path: Path) -> None:
+    found = await read(begin(tmp_path, recordings.speech()))
+    assert found == sorted(found)
+    assert found[-1] * 2 == (tmp_path / "sound").stat().st_size == 159_414 * 2
+
+
+async def test_what_it_says_is_there_is_there(tmp_path: Path) -> None:
+    async with aclosing(begin(tmp_path, recordings.long_silence(700))) as decoded:
+        async for samples in decoded:
+            assert (tmp_path / "sound").stat().st_size >= samples * 2
+
+
+async def test_decodes_over_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "sound").write_bytes(bytes(10_000_000))
+    await read(begin(tmp_path, recordings.tone(1.0)))
+    assert (tmp_path / "sound").stat().st_size == 32_000
+
+
+async def test_finds_the_waveform() -> None:
+    found = await decoder.find_peaks(recordings.speech("two_cities"))
+    assert (len(found.peaks), found.duration, found.undecodable_seconds) == (1_000, 44.374125, 0.0)
+    assert max(found.peaks) == 255
+
+
+async def test_fails_with_the_decoders_sentence(tmp_path: Path) -> None:
+    with pytest.raises(DecodingError, match=r"^The file of this recording is missing\.$"):
+        await read(begin(tmp_path, tmp_path / "gone"))
+
+
+async def test_fails_on_a_full_disk() -> None:
+    decoded = decoder.decode(recordings.speech(), Path("/dev/full"), sample_rate=16_000, channels=1)
+    with pytest.raises(DecodingError, match=r"^The disk is full\.$"):
+        await read(decoded)
+
+
+async def test_fails_where_nothing_can_be_written(tmp_path: Path) -> None:
+    decoded = decoder.decode(recordings.speech(), tmp_path / "no" / "sound", sample_rate=16_000, channels=1)
+    with pytest.raises(DecodingError, match="can't be stored"):
+        await read(decoded)
+
+
+async def test_fails_when_the_recording_is_longer_than_allowed(tmp_path: Path, settings: Settings) -> None:
+    settings.MAX_AUDIO_SECONDS = 3_600
+    with pytest.raises(DecodingError, match=r"^The recording is longer than 1 hours\.$"):
+        await read(begin(tmp_path, recordings.long_silence(3_601)))
+    assert (tmp_path / "sound").stat().st_size == 3_600 * 16_000 * 2
+
+
+async def test_a_decoder_that_is_killed_is_an_error_and_what_was_decoded_stays(tmp_path: Path) -> None:
+    async with aclosing(begin(tmp_path)) as decoded:
+        samples = await anext(decoded)
+        os.kill(the_decoder(), signal.SIGKILL)
+        with pytest.raises(DecodingError, match=r"^The decoder stopped in the middle of this file\.$"):
+            samples = max([later async for later in decoded], default=samples)
+    assert (tmp_path / "sound").stat().st_size >= samples * 2
+
+
+async def test_a_decoder_out_of_time_is_an_error(tmp_path: Path) -> None:
+    async with aclosing(begin(tmp_path)) as decoded:
+        await anext(decoded)
+        os.kill(the_decoder(), signal.SIGXCPU)
+        with pytest.raises(DecodingError, match=r"^Decoding this file takes too long\.$"):
+            async for _ in decoded:
+                pass
+
+
+async def test_a_decoder_that_hangs_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with aclosing(begin(tmp_path)) as decoded:
+        await anext(decoded)
+        monkeypatch.setattr(decoder, "STALL_SECONDS", 0.3)
+        os.kill(the_decoder(), signal.SIGSTOP)
+        with pytest.raises(DecodingError, match=r"^The decoder got stuck in this file\.$"):
+            async for _ in decoded:
+                pass
+
+
+def program(tmp_path: Path, text: str) -> Path:
+    """Write a decoder that was taken over by its file, or is broken."""
+    path = tmp_path / "__main__.py"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import os; os.close(1); os.close(2); input()",  # lives, and says nothing any more
+        "import sys; sys.stderr.write('x' * 10_000_000)",  # no end of a line
+        "raise SystemExit(3)",
+        "import os; os.abort()",
+        "import sys; print('[1, 2]', 'null', '{', 'Illegal instruction', sep='\\n', file=sys.stderr)",
+    ],
+)
+async def test_a_decoder_that_makes_no_sense_is_an_error(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoder, "DECODER", program(tmp_path, text))
+    monkeypatch.setattr(decoder, "EXIT_SECONDS", 0.2)
+    with pytest.raises(DecodingError, match="stopped in the middle"):
+        await read(begin(tmp_path))
+
+
+async def test_what_a_library_prints_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "import sys; print('Warning!', '{\"done\": true, \"samples\": 5}', sep='\\n', file=sys.stderr)"
+    monkeypatch.setattr(decoder, "DECODER", program(tmp_path, text))
+    assert await read(begin(tmp_path)) == [5]
+
+
+async def test_a_decoder_that_cannot_be_started_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
+    with pytest.raises(DecodingError, match="can't be started"):
+        await read(begin(tmp_path))
+
+
+async def test_closing_ends_the_decoder(tmp_path: Path) -> None:
+    async with aclosing(begin(tmp_path)) as decoded:
+        await anext(decoded)
+        assert len(decoders()) == 1
+    assert decoders() == []
+
+
+async def test_cancelling_ends_the_decoder(tmp_path: Path) -> None:
+    begun = asyncio.Event()
+
+    async def decode() -> None:
+        async with aclosing(begin(tmp_path)) as decoded:
+            async for _ in decoded:
+                begun.set()
+
+    task = asyncio.create_task(decode())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert decoders() == []
+
+
+async def test_cancelling_at_any_moment_ends_the_decoder(tmp_path: Path) -> None:
+    for turns in range(30):
+        task = asyncio.create_task(read(begin(tmp_path)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert decoders() == []
+
+
+async def test_a_decoder_gets_none_of_our_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    async with aclosing(begin(tmp_path)) as decoded:
+        await anext(decoded)
+        variables, descriptors = look_into(the_decoder())
+    assert variables <= {*decoder.ENVIRONMENT, "OPENBLAS_NUM_THREADS"}
+    assert descriptors == 4  # three streams and the recording
+
+
+def look_into(pid: int) -> tuple[set[str], int]:
+    """Return the names of a process's environment, and how many files it has open."""
+    environment = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return {entry.split("=")[0] for entry in environment if entry}, len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def test_the_peaks_of_stereo_are_those_of_the_louder_side() -> None:
+    samples = np.zeros((16_000, 2))
+    samples[:, 1] = 9_000
+    found = asyncio.run(decoder.find_peaks(recordings.write_wav("right", samples, 16_000)))
+    assert set(found.peaks) == {255}

@@ -1,0 +1,110 @@
+"""All audio tracks of a file mixed on one timeline, so that speech does not cancel. Only the decoder calls this.
+
+The file is opened once: an index of each track for each track would take too much memory.
+"""
+
+from collections.abc import Iterator
+
+import av
+
+from uploads import tracks
+from uploads.decoder.audio_track import Recording
+from uploads.decoder.demux import Demuxer, Refused, opened
+from uploads.decoder.resampling import pcm
+
+BLOCK_SECONDS = 0.5  # mixed at a time
+
+
+class Mix:
+    """The tracks of an open file, to be read once from the start as if they were one recording."""
+
+    def __init__(self, path: str) -> None:
+        self.container = opened(path)
+        self._parts: list[Recording] = []
+        for track in range(min(tracks.MOST, len(self.container.streams.audio))):
+            try:
+                self._parts.append(Recording(self.container, track))
+            except Refused:
+                continue  # a track of a kind that can't be decoded: the others are mixed
+        if not self._parts:
+            raise Refused("There are only audio tracks in this file of kinds that can't be decoded.")
+        demuxer = Demuxer(self.container, [part.stream for part in self._parts])
+        for part in self._parts:
+            part.demuxer = demuxer
+
+    def __enter__(self) -> "Mix":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.container.close()
+
+    @property
+    def skipped(self) -> int:
+        return sum(part.skipped for part in self._parts)
+
+    @property
+    def skipped_seconds(self) -> float:
+        return sum(part.skipped_seconds for part in self._parts)
+
+    def refusal(self) -> Refused:
+        return self._parts[0].refusal()
+
+    def first_frame(self) -> av.AudioFrame:
+        """Return the first frame of the first track that has one. Raises Refused if none has."""
+        for part in self._parts:
+            try:
+                return part.first_frame()
+            except Refused as error:
+                refusal = error
+        raise refusal
+
+    def pcm(self, rate: int, channels: int) -> Iterator[bytes]:
+        """Yield all tracks mixed, as `resampling.pcm` does one. A track that has ended is silent from there."""
+        reading = dict(enumerate(pcm(part, rate, channels) for part in self._parts))
+        waiting = [bytearray() for _ in self._parts]
+        mixer = Mixer(len(self._parts), rate, channels)
+        block = round(BLOCK_SECONDS * rate) * 2 * channels
+        while reading:
+            # The shortest: all tracks advance together, however long the pieces of each are.
+            last = min(reading, key=lambda number: len(waiting[number]))
+            piece = next(reading[last], None)
+            if piece is None:
+                del reading[last]
+            else:
+                waiting[last] += piece
+            ready = min(len(waiting[number]) for number in reading) if reading else max(map(len, waiting))
+            yield mixer.mix(waiting, ready) if ready >= block or not reading else b""
+        yield mixer.flush()
+
+
+class Mixer:
+    """Adds interleaved 16-bit samples of tracks, clipped at full scale.
+
+    A track that is an inverted copy of another would cancel it, so each is added with the sign that `Downmix` finds.
+    """
+
+    def __init__(self, tracks: int, rate: int, channels: int) -> None:
+        from uploads.decoder.downmix import Downmix  # with NumPy it takes a tenth of a second, and only a mix needs it
+
+        self._channels = channels
+        self._sides = [Downmix([""] * tracks, rate, gain=tracks) for _ in range(channels)]
+
+    def mix(self, waiting: list[bytearray], length: int) -> bytes:
+        """Take `length` bytes of each track, silence after its end, and return as much of the mix as there is now."""
+        import numpy as np
+
+        taken = np.zeros((length // (2 * self._channels), self._channels, len(waiting)), "<i2")
+        for track, samples in enumerate(waiting):
+            part = np.frombuffer(bytes(samples[:length]), "<i2").reshape(-1, self._channels)
+            taken[: len(part), :, track] = part
+            del samples[:length]
+        return self._joined([side.mix(taken[:, number].tobytes()) for number, side in enumerate(self._sides)])
+
+    def flush(self) -> bytes:
+        """Return what is left."""
+        return self._joined([side.flush() for side in self._sides])
+
+    def _joined(self, sides: list[bytes]) -> bytes:
+        import numpy as np
+
+        return np.stack([np.frombuffer(side, "<i2") for side in sides], axis=1).tobytes()

@@ -1,0 +1,94 @@
+"""Places for short-lived decoders of one process: probes, listening copies and waveforms together.
+
+Eight hostile files at once took 11 GiB before there was a limit. Decoders of jobs have places of their own
+(`streaming/spool.py`). Callers live on different event loops and threads, so a lock guards the state.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from enum import IntEnum
+from itertools import count
+
+
+class Purpose(IntEnum):
+    """The purpose of a decoder; the lower number goes first, because a person waits for it."""
+
+    PROBE = 0
+    LISTEN = 1
+    WAVEFORM = 2
+
+
+MOST = 3  # at once in a process: with the memory limit of a probe at most 1.5 GiB of address space
+MOST_A_PERSON = 2  # a person whose files take minutes each leaves a place to the others
+MOST_WAVEFORMS = 1  # a library full of new recordings must not take the machine
+
+
+@dataclass(eq=False)
+class Waiter:
+    purpose: Purpose
+    person: int | None
+    number: int
+    granted: "Future[None]" = field(default_factory=Future)
+
+
+class Places:
+    """Hands out the places: by purpose, then to the person with the fewest places, then in order of arrival."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers = count()
+        self._waiting: list[Waiter] = []
+        self._running: list[Waiter] = []
+        self._served: dict[int | None, int] = {}  # person → the number of that person's last grant
+
+    @asynccontextmanager
+    async def taken(self, purpose: Purpose, person: int | None = None) -> AsyncIterator[None]:
+        """Wait for a place and hold it. `person` is the id of the account that the work is for; None: no account."""
+        with self._lock:
+            waiter = Waiter(purpose, person, next(self._numbers))
+            self._waiting.append(waiter)
+            self._serve()
+        try:
+            await asyncio.wrap_future(waiter.granted)
+            yield
+        finally:
+            self._leave(waiter)
+
+    def _leave(self, waiter: Waiter) -> None:
+        with self._lock:
+            # A place may be granted in the moment in which its waiter is cancelled.
+            (self._running if waiter in self._running else self._waiting).remove(waiter)
+            self._serve()
+
+    def _serve(self) -> None:
+        """Grant places while there are any. The lock is held."""
+        while len(self._running) < MOST and (allowed := [each for each in self._waiting if self._is_allowed(each)]):
+            waiter = min(allowed, key=self._rank)
+            self._waiting.remove(waiter)
+            self._running.append(waiter)
+            self._served[waiter.person] = next(self._numbers)
+            if waiter.granted.set_running_or_notify_cancel():
+                waiter.granted.set_result(None)
+        if not self._running and not self._waiting:
+            self._served.clear()  # no person is remembered longer than work is under way
+
+    def _is_allowed(self, waiter: Waiter) -> bool:
+        if waiter.person is not None and self._held_by(waiter.person) >= MOST_A_PERSON:
+            return False
+        waveforms = sum(each.purpose is Purpose.WAVEFORM for each in self._running)
+        return waiter.purpose is not Purpose.WAVEFORM or waveforms < MOST_WAVEFORMS
+
+    def _rank(self, waiter: Waiter) -> tuple[int, int, int, int]:
+        """Return what decides: the least goes first. Of two people with as many places, the one served longer ago."""
+        person = waiter.person
+        return waiter.purpose, self._held_by(person), self._served.get(person, -1), waiter.number
+
+    def _held_by(self, person: int | None) -> int:
+        return sum(each.person == person for each in self._running)
+
+
+places = Places()

@@ -1,0 +1,109 @@
+"""A recording's file as an answer: whole or in part, and never as anything but sound.
+
+What was uploaded is a stranger's: it is served under the type that decoding found, with a policy that lets nothing
+in it run or load, for this site alone.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import PurePath
+from typing import TypeVar
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils.cache import get_conditional_response
+from django.utils.http import content_disposition_header
+
+from uploads import file_types, filenames
+from uploads.files import ranges
+from uploads.files.storage import CHUNK_BYTES, Content, content_of
+from uploads.models import Upload
+
+COPY_TYPE = "audio/mp4"
+Response = TypeVar("Response", bound=HttpResponseBase)
+
+
+def serve(request: HttpRequest, upload: Upload) -> HttpResponseBase:
+    """Answer a GET or HEAD for the file of `upload`. Raises FileNotFoundError and StorageAway."""
+    name = filenames.cleaned(upload.name) or filenames.NAMELESS
+    return serve_content(request, content_of(upload), upload.sha256, file_types.content_type(upload.container), name)
+
+
+def serve_content(
+    request: HttpRequest, content: Content, version: str, content_type: str, name: str
+) -> HttpResponseBase:
+    """Answer a GET or HEAD for a stored file; `version` is other for other content. Raises as `serve`."""
+    size, etag = content.size, f'"{version}"'
+    response: HttpResponseBase | None = get_conditional_response(request, etag=etag)
+    if response is None:
+        try:
+            response = _content(request, content, size, _asked(request, size, etag))
+        except ranges.Unsatisfiable:
+            response = HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
+    response["Content-Type"] = content_type
+    response["Content-Disposition"] = content_disposition_header("download" in request.GET, name) or "inline"
+    response["Accept-Ranges"] = "bytes"
+    response["ETag"] = etag
+    response["Cache-Control"] = "private, max-age=3600"
+    return sealed(response)
+
+
+def serve_copy(request: HttpRequest, upload: Upload, track: str, copy: Content) -> HttpResponseBase:
+    """Answer a GET or HEAD for a finished listening copy. Raises as `serve`."""
+    # The size too: a copy that was deleted may be made again by a newer encoder.
+    version = f"{upload.sha256[:32]}-{track}-{copy.size}"
+    stem = PurePath(filenames.cleaned(upload.name)).stem or filenames.NAMELESS
+    return serve_content(request, copy, version, COPY_TYPE, f"{stem}.m4a")
+
+
+def serve_growing(request: HttpRequest, chunks: AsyncIterator[bytes]) -> HttpResponseBase:
+    """Answer a GET or HEAD for a listening copy that is being made; the client must not keep it."""
+    headers = {"Cache-Control": "no-store", "Accept-Ranges": "none"}
+    response: HttpResponseBase
+    if request.method == "HEAD":
+        response = HttpResponse(content_type=COPY_TYPE, headers=headers)
+    else:
+        response = StreamingHttpResponse(chunks, content_type=COPY_TYPE, headers=headers)
+    return sealed(response)
+
+
+def sealed(response: Response) -> Response:
+    """Keep a browser from taking the content for anything else, running it, or showing it on another site."""
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    response["Cross-Origin-Resource-Policy"] = "same-origin"
+    return response
+
+
+def _asked(request: HttpRequest, size: int, etag: str) -> ranges.Range | None:
+    """Return the part that is asked for; None, the whole, where the client has a part of something else (If-Range)."""
+    if request.method != "GET" or request.headers.get("If-Range", etag) != etag:
+        return None
+    return ranges.parse(request.headers.get("Range"), size)
+
+
+def _content(request: HttpRequest, content: Content, size: int, asked: ranges.Range | None) -> HttpResponseBase:
+    # A range is answered as requested, also an open one ("bytes=500-"): RFC 9110, section 15.3.7, allows a server to
+    # shorten it, but WebKit then plays from a wrong place. A player that has enough stops reading, and the server reads
+    # the next chunk only when the client has received the last one.
+    part = asked or ranges.Range(0, size)
+    # The first chunk is read before the response begins, because a missing file decides the status.
+    is_head = request.method == "HEAD"
+    begin = ranges.Range(part.start, min(part.stop, part.start + (1 if is_head else CHUNK_BYTES)))
+    first = content.read(begin)
+    response: HttpResponseBase
+    if is_head or begin.stop == part.stop:
+        response = HttpResponse(b"" if is_head else first)
+    else:
+        response = StreamingHttpResponse(_chunks(content, first, ranges.Range(begin.stop, part.stop)))
+    response["Content-Length"] = str(part.length)
+    if asked is not None:
+        response.status_code = 206
+        response["Content-Range"] = part.content_range(size)
+    return response
+
+
+async def _chunks(content: Content, first: bytes, rest: ranges.Range) -> AsyncIterator[bytes]:
+    yield first
+    async with aclosing(content.chunks(rest)) as chunks:
+        async for chunk in chunks:
+            yield chunk
