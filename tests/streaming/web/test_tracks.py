@@ -123,7 +123,7 @@ def test_the_recordings_page_lists_the_tracks_and_offers_them(
     assert "Track 2 · Guest · ger" in content
     assert '<option value="1" selected>Track 2 · Guest · ger</option>' in content
     assert '<option value="all">All tracks mixed</option>' in content
-    assert '<span class="quiet">All tracks mixed</span>' in content
+    assert '<p class="quiet track">All tracks mixed</p>' in content
 
 
 def test_a_recording_with_one_track_has_no_choice(alice: User, client_of: Callable[[User], Client]) -> None:
@@ -167,10 +167,14 @@ def test_the_admin_shows_the_track(alice: User, bob: User, client_of: Callable[[
 
 def test_the_command_takes_a_track(
     tmp_path: Path,
+    environment: dict[str, str],  # noqa: F811
     transcribe: Callable[..., "subprocess.CompletedProcess[str]"],  # noqa: F811
 ) -> None:
+    environment["DJANGO_SETTINGS_MODULE"] = "tests.settings"  # which offer the scripted engine
     path = two_talks(tmp_path / "talks.mkv")
-    done = transcribe(path, "--track", "0", "--format", "json")
-    assert json.loads(done.stdout)["job"]["track"] == 0
+    for arguments, track, said in ((["--track", "0"], 0, words(4)), ([], 1, words(4, 100))):
+        transcript = json.loads(transcribe(path, *arguments, "--engine", "scripted", "--format", "json").stdout)
+        assert transcript["job"]["track"] == track
+        assert " ".join(segment["text"] for segment in transcript["segments"]).split() == said
     refused = transcribe(path, "--track", "5")
     assert (refused.returncode, "There is no track 5." in refused.stderr) == (1, True)
