@@ -126,15 +126,77 @@ def test_one_image_is_built_once_for_all_of_ours(services: dict[str, Any]) -> No
     assert {services[name]["pull_policy"] for name in OURS} == {"never"}
 
 
+def test_containers_start_after_those_that_they_need(services: dict[str, Any]) -> None:
+    needed = {"migrate": {"condition": "service_completed_successfully"}, "redis": {"condition": "service_healthy"}}
+    assert {name: service.get("depends_on") for name, service in services.items()} == {
+        "migrate": {"postgres": {"condition": "service_healthy"}},
+        "web": needed,
+        "worker": needed,
+        "proxy": {"web": {"condition": "service_healthy"}},
+        "redis": None,
+        "postgres": None,
+    }
+    for name, service in services.items():
+        if "test" in (health := service.get("healthcheck", {})):
+            assert {"interval", "timeout"} <= health.keys(), f"{name}: Compose's own are 30 s"
+
+
+def test_containers_restart_and_have_time_to_stop(services: dict[str, Any]) -> None:
+    restarts = {name: service["restart"] for name, service in services.items()}
+    assert restarts == dict.fromkeys(services, "unless-stopped") | {"migrate": "on-failure"}
+    for name in OURS:
+        assert services[name]["stop_grace_period"] == "15s", "a worker hands its jobs back within 10 s"
+        assert services[name]["init"] is True, "reaps decoders whose parent was killed"
+    assert instructions("STOPSIGNAL") == ["SIGTERM"]
+
+
+def test_a_worker_is_healthy_while_its_metrics_answer(services: dict[str, Any]) -> None:
+    worker = services["worker"]
+    assert worker["environment"]["TRANSCRIBE_METRICS_HOST"] == "0.0.0.0", "Prometheus reaches it from another container"
+    address = f"http://127.0.0.1:{worker['environment']['TRANSCRIBE_METRICS_PORT']}/metrics"
+    assert f"'{address}'" in worker["healthcheck"]["test"][-1]
+    assert worker["healthcheck"]["start_period"] == "60s"
+
+
+def test_read_only_containers_write_to_memory_or_to_a_named_volume(services: dict[str, Any]) -> None:
+    assert {name: service.get("tmpfs", []) for name, service in services.items()} == {
+        **{name: ["/tmp"] for name in OURS},
+        "proxy": ["/config"],
+        "redis": ["/data"],
+        "postgres": ["/tmp", "/var/run/postgresql"],
+    }
+    mounted = {volume for service in services.values() for volume in service.get("volumes", []) if volume[0] != "."}
+    assert mounted == {"data:/data", "certificates:/data", "database:/var/lib/postgresql/data"}
+    declared = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["volumes"]
+    assert set(declared) == {volume.partition(":")[0] for volume in mounted}
+    assert instructions("VOLUME") == ["/data"]
+
+
+def test_the_site_and_postgresql_agree_on_the_account(services: dict[str, Any]) -> None:
+    account = services["postgres"]["environment"]
+    address = (
+        f"postgres://{account['POSTGRES_USER']}:{account['POSTGRES_PASSWORD']}@postgres/{account['POSTGRES_USER']}"
+    )
+    assert services["web"]["environment"]["DATABASE_URL"] == address
+
+
+def test_redis_stores_nothing(services: dict[str, Any]) -> None:
+    assert services["redis"]["command"] == ["redis-server", "--save", "", "--appendonly", "no"]
+
+
 def test_no_container_writes_outside_of_its_volumes_or_logs_without_end(services: dict[str, Any]) -> None:
     for name, service in services.items():
         assert service["read_only"] is True, name
         assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert (service.get("cap_drop") == ["ALL"]) == (name in OURS), "the others change their user or open port 80"
         assert service["logging"] == {"driver": "json-file", "options": {"max-size": "10m", "max-file": "5"}}, name
-    assert services["redis"]["tmpfs"] == ["/data"], "the image's volume there would have no name"
+    assert instructions("WORKDIR") == ["/site"]
+    assert {"PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1"} <= set(" ".join(instructions("ENV")).split())
     text = (ROOT / "deploy" / "Caddyfile").read_text()
     port = services["proxy"]["healthcheck"]["test"][-1].removeprefix("http://127.0.0.1:").rstrip("/")
-    assert f"http://127.0.0.1:{port} {{\n\tbind 127.0.0.1\n" in text, "not the API, which logs each request"
+    assert f'http://127.0.0.1:{port} {{\n\tbind 127.0.0.1\n\trespond "ok"\n}}\n' in text, (
+        "not the API, which logs each request"
+    )
 
 
 def test_postgresql_is_healthy_only_when_its_last_server_answers(services: dict[str, Any]) -> None:
@@ -178,9 +240,16 @@ def test_the_image_is_not_root_when_it_runs() -> None:
 
 def test_the_proxy_takes_what_the_site_takes_and_sends_it_to_the_site(services: dict[str, Any]) -> None:
     text = (ROOT / "deploy" / "Caddyfile").read_text()
-    (most,) = re.findall(r"max_size (\d+)MiB", text)
+    assert services["proxy"]["environment"] == {"SITE_ADDRESS": "${SITE_ADDRESS:-:80}"}
+    assert "\n{$SITE_ADDRESS::80} {\n" in text
+    assert text.count("{") == text.count("}")
+    (most,) = re.findall(r"\trequest_body {\n\t\tmax_size (\d+)MiB\n\t}\n", text)
     assert int(most) * 1024**2 == settings.MAX_BODY_BYTES
-    assert re.search(r"^\treverse_proxy web:8000 {$", text, re.MULTILINE)
+    (proxied,) = re.findall(r"^\treverse_proxy web:8000 {\n(.*?)^\t}$", text, re.MULTILINE | re.DOTALL)
+    # Tries another process while one is replaced, passes on at once what arrives, and connects anew for each request.
+    options = ["lb_try_duration 10s", "flush_interval -1", "transport http {", "keepalive off", "}"]
+    assert [line.strip() for line in proxied.splitlines()] == options
+    assert instructions("EXPOSE") == ["8000"]
     assert re.search(r"@inside path /metrics /readyz\n\s+respond @inside 404", text)
     assert "./deploy/Caddyfile:/etc/caddy/Caddyfile:ro" in services["proxy"]["volumes"]
 

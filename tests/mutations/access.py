@@ -262,4 +262,24 @@ MUTATIONS = [
         by="0",
         fails="test_tells_browsers_to_come_by_https_only_behind_tls",
     ),
+    Mutation(
+        fault="Staff ask for autocompletion of a field that no form autocompletes",
+        of="transcribe_site.admin.autocomplete",
+        replace="given not in own",
+        by="False",
+        fails="test_autocompletion_of_any_field_is_refused_unless_a_form_has_it",
+    ),
+    Mutation(
+        fault="A person signs out: the sockets of lists close at once",
+        of="Library._listen",
+        remove="self._is_check_due.set()",
+        fails="test_sockets_learn_at_once_of_a_sign_out_and_of_a_new_password",
+    ),
+    Mutation(
+        fault="A person signs out while the socket of a list opens",
+        of="Library.watch",
+        replace="self._checks_asked != checks_asked",
+        by="False",
+        fails="test_a_list_that_opens_during_a_sign_out_is_closed_at_once",
+    ),
 ]

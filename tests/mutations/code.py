@@ -14,7 +14,8 @@ from tests.mutations.mutation import Mutation
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("streaming", "transcribe_site", "uploads")
-FOLDERS = ("static", "templates")
+FOLDERS = ("static", "templates", "deploy")
+FILES = ("docker-compose.yml", "Dockerfile")
 IGNORED = r"(?:\s|//[^\n]*|/\*.*?\*/|\{#.*?#\}|<!--.*?-->)*"
 TEST = re.compile(r"^(?:async )?def (test_\w+)", re.MULTILINE)
 
@@ -27,8 +28,7 @@ class NoMatch(ValueError):
 
 def mutate(mutation: Mutation) -> tuple[Path, str]:
     """Return the path of the file that a mutation changes, and its text afterwards. Raises `NoMatch`."""
-    is_text = Path(mutation.of).suffix in {".css", ".html", ".js"}
-    found = list(_changes_in_text(mutation) if is_text else _changes_in_python(mutation))
+    found = [*_changes_in_text(mutation), *_changes_in_python(mutation)]
     if len(found) != 1:
         raise NoMatch(f"{mutation.of} has {len(found)} times: {mutation.remove or mutation.replace}")
     path, change = found[0]
@@ -56,7 +56,8 @@ def _tests() -> dict[Path, set[str]]:
 def _changes_in_text(mutation: Mutation) -> Iterator[Change]:
     words = re.findall(r"\w+|[^\w\s]", mutation.remove or mutation.replace)
     pattern = re.compile(IGNORED.join(map(re.escape, words)), re.DOTALL)
-    for path in [path for folder in FOLDERS for path in (ROOT / folder).rglob("*")]:
+    paths = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*")]
+    for path in [*paths, *(ROOT / name for name in FILES)]:
         if f"/{path}".endswith(f"/{mutation.of}"):
             text = path.read_text()
             for match in pattern.finditer(text):

@@ -70,6 +70,25 @@ MUTATIONS = [
         fails="test_five_failures_lock_an_account_and_address_and_each_further_one_twice_as_long",
     ),
     Mutation(
+        fault="A person with a stolen session guesses the old password",
+        of="sign_in.counted",
+        replace="authenticate(request, **name, password=old_password) is not None",
+        by="True",
+        fails="test_wrong_old_passwords_lock_the_account_as_failed_sign_ins_do",
+    ),
+    Mutation(
+        fault="A person gives the right old password after wrong ones",
+        of="sign_in.counted",
+        remove="handler.reset_user_attempts(request, name)",
+        fails="test_wrong_old_passwords_lock_the_account_as_failed_sign_ins_do",
+    ),
+    Mutation(
+        fault="A wrong old password is not kept",
+        of="AXES_SENSITIVE_PARAMETERS",
+        remove="'old_password'",
+        fails="test_no_password_is_kept_of_a_wrong_old_password",
+    ),
+    Mutation(
         fault="A person goes on guessing: each failure doubles the delay",
         of="sign_in.delay",
         replace="2 ** min(further, 20)",

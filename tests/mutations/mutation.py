@@ -10,7 +10,7 @@ class Mutation:
     Python: `of` is the qualified name of a function, class or variable (`Runner.stop`), after the module's name if it
     is not unique (`runner.stop`), or the name of a module. `remove` is code there that is removed: statements, elements
     of a list, operands of `and` or `or`, arguments of a call. `replace` is code that is replaced by `by`.
-    Other languages: `of` is the end of the file's path (`socket.js`), and `replace` may be any part of its code.
+    Other files: `of` is the end of the path (`socket.js`, `docker-compose.yml`); `replace` may be any part of the text.
 
     The code must occur exactly once. `fails` is the name of the test, with its parameters, and after the name of its
     module if it is not unique (`test_feed::test_…`).

@@ -1,4 +1,4 @@
-"""Logs and versions."""
+"""Logs, versions and deployment."""
 
 from tests.mutations.mutation import Mutation
 
@@ -30,5 +30,48 @@ MUTATIONS = [
         replace="found != f'{name} {wanted}'",
         by="False",
         fails="test_no_command_starts_with_another_version_of_an_overridden_package",
+    ),
+    Mutation(
+        fault="PostgreSQL starts for the first time: its temporary server is not healthy",
+        of="docker-compose.yml",
+        remove='"-h", "127.0.0.1",',
+        fails="test_postgresql_is_healthy_only_when_its_last_server_answers",
+    ),
+    Mutation(
+        fault="A container with a read-only file system writes a temporary file",
+        of="docker-compose.yml",
+        remove="tmpfs: [/tmp]\n",
+        fails="test_read_only_containers_write_to_memory_or_to_a_named_volume",
+    ),
+    Mutation(
+        fault="The log of a container grows",
+        of="docker-compose.yml",
+        remove='options: {max-size: 10m, max-file: "5"}',
+        fails="test_no_container_writes_outside_of_its_volumes_or_logs_without_end",
+    ),
+    Mutation(
+        fault="A worker is stopped: it has time to hand its jobs back",
+        of="docker-compose.yml",
+        remove="stop_grace_period: 15s",
+        fails="test_containers_restart_and_have_time_to_stop",
+    ),
+    Mutation(
+        fault="The proxy starts before a web process is healthy",
+        of="docker-compose.yml",
+        replace="web: {condition: service_healthy}",
+        by="web: {condition: service_started}",
+        fails="test_containers_start_after_those_that_they_need",
+    ),
+    Mutation(
+        fault="A web process is replaced: the proxy tries another one",
+        of="Caddyfile",
+        remove="lb_try_duration 10s",
+        fails="test_the_proxy_takes_what_the_site_takes_and_sends_it_to_the_site",
+    ),
+    Mutation(
+        fault="A checkout is made under umask 077",
+        of="Dockerfile",
+        remove="&& chmod -R a+rX .",
+        fails="test_the_image_copies_what_is_there_and_what_is_needed",
     ),
 ]

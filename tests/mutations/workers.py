@@ -140,4 +140,35 @@ MUTATIONS = [
         by="False",
         fails="test_jobs_of_a_living_worker_on_another_machine_are_not_taken_over",
     ),
+    Mutation(
+        fault="A job crashes each worker that holds it",
+        of="Runner._begin",
+        replace="job.lost_count >= lifecycle.MOST_LOSSES",
+        by="False",
+        fails="test_a_job_that_kills_its_workers_fails_and_can_be_resumed",
+    ),
+    Mutation(
+        fault="The lease of a job ends again and again",
+        of="Job.claim",
+        remove="changes['lost_count'] = self.lost_count + 1",
+        fails="test_a_job_is_given_to_a_limited_number_of_workers_in_a_row[the lease ran out]",
+    ),
+    Mutation(
+        fault="Workers that are killed free a job again and again",
+        of="free_jobs_of",
+        remove="lost_count=F('lost_count') + 1",
+        fails="test_a_job_is_given_to_a_limited_number_of_workers_in_a_row[the lock is free]",
+    ),
+    Mutation(
+        fault="A job makes progress between two lost workers",
+        of="store_final",
+        remove="'lost_count'",
+        fails="test_a_job_is_given_to_a_limited_number_of_workers_in_a_row[the lease ran out]",
+    ),
+    Mutation(
+        fault="A job that lost too many workers is resumed",
+        of="JobQuerySet.retry",
+        remove="lost_count=0",
+        fails="test_a_job_that_kills_its_workers_fails_and_can_be_resumed",
+    ),
 ]
