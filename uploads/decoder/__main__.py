@@ -1,9 +1,9 @@
-"""The decoder: a program of its own that opens one file of a stranger, and nothing else.
+"""The decoder's program: it opens one untrusted media file in a process that does nothing else.
 
-`client.py` runs it as `python -I __main__.py probe|peaks|pcm|listen FILE …`, so that a hostile file can only kill its
-decoder. It limits itself before it looks at the file: memory, time, output, open files. Its messages are JSON
-objects, one a line: on standard output, or for `pcm` and `listen`, whose standard output is the audio, on standard
-error.
+`client.py` runs it as `python -I __main__.py probe|peaks|pcm|listen FILE …`, so that a hostile file can only crash
+its own decoder. The program limits its memory, CPU time, output and open files before it opens the file. It reports
+in JSON objects, one a line. The messages go to standard output. In the modes `pcm` and `listen` standard output is
+the audio, so the messages go to standard error.
 """
 
 import argparse
@@ -23,7 +23,8 @@ from pathlib import Path
 
 from av.error import FFmpegError
 
-sys.path.append(str(Path(__file__).parents[2]))  # -I leaves it out; last, so that nothing there hides a library
+# `python -I` does not add the project's folder. It goes last, so that no module there hides a library's.
+sys.path.append(str(Path(__file__).parents[2]))
 
 from uploads import tracks
 from uploads.decoder import browser_support, placement, resampling, track_probe, wav_header
@@ -31,25 +32,29 @@ from uploads.decoder.audio_track import Recording
 from uploads.decoder.demux import Refused
 from uploads.decoder.mixing import Mix
 
-# Address space. The probe is the first to meet a hostile file: real ones of twelve hours take 300 MiB, 120 of them
-# for libraries, and a sample table of 40 million entries 1.4 GiB. Later decoders only see files that passed it.
+# Limits of the address space. The probe is the first decoder to open a hostile file, so its limit is lower. A real file
+# of twelve hours needs 300 MiB, of which the libraries need 120; a hostile sample table of 40 million entries needs
+# 1.4 GiB. Later decoders only open files that the probe has accepted.
 MEMORY_BYTES = 3 * 1024**3 // 2
 PROBE_MEMORY_BYTES = 512 * 1024**2
-CPU_SECONDS = 1800  # twelve hours take about a twentieth of it as samples, a third as a listening copy
-PROBE_CPU_SECONDS = 300  # twelve hours that have to be decoded to know their length take about a third of it
-COPY_BYTES = 24_000  # of a listening copy, a second: twice its bit rate, so that nothing real meets the limit
-MESSAGE_BYTES = 1024**2  # what `probe` and `peaks` may write to a file; they need a few kilobytes
+CPU_SECONDS = 1800  # decoding twelve hours takes about a twentieth of it, encoding their listening copy a third
+PROBE_CPU_SECONDS = 300  # if the probe must decode twelve hours to find their length, that takes a third of it
+COPY_BYTES = 24_000  # the limit of a listening copy's output a second: twice its highest bit rate
+MESSAGE_BYTES = 1024**2  # the limit of what `probe` and `peaks` write; they need a few kilobytes
 REPORT_SECONDS = 0.05
-NICENESS = 5  # for what nobody waits for: the waveform, and all of the sound but its beginning
+NICENESS = 5  # lowers the priority of work that no person waits for: all but the probe and the first samples of `pcm`
 BLOCK_BYTES = 64 * 1024
-WAVEFORM_BINS = 2**18  # at most, before they are joined by two
+WAVEFORM_BINS = 2**18  # with more bins, each two neighbours are merged
 FULL = {errno.ENOSPC, errno.EDQUOT}
-QUIET = 64  # of 32768: a waveform that stays below is drawn as the silence that it is
+QUIET = 64  # of 32768: a waveform whose peaks are all below is not scaled up, so that silence looks silent
 
 
 @dataclass
 class Report:
-    """What is told as the work goes on. `samples` counts frames: one for all channels together."""
+    """Writes the decoder's messages to the descriptor `channel`.
+
+    `samples` is the progress in samples of each channel: a stereo pair counts once.
+    """
 
     channel: int
     samples: int = 0
@@ -65,28 +70,28 @@ class Report:
 
 
 def limit(output_bytes: int, *, is_probe: bool) -> None:
-    """Give up, for good, what decoding does not need."""
+    """Limit the resources of this process irrevocably to what decoding needs."""
     memory = PROBE_MEMORY_BYTES if is_probe else MEMORY_BYTES
     cpu = PROBE_CPU_SECONDS if is_probe else CPU_SECONDS
     most = {"AS": memory, "CPU": cpu, "FSIZE": output_bytes, "NOFILE": 32, "CORE": 0}
     for name, value in most.items():
-        # Not every system has every limit (macOS has no RLIMIT_AS), and one that is lower already stays.
-        # At the lower limit of time comes SIGXCPU, which says what it is; at the upper one SIGKILL.
+        # Not every system has every limit (macOS has no RLIMIT_AS), and raising a lower hard limit is not allowed.
+        # At the soft CPU limit the kernel sends SIGXCPU, which tells `client.py` the reason; at the hard one SIGKILL.
         upper = value + 5 if name == "CPU" else value
         with contextlib.suppress(AttributeError, ValueError, OSError):
             resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, upper))
 
 
 def die_with(parent: int) -> None:
-    """See to it that nothing goes on decoding for a process that is gone."""
+    """End this process when the process `parent` ends, so that no decoder runs on after a crash of the site."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, ctypes.c_ulong(signal.SIGKILL))  # PR_SET_PDEATHSIG
     if parent and os.getppid() != parent:
-        sys.exit(1)  # it ended before the line above
+        sys.exit(1)  # the parent ended before the call above, so the kernel will send no signal
 
 
 def probe(path: str, report: Report, max_seconds: int) -> None:
-    """Say what is in the file. Its headers are not believed: a frame is decoded, and the packets are counted."""
+    """Report the file's properties. Headers may lie, so a frame is decoded and the packets' lengths are added up."""
     found = track_probe.look(path)
     track = tracks.chosen(found)
     recording, rate = Recording(path, track), found[track]["sample_rate"]
@@ -96,7 +101,7 @@ def probe(path: str, report: Report, max_seconds: int) -> None:
         for block in resampling.pcm(Recording(path, track), rate, 1):
             seconds += len(block) / 2 / rate
             if seconds > max_seconds:
-                break  # that is enough to refuse it: with leaping times a small file can last for days
+                break  # long enough to be refused: a small file with jumping timestamps can be days of silence
     report.say(
         done=True,
         container=recording.container.format.name,
@@ -112,7 +117,7 @@ def probe(path: str, report: Report, max_seconds: int) -> None:
 
 
 def source(path: str, track: str) -> Recording | Mix:
-    """Return what `--track` names: one track of the file, or all of them mixed."""
+    """Open the track that `--track` names: one track of the file, or all of them mixed."""
     return Mix(path) if track == tracks.ALL else Recording(path, int(track))
 
 
@@ -121,15 +126,15 @@ def samples_of(recording: Recording | Mix, rate: int, channels: int) -> Iterator
 
 
 def peaks(path: str, report: Report, count: int, max_seconds: int, track: str) -> None:
-    """Say the exact duration and `count` peaks, one byte each: the loudest sample of each equal part."""
-    import numpy as np  # takes a tenth of a second, which `pcm` has no time for
+    """Report the exact duration and `count` peaks of one byte: the loudest sample of each of `count` equal parts."""
+    import numpy as np  # inline: importing it takes a tenth of a second, which would delay the first words of `pcm`
 
     os.nice(NICENESS)
 
     with source(path, track) as recording:
         first = recording.first_frame()
     rate, channels = first.sample_rate, min(2, first.layout.nb_channels)
-    # The length is known at the end only: bins of a millisecond, joined by two when there are too many of them.
+    # The length is known only at the end. So collect bins of a millisecond, and merge neighbours if they get too many.
     bins, width, rest = np.zeros(0, np.uint16), max(1, rate // 1000) * channels, bytearray()
 
     def fill_bins(number: int) -> None:
@@ -146,7 +151,7 @@ def peaks(path: str, report: Report, count: int, max_seconds: int, track: str) -
         rest += block
         if len(rest) >= 16 * BLOCK_BYTES:
             number = len(rest) // (2 * width)
-            fill_bins(number - (len(bins) + number) % 2)  # so that there is an even number of them to be joined
+            fill_bins(number - (len(bins) + number) % 2)  # an even number of bins, so that pairs can be merged
             if len(bins) > WAVEFORM_BINS:
                 bins, width = bins.reshape(-1, 2).max(axis=1), 2 * width
         if report.is_due:
@@ -154,7 +159,7 @@ def peaks(path: str, report: Report, count: int, max_seconds: int, track: str) -
     rest += bytes(-len(rest) % (2 * width))
     fill_bins(len(rest) // (2 * width))
     loudest = np.maximum.reduceat(bins, np.arange(count) * len(bins) // count)
-    # One click must not make everything else look silent: the loudest hundredth may be cut.
+    # Scale by the 99th percentile, so that one loud click does not make all speech look silent.
     heights = np.minimum(loudest / max(QUIET, np.percentile(loudest, 99)) * 255, 255).astype(np.uint8)
     report.say(
         done=True,
@@ -165,7 +170,7 @@ def peaks(path: str, report: Report, count: int, max_seconds: int, track: str) -
 
 
 def pcm(path: str, report: Report, rate: int, channels: int, max_seconds: int, track: str) -> None:
-    """Write the sound to standard output, and say how far it is: at once for the first of it, then now and again."""
+    """Write the samples to standard output and report progress: at once for the first samples, then periodically."""
     recording, waiting, frame_bytes = source(path, track), bytearray(), 2 * channels
 
     def write_out() -> None:
@@ -173,7 +178,7 @@ def pcm(path: str, report: Report, rate: int, channels: int, max_seconds: int, t
         is_too_long = frames * frame_bytes < len(waiting)
         del waiting[frames * frame_bytes :]
         while waiting:
-            del waiting[: os.write(1, waiting)]  # not all of it is taken when the disk is nearly full
+            del waiting[: os.write(1, waiting)]  # a nearly full disk accepts only a part
         if frames and not report.samples:
             os.nice(NICENESS)
         report.samples += frames
@@ -182,7 +187,7 @@ def pcm(path: str, report: Report, rate: int, channels: int, max_seconds: int, t
 
     for block in samples_of(recording, rate, channels):
         waiting += block
-        is_time = report.is_due or (waiting and not report.samples)  # the first words are waited for
+        is_time = report.is_due or (waiting and not report.samples)  # a person waits for the first words
         if is_time or len(waiting) >= BLOCK_BYTES:
             write_out()
         if is_time:
@@ -194,15 +199,15 @@ def pcm(path: str, report: Report, rate: int, channels: int, max_seconds: int, t
 
 
 class TooLong(Refused):
-    """The recording is longer than this site allows, which its settings can change."""
+    """The recording is longer than the site allows. The error is not final: an administrator can raise the limit."""
 
     def __init__(self, max_seconds: int) -> None:
         super().__init__(f"The recording is longer than {max_seconds / 3600:g} hours.")
 
 
 def listen(path: str, report: Report, channels: int, max_seconds: int, track: str) -> None:
-    """Write the listening copy to standard output, and report how far it is."""
-    from uploads.decoder import aac  # the other modes need no encoder
+    """Write the listening copy to standard output and report progress."""
+    from uploads.decoder import aac  # inline: the other modes need no encoder
 
     os.nice(NICENESS)
     recording = source(path, track)
@@ -221,10 +226,10 @@ def listen(path: str, report: Report, channels: int, max_seconds: int, track: st
 
 
 def sentence(error: Exception) -> str:
-    """Return what went wrong in words for a person who can't see the machine."""
+    """Return an error as a sentence for the people who use the site."""
     if isinstance(error, Refused):
         return str(error)
-    if isinstance(error, MemoryError | ImportError):  # a library that finds no room for itself
+    if isinstance(error, MemoryError | ImportError):  # under the memory limit even importing a library may fail
         return "Decoding this file takes more memory than a recording may."
     if isinstance(error, OSError) and error.errno in FULL:
         return "The disk is full."
@@ -239,7 +244,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("mode", choices=("probe", "peaks", "pcm", "listen"))
     parser.add_argument("path")
-    parser.add_argument("--parent", type=int, default=0, help="the process without which this one must not go on")
+    parser.add_argument("--parent", type=int, default=0, help="id of the parent process; the decoder ends with it")
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--rate", type=int, default=16_000)
     parser.add_argument("--channels", type=int, choices=(1, 2), default=1)
@@ -247,7 +252,7 @@ def main() -> None:
     parser.add_argument("--track", default="0", help="the index of an audio track, or “all” of them mixed")
     given = parser.parse_args()
     die_with(given.parent)
-    largest = {  # of the modes whose standard output is audio
+    largest = {  # the output limits in bytes of the modes whose standard output is audio
         "pcm": (given.max_seconds + 1) * given.rate * given.channels * 2,
         "listen": (given.max_seconds + 60) * COPY_BYTES,
     }
@@ -263,9 +268,10 @@ def main() -> None:
         else:
             probe(given.path, report, given.max_seconds)
     except BrokenPipeError:
-        sys.exit(1)  # nobody listens any more
+        sys.exit(1)  # the client has closed the pipe, so no message can reach it
     except (Refused, MemoryError, ImportError, OSError, FFmpegError, ValueError) as error:
-        # Another attempt reads the same file.
+        # Final errors come from the file, which will be the same at a retry. Others come from this machine or its
+        # settings. FFmpeg's errors count as the machine's, because a failing disk causes them too.
         is_final = isinstance(error, Refused | FileNotFoundError) and not isinstance(error, TooLong)
         is_full = isinstance(error, OSError) and error.errno in FULL
         further = {"is_disk_full": True} if is_full else {}

@@ -1,7 +1,7 @@
-"""The decoder's encoder: writes the audio of a recording as AAC in MP4, the listening copy.
+"""Encodes the audio of a recording as AAC in MP4: the listening copy. `__main__.py listen` calls it.
 
-Called by `__main__.py listen`. Sample n of the copy is sample n of the spool: both come from the same blocks of
-samples, and an edit list tells players to skip the priming samples of the encoder.
+Sample n of the copy is sample n of the spool: both come from the same blocks of samples, and an edit list tells
+players to skip the priming samples of the encoder.
 """
 
 import os
@@ -13,12 +13,12 @@ import av
 
 from uploads.decoder.resampling import LAYOUTS
 
-# One rate for every recording: at 24 kHz and less, decoders disagree on whether AAC is to be doubled (SBR).
+# The same rate for every recording: at 24 kHz and less, decoders disagree on whether to double the rate (implicit SBR).
 RATE = 48_000  # Hz
 BIT_RATES = {1: 64_000, 2: 96_000}
-# Fragments can be played while the rest is encoded. At the end FFmpeg turns the file into one with an index for all
-# of it (`hybrid_fragmented`): measured, neither Firefox nor WebKit can seek in fragments, and Chromium reads the
-# whole file before it plays any. `delay_moov` with `use_editlist` writes the edit list into the first header too.
+# Players can play fragments while the rest is encoded. At the end FFmpeg adds one index for the whole file
+# (`hybrid_fragmented`), because Firefox and WebKit can't seek in fragments, and Chromium reads a whole fragmented file
+# before it plays (both were measured). `delay_moov` and `use_editlist` put the edit list into the first header too.
 CONTAINER = {
     "movflags": "delay_moov+default_base_moof+hybrid_fragmented",
     "use_editlist": "1",
@@ -27,7 +27,7 @@ CONTAINER = {
 
 
 class Output:
-    """Writes to an open descriptor; FFmpeg calls it. `error` is the first error of the disk."""
+    """A file object that FFmpeg writes to, over an open descriptor. `error` is the first error of the disk."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -37,7 +37,7 @@ class Output:
         waiting = memoryview(content)
         try:
             while waiting:
-                waiting = waiting[os.write(self._descriptor, waiting) :]  # a nearly full disk stores only a part
+                waiting = waiting[os.write(self._descriptor, waiting) :]  # a nearly full disk accepts only a part
         except OSError as error:
             self.error = self.error or error
             raise
@@ -51,20 +51,23 @@ class Output:
 
 
 def encode(blocks: Iterable[bytes], channels: int, descriptor: int, on_progress: Callable[[int], None]) -> None:
-    """Write blocks of interleaved 16-bit samples at `RATE` to a file, and report how many samples have been encoded."""
+    """Encode blocks of interleaved 16-bit samples at `RATE` into the file `descriptor`.
+
+    Calls `on_progress` with the number of samples (of each channel) encoded so far. Raises OSError if the disk fails.
+    """
     output = Output(descriptor)
     try:
         _encode(blocks, channels, output, on_progress)
-    except Exception as error:  # of any kind: FFmpeg may report an error of the disk as one of its own
+    except Exception as error:  # any type: FFmpeg may report an error of the disk as one of its own
         if output.error is None:
             raise
         raise output.error from error
 
 
 def _encode(blocks: Iterable[bytes], channels: int, output: Output, on_progress: Callable[[int], None]) -> None:
-    # The file is ours and stdout is a regular file, so FFmpeg may go back to its beginning at the end.
+    # Standard output is a regular file that only this process writes, so FFmpeg can seek in it to write the index.
     with av.open(output, "w", format="mp4", options=CONTAINER) as container:
-        # The faster search for quantisers takes a third of the time; in speech the difference is inaudible.
+        # The fast quantiser search takes a third of the time. In speech the difference is inaudible.
         options = {"aac_coder": "fast"}
         stream: Any = container.add_stream("aac", rate=RATE, layout=LAYOUTS[channels], options=options)
         stream.bit_rate = BIT_RATES[channels]
@@ -82,7 +85,7 @@ def _encode(blocks: Iterable[bytes], channels: int, output: Output, on_progress:
 
 
 def _frames(blocks: Iterable[bytes], channels: int) -> Iterator[av.AudioFrame | None]:
-    """Yield blocks as frames, and None at the end, which flushes the resampler."""
+    """Yield each block as a frame, and None at the end, which flushes the resampler."""
     for block in blocks:
         if block:
             frame = av.AudioFrame(format="s16", layout=LAYOUTS[channels], samples=len(block) // (2 * channels))

@@ -1,4 +1,4 @@
-"""One audio track of a file, decoded with PyAV. Only the decoder (`__main__.py`) calls this."""
+"""Decodes one audio track of a file with PyAV. Runs only in the decoder's process (`__main__.py`)."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,20 +9,20 @@ from av.error import FFmpegError
 
 from uploads.decoder.demux import Demuxer, Refused, opened
 
-UNDECODABLE_PACKETS = 500  # at the start, before the file is given up
-# FFmpeg's own decoders of AMR can't decode the frames of a pause (comfort noise); these can.
+UNDECODABLE_PACKETS = 500  # if so many packets at the start can't be decoded, the track is refused
+# FFmpeg's own AMR decoders can't decode the comfort noise of pauses; these libraries can.
 DECODERS = {"amrnb": "libopencore_amrnb", "amrwb": "libopencore_amrwb"}
 
 
 class Recording:
-    """An open file and one of its audio tracks, to be read once from the start.
+    """An open file and one of its audio tracks, which can be read once from the start.
 
-    `skipped` counts the packets that could not be decoded, `skipped_seconds` is their length. Raises Refused for
-    anything that isn't a recording.
+    `skipped` counts the packets that could not be decoded, and `skipped_seconds` is their total length. The constructor
+    raises Refused for a file without such a track.
     """
 
     def __init__(self, source: str | av.container.InputContainer, track: int = 0) -> None:
-        """`source` is a path, or an opened file whose demuxer is set afterwards, because several tracks share it."""
+        """Open the track. `source` is a path, or an open file; then the caller sets a demuxer shared by its tracks."""
         self.container = opened(source) if isinstance(source, str) else source
         if track >= len(self.container.streams.audio):
             raise Refused(f"There is no audio track {track + 1} in this file.")
@@ -31,25 +31,25 @@ class Recording:
             raise Refused("There is an audio track in this file, of a kind that can't be decoded.")
         self.demuxer = Demuxer(self.container, [self.stream])
         self.decoder = decoder_of(self.stream)
-        self.time_base = float(self.stream.time_base or 0)  # a packet makes a new fraction each time it is asked
+        self.time_base = float(self.stream.time_base or 0)  # cached: PyAV makes a new Fraction at each access
         self.skipped, self.skipped_seconds = 0, 0.0
 
     def __enter__(self) -> "Recording":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.container.close()  # now: an index may take hundreds of megabytes, and collecting garbage its time
+        self.container.close()  # not left to garbage collection: an index may take hundreds of megabytes
 
     @property
     def codec(self) -> str:
         return self.stream.codec_context.codec.canonical_name
 
     def packets(self) -> Iterator[av.Packet]:
-        """Yield the packets up to the end of what can be read. Raises FFmpegError where it is the disk that can't."""
+        """Yield the packets up to the end of the readable part. Raises FFmpegError if the disk fails."""
         return self.demuxer.packets(self.stream.index)
 
     def decode(self, packet: av.Packet | None) -> list[av.AudioFrame]:
-        """Return the frames of one packet (None: what the decoder still holds); of a corrupt one, none."""
+        """Return the frames of a packet; an empty list for a corrupt one. None flushes the codec at the end."""
         try:
             found = self.decoder.decode(packet)
         except FFmpegError:
@@ -59,7 +59,7 @@ class Recording:
         return [frame for frame in found if frame.samples and frame.sample_rate]
 
     def first_frame(self) -> av.AudioFrame:
-        """Return the first frame, from a recording that is not read any further. Raises Refused if there is none."""
+        """Return the first frame; the recording can't be read from the start afterwards. Raises Refused without one."""
         for number, packet in enumerate(self.packets()):
             if number == UNDECODABLE_PACKETS:
                 break
@@ -70,11 +70,11 @@ class Recording:
         raise self.refusal()
 
     def refusal(self) -> Refused:
-        """Return what to raise where no packet of the track could be decoded."""
+        """Return the exception for a track of which no packet could be decoded."""
         return Refused(f"There is an audio track in this file ({self.codec}), but none of it can be decoded.")
 
     def length(self, packet: av.Packet | None) -> float:
-        """Return how long a packet is in seconds, as its container or its codec says; 0 where neither does."""
+        """Return the length of a packet in seconds according to its container or codec; 0 if both leave it open."""
         if packet is not None and packet.duration:
             return packet.duration * self.time_base
         codec = self.stream.codec_context
@@ -82,11 +82,11 @@ class Recording:
 
 
 def decoder_of(stream: av.AudioStream) -> av.AudioCodecContext:
-    """Return the decoder for a stream: FFmpeg's choice, or a better one."""
+    """Return the codec context that decodes a stream: FFmpeg's default, or the better one of `DECODERS`."""
     codec = stream.codec_context
-    with contextlib.suppress(KeyError, UnknownCodecError):  # it is not in every build of FFmpeg
+    with contextlib.suppress(KeyError, UnknownCodecError):  # there is no better one, or this FFmpeg lacks it
         better = av.CodecContext.create(DECODERS[codec.name], "r")
-        assert isinstance(better, av.AudioCodecContext)  # of an audio codec's name
+        assert isinstance(better, av.AudioCodecContext)  # `DECODERS` names only audio codecs
         better.sample_rate, better.layout = codec.sample_rate, codec.layout
         return better
     return codec

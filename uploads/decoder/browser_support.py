@@ -1,6 +1,6 @@
-"""Which files browsers play as they are: every one of Safari, Firefox and Chromium, at the times of the spool.
+"""Decides whether Safari, Firefox and Chromium all play a file directly, at the same times as the spool.
 
-Called by the decoder's probe. All other recordings get a listening copy, so uncertain kinds are left out here.
+The decoder's probe calls it. All other recordings get a listening copy, so formats in doubt are not listed here.
 """
 
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ from uploads.tracks import Track
 RATES = (8_000, 96_000)  # Hz
 # FFmpeg's names of container and codec.
 PLAYABLE = {
-    # Every sample is in its place, and browsers find any of them without an index.
+    # In these formats browsers can seek to any sample exactly, without an index.
     "wav": {"pcm_s16le", "pcm_s24le", "pcm_u8"},
     "flac": {"flac"},
 }
 
 
 def is_playable(container: av.container.InputContainer, tracks: Sequence[Track], path: str) -> bool:
-    """Tell whether browsers play this file themselves.
+    """Tell whether browsers play this file directly. `path` is that of `container`.
 
-    Of several tracks each browser chooses another, and more than two channels are mixed differently by each. A video
-    would be downloaded with its picture.
+    They do not if it has several tracks (each browser chooses a different one), more than two channels (each browser
+    mixes them differently) or a video stream (the player would download the pictures too).
     """
     track, name = tracks[0], container.format.name
     others = [stream for stream in container.streams if stream.type != "audio"]

@@ -1,7 +1,7 @@
-"""Decoding from the side of the site: starts a decoder (`__main__.py`), listens to it, and always ends it.
+"""The site's interface to the decoder: starts a decoder process (`__main__.py`), reads its messages and reaps it.
 
-A decoder that is killed, crashes or hangs is the same to the caller as one that complains: a `DecodingError`
-with a sentence. `probe` is for synchronous callers; the rest runs on the event loop.
+A decoder that reports an error, crashes, hangs or is killed has the same result for callers: a `DecodingError` with a
+sentence for people. `probe` is for synchronous callers; the other functions run on the event loop.
 """
 
 import asyncio
@@ -29,15 +29,16 @@ from uploads.tracks import Track, described
 logger = logging.getLogger(__name__)
 
 DECODER = Path(__file__).with_name("__main__.py")
-STALL_SECONDS = 60.0  # without a word from the decoder. Not a limit of the whole: a long file takes its time
-EXIT_SECONDS = 5.0  # between closing its output and being gone
+# A decoder that sends no message for so long is killed. The whole run has no limit here, because long files need long.
+STALL_SECONDS = 60.0
+EXIT_SECONDS = 5.0  # a decoder that has closed its output gets so long to exit by itself
 PEAKS = 1000
-# What a hostile file could take over gets none of our secrets: these variables and no others.
+# The only environment variables that a decoder gets. A hostile file that takes it over must find no secrets there.
 ENVIRONMENT = ("PATH", "LANG", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
 
 class DecodingError(Exception):
-    """Decoding failed. The text is a sentence for a person; `is_final` where the same file would fail again."""
+    """Decoding failed. The text is a sentence for people. `is_final` means that a retry of the same file would fail."""
 
     def __init__(self, sentence: str, *, is_final: bool = False) -> None:
         super().__init__(sentence)
@@ -45,12 +46,15 @@ class DecodingError(Exception):
 
 
 class DecoderNotStarted(DecodingError):
-    """It is this machine that failed, not the file: no memory, no process to be had."""
+    """The operating system could not start a decoder, for want of memory or processes. The file is not the reason."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What decoding found: short names, seconds, Hz; of the chosen `track` except for `tracks`."""
+    """The properties of a file. All but `container`, `tracks` and `is_playable` are those of the chosen `track`.
+
+    `duration` is in seconds and `sample_rate` in Hz.
+    """
 
     container: str
     codec: str
@@ -60,15 +64,15 @@ class Probe:
     track: int
     tracks: list[Track]
     is_playable: bool
-    undeclared_seconds: float = 0.0  # that the file holds after the end that its header declares
+    undeclared_seconds: float = 0.0  # length of the audio that the file holds after the end declared in its header
 
 
 def probe(path: Path, person: int | None = None) -> Probe:
-    """Return what is in a file whose sound can be decoded. Raises DecodingError for any other.
+    """Return the properties of a file. Raises DecodingError if none of its audio can be decoded.
 
-    Waits for a place (`slots.py`), in which the decoders of `person` (the id of an account) count together.
+    Blocks until a slot is free (`slots.py`). `person` is the id of the account whose decoders are counted together.
     """
-    # On a loop of its own: the server's may stop while a request waits here.
+    # A separate event loop: the server's loop may stop at shutdown while a request waits here.
     return asyncio.run(_probe(path, person))
 
 
@@ -90,7 +94,7 @@ async def _probe(path: Path, person: int | None) -> Probe:
 
 
 class Waveform(NamedTuple):
-    """A byte for each of 1000 equal parts, the exact duration, and the seconds of it that could not be decoded."""
+    """The loudest sample, 0 to 255, of each of 1000 equal parts, and the track's exact lengths in seconds."""
 
     peaks: bytes
     duration: float
@@ -104,25 +108,25 @@ async def find_peaks(path: Path, track: str = "0") -> Waveform:
 
 
 def decode(path: Path, target: Path, *, sample_rate: int, channels: int, track: str = "0") -> AsyncGenerator[int, None]:
-    """Decode a track of the file at `path` (an index, or `all` mixed) into `target`, raw 16-bit samples.
+    """Decode a track (an index, or `all` mixed) of the file at `path` into `target` as raw 16-bit samples.
 
-    Yields how many samples there are (a channel) so far and ends when all are there. Closing the iterator, or
-    cancelling its reader, ends the decoder. The samples written until then stay. Raises DecodingError.
+    Yields the number of samples (of each channel) written so far, and ends when all are written. Closing the iterator,
+    or cancelling the task that reads it, kills the decoder and keeps the samples written so far. Raises DecodingError.
     """
     return _written("pcm", path, target, rate=sample_rate, channels=channels, track=track)
 
 
 def encode_copy(path: Path, target: Path, *, channels: int, track: str = "0") -> AsyncGenerator[int, None]:
-    """Write the listening copy of a track of the file at `path` to `target`; otherwise as `decode`.
+    """Encode the listening copy of a track of the file at `path` into `target`. Yields and raises as `decode`.
 
-    `target` can be played from its beginning while it grows. It has its index when the iterator ends.
+    Players can play `target` from its beginning while it grows. They can seek in it when the iterator has ended.
     """
     return _written("listen", path, target, channels=channels, track=track)
 
 
 async def _written(mode: str, path: Path, target: Path, **options: int | str) -> AsyncGenerator[int, None]:
     try:
-        # On the event loop: opening a file of our own folder doesn't wait.
+        # A blocking call on the event loop: opening a local file takes microseconds.
         output = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise DecodingError(f"The decoded sound can't be stored: {error.strerror}.") from error
@@ -144,10 +148,13 @@ async def _last_message(mode: str, path: Path, **options: int | str) -> dict[str
 async def _messages(
     mode: str, path: Path, options: Mapping[str, int | str], output: int | None = None
 ) -> AsyncGenerator[dict[str, Any], None]:
-    """Run a decoder and yield its messages, up to and with the last one. It is gone when this ends, however it ends."""
+    """Run a decoder and yield its messages, including the last one. Reaps the decoder in every case.
+
+    With `output` the decoder writes audio to this descriptor and its messages come on standard error.
+    """
     process = await _start(mode, path, output, options)
     channel = process.stdout if output is None else process.stderr
-    assert channel is not None  # a pipe was asked for
+    assert channel is not None  # `_start` created a pipe for it
     try:
         while True:
             try:
@@ -156,13 +163,13 @@ async def _messages(
             except TimeoutError:
                 logger.warning("A decoder (%s) said nothing for %s s and was ended.", mode, STALL_SECONDS)
                 raise DecodingError("The decoder got stuck in this file.") from None
-            except ValueError:  # a line longer than the stream's limit: not one of ours
+            except ValueError:  # the line exceeds the stream's limit, which no message of the decoder does
                 line = b""
             if not line:
                 raise DecodingError(await _epitaph(process, mode))
             message = _parsed(line)
             if "error" in message:
-                # The cause lets `disks.is_full` recognise a disk that was full in the decoder's process.
+                # The cause lets `disk_errors.is_full` recognise a full disk that the decoder's process met.
                 cause = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) if message.get("is_disk_full") else None
                 raise DecodingError(str(message["error"])[:300], is_final=bool(message.get("is_final"))) from cause
             if message:
@@ -183,7 +190,7 @@ async def _start(
             stdout=asyncio.subprocess.PIPE if output is None else output,
             stderr=asyncio.subprocess.DEVNULL if output is None else asyncio.subprocess.PIPE,
             env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ} | {"OPENBLAS_NUM_THREADS": "1"},
-            process_group=0,  # Ctrl-C in a terminal is for us, who end it in order
+            process_group=0,  # Ctrl-C in a terminal must reach only the site, which then ends its decoders in order
         )
     except OSError as error:
         logger.error("A decoder can't be started: %s", error)
@@ -197,7 +204,7 @@ def _command(mode: str, path: Path, options: Mapping[str, int | str]) -> list[st
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
-    """Return the message in a line; an empty one for a line that isn't a message (a library's warning)."""
+    """Return the message in a line; an empty one for another line, such as a library's warning."""
     try:
         message = json.loads(line)
     except ValueError:
@@ -207,8 +214,8 @@ def _parsed(line: bytes) -> dict[str, Any]:
 
 
 async def _epitaph(process: asyncio.subprocess.Process, mode: str) -> str:
-    """Return a sentence for a decoder that ended without its last message."""
-    with contextlib.suppress(TimeoutError):  # it closed its output and lives: ended by our caller, as any other
+    """Return the error sentence for a decoder that ended without a last message."""
+    with contextlib.suppress(TimeoutError):  # it closed its output but still runs: the caller kills it
         async with asyncio.timeout(EXIT_SECONDS):
             await process.wait()
     logger.warning("A decoder (%s) ended with code %s.", mode, process.returncode)

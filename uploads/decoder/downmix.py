@@ -1,29 +1,31 @@
-"""Channels mixed to one so that speech does not cancel, decided while the samples pass.
+"""Mixes several channels to one without cancelling speech. `resampling.py` and `mixing.py` use it, block by block.
 
-A channel with reversed polarity (a cable, an adapter, a "karaoke" recording) removes the speech from a plain sum. The
-recording is not known to its end, so the signs with which channels are added follow their correlation.
+If one channel has reversed polarity (a wrong cable or adapter, a "karaoke" recording), a plain sum of the channels
+removes the speech. So each channel is added or subtracted, depending on its correlation with the other channels. The
+decision uses only the past, because the decoder reads the recording once.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-BLOCK_SECONDS = 0.1  # for which the correlation is measured and the signs stay as they are
-MEMORY = 0.6  # of the earlier blocks' correlation that is left a block later
-# Between these bounds the sign stays as it is: channels that have nothing in common lose nothing with either.
+BLOCK_SECONDS = 0.1  # the correlation is measured, and the signs can change, once a block
+MEMORY = 0.6  # the weight of the earlier blocks' covariance shrinks to this share with each block
+# With a weaker correlation the sign stays: channels with nothing in common do not cancel with either sign.
 CLEAR_CORRELATION = 0.2
-MEASURED_HZ = 2_000  # the rate of the samples that are compared: most of the energy of speech is below half of it
-FADE_SECONDS = 0.02  # a sign changes by a fade, which is no click
+MEASURED_HZ = 2_000  # the correlation is measured at this rate: most of the energy of speech is below half of it
+FADE_SECONDS = 0.02  # a change of sign is faded, because a step would be an audible click
 
-# How loud channels are in the mix, as in FFmpeg's own: speech is in the centre, surround is softer, bass has no words.
+# The weights of channels in the mix, as in FFmpeg: speech is in the centre, surround channels are softer, and the bass
+# channel contains no speech.
 WEIGHTS = {"FC": 1.0, "LFE": 0.0, "LFE2": 0.0, "BL": 0.5, "BR": 0.5, "BC": 0.5, "SL": 0.5, "SR": 0.5}
 OTHER_WEIGHT = 0.707
 
 
 class Downmix:
-    """Mixes interleaved 16-bit samples of the channels `names` (as FFmpeg calls them) at `rate` to one channel.
+    """Mixes interleaved 16-bit samples at `rate` (Hz) to one channel.
 
-    The weights of the channels add up to `gain`.
+    `names` are FFmpeg's names of the channels. The weights of the channels add up to `gain`.
     """
 
     def __init__(self, names: Sequence[str], rate: int, gain: float = 1.0) -> None:
@@ -38,7 +40,7 @@ class Downmix:
         self._waiting = bytearray()
 
     def mix(self, samples: bytes) -> bytes:
-        """Return the mix of as many whole blocks as there are now."""
+        """Add samples and return the mix of all whole blocks; the rest waits for the next call."""
         self._waiting += samples
         size = self._block_bytes
         whole = len(self._waiting) // size * size
@@ -47,7 +49,7 @@ class Downmix:
         return b"".join(self._mixed(blocks[start : start + size]) for start in range(0, whole, size))
 
     def flush(self) -> bytes:
-        """Return the mix of what is left."""
+        """Return the mix of the last, incomplete block."""
         rest = self._mixed(bytes(self._waiting)) if self._waiting else b""
         self._waiting.clear()
         return rest
@@ -65,15 +67,15 @@ class Downmix:
         return mono.clip(-32768, 32767).round().astype("<i2").tobytes()
 
     def _follow(self, channels: np.ndarray) -> None:
-        """Choose the signs that keep what the channels have in common, from the loudest channel on."""
+        """Update the signs so that the common part of the channels adds up. Starts with the loudest channel."""
         count = len(channels) // self._decimation
         slow = channels[: count * self._decimation].reshape(count, self._decimation, -1).mean(axis=1)
-        # Twice the difference: hum, which a wrongly wired line has in phase, must not outweigh the speech.
+        # The second difference weakens hum, which is in phase even on a wrongly wired line, so that the speech decides.
         changes = np.diff(slow, 2, axis=0)
         self._covariance = MEMORY * self._covariance + changes.T @ changes
         covariance = self._covariance
         loudest_first = np.argsort(-covariance.diagonal(), kind="stable")
-        mixed = np.zeros(len(self._weights))  # the gains of the channels that are in the mix already
+        mixed = np.zeros(len(self._weights))  # the signed weights of the channels handled so far
         for channel in loudest_first:
             common = mixed @ covariance[channel]
             scale = np.sqrt(covariance[channel, channel] * (mixed @ covariance @ mixed))

@@ -1,6 +1,7 @@
-"""All audio tracks of a file mixed on one timeline, so that speech does not cancel. Only the decoder calls this.
+"""Mixes all audio tracks of a file on one timeline without cancelling speech. Runs only in the decoder's process.
 
-The file is opened once: an index of each track for each track would take too much memory.
+The file is opened once for all tracks. Opening it once for each track would build an index of all tracks each time,
+which takes too much memory.
 """
 
 from collections.abc import Iterator
@@ -12,11 +13,11 @@ from uploads.decoder.audio_track import Recording
 from uploads.decoder.demux import Demuxer, Refused, opened
 from uploads.decoder.resampling import pcm
 
-BLOCK_SECONDS = 0.5  # mixed at a time
+BLOCK_SECONDS = 0.5  # the least length that is mixed at once, except at the end
 
 
 class Mix:
-    """The tracks of an open file, to be read once from the start as if they were one recording."""
+    """The tracks of an open file, which can be read once from the start as if they were one `Recording`."""
 
     def __init__(self, path: str) -> None:
         self.container = opened(path)
@@ -25,7 +26,7 @@ class Mix:
             try:
                 self._parts.append(Recording(self.container, track))
             except Refused:
-                continue  # a track of a kind that can't be decoded: the others are mixed
+                continue  # this track has an unknown codec; the other tracks are still mixed
         if not self._parts:
             raise Refused("There are only audio tracks in this file of kinds that can't be decoded.")
         demuxer = Demuxer(self.container, [part.stream for part in self._parts])
@@ -50,7 +51,7 @@ class Mix:
         return self._parts[0].refusal()
 
     def first_frame(self) -> av.AudioFrame:
-        """Return the first frame of the first track that has one. Raises Refused if none has."""
+        """Return the first frame of the first track that has one. Raises Refused if no track has one."""
         for part in self._parts:
             try:
                 return part.first_frame()
@@ -59,13 +60,13 @@ class Mix:
         raise refusal
 
     def pcm(self, rate: int, channels: int) -> Iterator[bytes]:
-        """Yield all tracks mixed, as `resampling.pcm` does one. A track that has ended is silent from there."""
+        """Yield the mix of all tracks in the format of `resampling.pcm`. A track that has ended counts as silent."""
         reading = dict(enumerate(pcm(part, rate, channels) for part in self._parts))
         waiting = [bytearray() for _ in self._parts]
         mixer = Mixer(len(self._parts), rate, channels)
         block = round(BLOCK_SECONDS * rate) * 2 * channels
         while reading:
-            # The shortest: all tracks advance together, however long the pieces of each are.
+            # Read the track that is least far, so that all advance together although their pieces differ in length.
             last = min(reading, key=lambda number: len(waiting[number]))
             piece = next(reading[last], None)
             if piece is None:
@@ -78,20 +79,24 @@ class Mix:
 
 
 class Mixer:
-    """Adds interleaved 16-bit samples of tracks, clipped at full scale.
+    """Adds the interleaved 16-bit samples of several tracks and clips the sum at full scale.
 
-    A track that is an inverted copy of another would cancel it, so each is added with the sign that `Downmix` finds.
+    A track that is an inverted copy of another would cancel it. So `Downmix` finds a sign for each track.
     """
 
     def __init__(self, tracks: int, rate: int, channels: int) -> None:
-        from uploads.decoder.downmix import Downmix  # with NumPy it takes a tenth of a second, and only a mix needs it
+        # Inline: it imports NumPy, which takes a tenth of a second, and only a mix needs it.
+        from uploads.decoder.downmix import Downmix
 
         self._channels = channels
         self._sides = [Downmix([""] * tracks, rate, gain=tracks) for _ in range(channels)]
 
     def mix(self, waiting: list[bytearray], length: int) -> bytes:
-        """Take `length` bytes of each track, silence after its end, and return as much of the mix as there is now."""
-        import numpy as np
+        """Remove `length` bytes from each track in `waiting`, mix them, and return the part of the mix that is ready.
+
+        A track with fewer bytes has ended, and is silent from there on.
+        """
+        import numpy as np  # inline: as in the constructor
 
         taken = np.zeros((length // (2 * self._channels), self._channels, len(waiting)), "<i2")
         for track, samples in enumerate(waiting):
@@ -101,10 +106,10 @@ class Mixer:
         return self._joined([side.mix(taken[:, number].tobytes()) for number, side in enumerate(self._sides)])
 
     def flush(self) -> bytes:
-        """Return what is left."""
+        """Return the last part of the mix."""
         return self._joined([side.flush() for side in self._sides])
 
     def _joined(self, sides: list[bytes]) -> bytes:
-        import numpy as np
+        import numpy as np  # inline: as in the constructor
 
         return np.stack([np.frombuffer(side, "<i2") for side in sides], axis=1).tobytes()

@@ -1,6 +1,6 @@
-"""A recording's packets and frames on its timeline: how long it is, and its frames without a hole.
+"""Places a recording's packets and frames on its timeline: finds its length, and fills gaps with silence.
 
-Only the decoder calls this. Duration, waveform, spool and listening copy all come from here, so that they agree.
+Runs only in the decoder's process. Duration, waveform, spool and listening copy all use this module, so they agree.
 """
 
 import itertools
@@ -13,7 +13,7 @@ from uploads.decoder.audio_track import Recording
 from uploads.decoder.demux import start_of, trimmed
 from uploads.decoder.timeline import Piece, Placed, Timeline
 
-SPLICED = {"mpegts", "mpeg"}  # containers whose clock may restart within a file
+SPLICED = {"mpegts", "mpeg"}  # containers whose timestamps may restart within a file
 
 
 Content = TypeVar("Content")
@@ -25,9 +25,9 @@ def _placed(recording: Recording, pieces: Iterator[Piece[Content]]) -> Iterator[
 
 
 def seconds(recording: Recording) -> float | None:
-    """Return the length by a walk over all packets, without decoding: headers lie about it.
+    """Return the length in seconds from all packets, without decoding them. Headers are not used: they may lie.
 
-    Right to some hundredths of a second. None where too few packets say how long they are.
+    The result is exact to some hundredths of a second. Returns None if too few packets have a known length.
     """
     total, known, unknown = 0.0, 0, 0
     for placed in _placed(recording, _packets(recording)):
@@ -37,14 +37,14 @@ def seconds(recording: Recording) -> float | None:
 
 
 def _packets(recording: Recording) -> Iterator[Piece[bool]]:
-    """Yield the packets without what FFmpeg drops of them; their content is whether they say how long they are."""
+    """Yield the packets without the samples that FFmpeg drops. A piece's content tells whether its length is known."""
     priming = 0.0  # seconds that are still to be dropped
-    # Other containers with padding at the end, Ogg and Matroska, give the last packet the length that is left.
+    # MP3 declares padding at the end. Ogg and Matroska shorten the last packet instead.
     has_padding = recording.container.format.name == "mp3"
     rate = recording.stream.codec_context.sample_rate or 1
     for number, packet in enumerate(recording.packets()):
         if number == 0 and not recording.length(packet):
-            recording.decode(packet)  # now its decoder knows the length of a frame, if all have the same
+            recording.decode(packet)  # now the codec context knows the length of a frame, if all have the same length
         start, length = start_of(packet, recording.time_base), recording.length(packet)
         begin, end = trimmed(packet)
         priming += begin / rate
@@ -55,11 +55,11 @@ def _packets(recording: Recording) -> Iterator[Piece[bool]]:
 
 
 def frames(recording: Recording) -> Iterator[av.AudioFrame | None]:
-    """Yield the frames one after another from the first sample on, with silent ones where the times leave a hole.
+    """Yield gapless frames from the first sample on; silent frames fill gaps between the timestamps.
 
-    Yields None for a packet that can't be decoded, so that the caller can show that it is alive.
+    Yields None for a packet that can't be decoded, so that the caller can report progress.
     """
-    silent = 0.0  # seconds of silence that are due; negative: of audio that must be left out
+    silent = 0.0  # seconds of silence to insert next; negative: seconds of audio to drop
     last = None
     for placed in _placed(recording, _frames(recording)):
         silent += placed.gap - placed.cut
@@ -68,7 +68,7 @@ def frames(recording: Recording) -> Iterator[av.AudioFrame | None]:
             silent += placed.seconds
             yield None
             continue
-        # Less than half a sample is carried over: thousands of holes must not add up.
+        # A rest of less than half a sample is carried over, so that the rounding of thousands of gaps does not add up.
         count = max(round(silent * frame.sample_rate), -frame.samples)
         silent -= count / frame.sample_rate
         yield from silence(frame, count)
@@ -80,7 +80,7 @@ def frames(recording: Recording) -> Iterator[av.AudioFrame | None]:
 
 
 def _frames(recording: Recording) -> Iterator[Piece[av.AudioFrame | None]]:
-    """Yield the frames. A packet that can't be decoded is silence of its length."""
+    """Yield the frames. A packet that can't be decoded becomes silence of its length (content None)."""
     lost_until = None
     for packet in itertools.chain(recording.packets(), [None]):
         skipped = recording.skipped
@@ -92,14 +92,15 @@ def _frames(recording: Recording) -> Iterator[Piece[av.AudioFrame | None]]:
         if start is None:
             yield Piece(None, length, None)
         else:
-            # The times of the frames that follow leave the hole, and the decoder may still hold frames before it.
+            # An empty piece: the timestamps of later frames show the gap. The codec may still hold earlier frames, so
+            # silence inserted here would come before them.
             yield Piece(None, 0.0, None)
             lost_until = start + length
     yield Piece(lost_until, 0.0, None)
 
 
 def silence(like: av.AudioFrame, count: int) -> Iterator[av.AudioFrame]:
-    """Yield `count` silent samples in frames of the same kind as `like`, of at most a second."""
+    """Yield `count` silent samples in frames of at most a second, in the format of `like`."""
     for done in range(0, count, like.sample_rate):
         samples = min(like.sample_rate, count - done)
         frame = av.AudioFrame(like.format.name, like.layout, samples, align=1)

@@ -1,7 +1,7 @@
-"""Places for short-lived decoders of one process: probes, listening copies and waveforms together.
+"""Limits how many short-lived decoders a process runs at once: probes, listening copies and waveforms together.
 
-Eight hostile files at once took 11 GiB before there was a limit. Decoders of jobs have places of their own
-(`streaming/spool.py`). Callers live on different event loops and threads, so a lock guards the state.
+Without the limit, eight hostile files at once took 11 GiB of memory. The decoders of jobs have their own limit
+(`streaming/spool.py`). Callers run on different event loops and threads, so a lock guards the state.
 """
 
 import asyncio
@@ -15,16 +15,16 @@ from itertools import count
 
 
 class Purpose(IntEnum):
-    """The purpose of a decoder; the lower number goes first, because a person waits for it."""
+    """The purpose of a decoder. A lower number has priority, because a person waits for the result."""
 
     PROBE = 0
     LISTEN = 1
     WAVEFORM = 2
 
 
-MOST = 3  # at once in a process: with the memory limit of a probe at most 1.5 GiB of address space
-MOST_A_PERSON = 2  # a person whose files take minutes each leaves a place to the others
-MOST_WAVEFORMS = 1  # a library full of new recordings must not take the machine
+MOST = 3  # slots in a process: with the memory limit of a probe at most 1.5 GiB of address space
+MOST_A_PERSON = 2  # a person whose files take minutes each must leave a slot to other people
+MOST_WAVEFORMS = 1  # a library page full of new recordings must not occupy the whole machine
 
 
 @dataclass(eq=False)
@@ -60,12 +60,12 @@ class Places:
 
     def _leave(self, waiter: Waiter) -> None:
         with self._lock:
-            # A place may be granted in the moment in which its waiter is cancelled.
+            # The waiter may be cancelled in the moment in which it is granted a slot, so look in both lists.
             (self._running if waiter in self._running else self._waiting).remove(waiter)
             self._serve()
 
     def _serve(self) -> None:
-        """Grant places while there are any. The lock is held."""
+        """Grant free slots to waiters. The caller holds the lock."""
         while len(self._running) < MOST and (allowed := [each for each in self._waiting if self._is_allowed(each)]):
             waiter = min(allowed, key=self._rank)
             self._waiting.remove(waiter)
@@ -74,7 +74,7 @@ class Places:
             if waiter.granted.set_running_or_notify_cancel():
                 waiter.granted.set_result(None)
         if not self._running and not self._waiting:
-            self._served.clear()  # no person is remembered longer than work is under way
+            self._served.clear()  # else the dict would grow by every person who ever used the site
 
     def _is_allowed(self, waiter: Waiter) -> bool:
         if waiter.person is not None and self._held_by(waiter.person) >= MOST_A_PERSON:
@@ -83,7 +83,10 @@ class Places:
         return waiter.purpose is not Purpose.WAVEFORM or waveforms < MOST_WAVEFORMS
 
     def _rank(self, waiter: Waiter) -> tuple[int, int, int, int]:
-        """Return what decides: the least goes first. Of two people with as many places, the one served longer ago."""
+        """Return the sort key of a waiter; the lowest goes first.
+
+        Purpose decides first, then the number of slots that the person holds, then the time of the person's last grant.
+        """
         person = waiter.person
         return waiter.purpose, self._held_by(person), self._served.get(person, -1), waiter.number
 

@@ -1,19 +1,23 @@
-"""The end of a child process: nothing is left of it, whoever hurries."""
+"""Terminates a child process and reaps it, even if the caller is cancelled.
+
+The decoder's client and the built-in engine use it: no cancelled job may leave a process, a zombie or a pipe behind.
+"""
 
 import asyncio
 import contextlib
 
 
 async def end(process: asyncio.subprocess.Process) -> None:
-    """Kill a child, unless it has ended, and wait until it and its pipes are gone.
+    """Kill a child process, unless it has ended, reap it and close its pipes.
 
-    That takes a moment, and is done to the end even if who waits is cancelled meanwhile.
+    A cancellation meanwhile is raised only after the process has been reaped.
     """
-    with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+    with contextlib.suppress(ProcessLookupError):  # the process has already ended
         process.kill()
     if process.stdin is not None:
         process.stdin.close()
-    ending = asyncio.ensure_future(process.communicate())  # reads the pipes to their ends, and waits
+    # `communicate` reads the pipes to their ends, which closes them, and waits for the process.
+    ending = asyncio.ensure_future(process.communicate())
     is_cancelled = False
     while not ending.done():
         try:

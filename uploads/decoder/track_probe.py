@@ -1,7 +1,7 @@
-"""The decoder's look at the audio tracks of a file: their descriptions, and whether each can be decoded and has sound.
+"""Describes the audio tracks of a file, and finds out whether each can be decoded and is not silent.
 
-Called by `__main__.py probe`. The file is opened once for all tracks: to open it for each would build a hostile file's
-index of millions of entries dozens of times.
+`__main__.py probe` calls it. The file is opened once for all tracks: opening it once for each would build a hostile
+file's index of millions of entries dozens of times.
 """
 
 from collections.abc import Iterator
@@ -17,19 +17,24 @@ from uploads.decoder.audio_track import UNDECODABLE_PACKETS, Recording
 from uploads.decoder.demux import Refused, demuxed, opened
 from uploads.tracks import Track
 
-QUIET = 64  # of 32768: a track that stays below is silent, as its waveform shows it
-HEAD_SECONDS = 30.0  # of a track that are searched for sound from its start
-PLACES = 24  # evenly over the rest, each searched for PLACE_SECONDS: a guest may not speak in the first minutes
+QUIET = 64  # of 32768: a track whose samples are all below is silent, and its waveform shows it as silent
+HEAD_SECONDS = 30.0  # each track is searched for sound in its first seconds
+# If those are silent, it is searched for PLACE_SECONDS at so many places, evenly over the rest: a guest may not speak
+# in the first minutes.
+PLACES = 24
 PLACE_SECONDS = 1.0
-PACKET_SECONDS = 0.001  # what a packet counts at least
-TITLES = ("title", "name", "handler_name")  # Matroska's; MP4's of a track; MP4's of its handler
-# What encoders write where a person wrote nothing: FFmpeg's and Apple's names of the handler, and “undetermined”.
+PACKET_SECONDS = 0.001  # each packet counts at least so long, so that a search ends even if no packet can be decoded
+TITLES = ("title", "name", "handler_name")  # the tags of Matroska, of an MP4 track, and of an MP4 handler
+# Texts that encoders write without being asked: FFmpeg's and Apple's handler names, and “und” for an unknown language.
 BOILERPLATE = {"und", "SoundHandler", "Core Media Audio", "Sound Media Handler", "soun"}
 
 
 @dataclass
 class Head:
-    """The beginning of one track: its first frame, and whether there is sound in it."""
+    """The beginning of one track: its first frame, and whether it is louder than silence.
+
+    With `wanted_seconds` 0 it is not searched for sound.
+    """
 
     recording: Recording
     track: Track
@@ -46,7 +51,7 @@ class Head:
         return self.has_sound or self.seconds >= self.wanted_seconds
 
     def take(self, packet: av.Packet | None) -> None:
-        """Decode a packet of the track; None: what the decoder still holds."""
+        """Decode a packet of the track. None flushes the codec at the end."""
         self.packet_count += 1
         for frame in self.recording.decode(packet):
             self.frame = self.frame or frame
@@ -55,7 +60,7 @@ class Head:
 
 
 def look(path: str) -> list[Track]:
-    """Describe the audio tracks. Raises Refused where none can be decoded."""
+    """Return descriptions of the audio tracks. Raises Refused if no track can be decoded."""
     with opened(path) as container:
         found = [describe(stream) for stream in container.streams.audio[: tracks.MOST]]
         heads, refusals = [], []
@@ -82,7 +87,7 @@ def look(path: str) -> list[Track]:
 
 
 def read(container: av.container.InputContainer, heads: list[Head]) -> None:
-    """Read the file from its start until the head of every track is done, each packet once."""
+    """Read the file once from its start, until the head of every track is done."""
     by_stream = {head.recording.stream.index: head for head in heads}
     waiting = len(by_stream)
     for packet in demuxed(container) if heads else ():
@@ -99,8 +104,8 @@ def read(container: av.container.InputContainer, heads: list[Head]) -> None:
 
 
 def describe(stream: av.AudioStream) -> Track:
-    """Return what the headers say of a track."""
-    # Without a decoder FFmpeg knows the codec's name only from its tables, which PyAV does not read.
+    """Return the description of a track according to the headers. The caller adds the results of decoding."""
+    # Without a codec context PyAV has no name of the codec.
     context = stream.codec_context
     return Track(
         codec=context.codec.canonical_name if context else "unknown",
@@ -115,7 +120,7 @@ def describe(stream: av.AudioStream) -> Track:
 
 
 def text(stream: av.AudioStream, name: str, characters: int) -> str:
-    """Return a text from the file's headers in a form that can be stored and shown on one line."""
+    """Return a text from the file's headers on one line, printable and of at most `characters` characters."""
     given = stream.metadata.get(name, "")
     shown = "".join(character if character.isprintable() else " " for character in given[: 4 * characters])
     value = " ".join(shown.split())[:characters]
@@ -123,7 +128,7 @@ def text(stream: av.AudioStream, name: str, characters: int) -> str:
 
 
 def has_sound_later(recording: Recording) -> bool:
-    """Tell whether a track whose head is silent is louder than QUIET at any of the places after it."""
+    """Tell whether a track with a silent head is as loud as QUIET at any of the `PLACES` after it."""
     stream, container = recording.stream, recording.container
     base, length = stream.time_base, stream.duration
     if length is None and container.duration is not None and base:
@@ -135,7 +140,7 @@ def has_sound_later(recording: Recording) -> bool:
         try:
             container.seek(begin + length * place // (PLACES + 1), stream=stream)
         except FFmpegError:
-            return False  # a file without an index: what its head holds is all that can be known cheaply
+            return False  # the file has no index, so finding a later place would mean reading the whole file
         recording.decoder.flush_buffers()
         if is_loud(recording, PLACE_SECONDS):
             return True
@@ -147,7 +152,7 @@ def is_loud(recording: Recording, seconds: float) -> bool:
 
 
 def frames(recording: Recording, seconds: float) -> Iterator[av.AudioFrame]:
-    """Yield decoded frames of so many seconds, from where the file stands."""
+    """Yield decoded frames of `seconds` seconds from the current position in the file."""
     left = seconds
     for packet in demuxed(recording.container):
         if packet.stream_index != recording.stream.index:
@@ -155,13 +160,13 @@ def frames(recording: Recording, seconds: float) -> Iterator[av.AudioFrame]:
         for frame in recording.decode(packet):
             yield frame
             left -= frame.samples / frame.sample_rate
-        left -= PACKET_SECONDS  # a track of which nothing decodes must end too
+        left -= PACKET_SECONDS  # the loop must end even if no packet can be decoded
         if left <= 0:
             return
 
 
 def peak(frame: av.AudioFrame) -> float:
-    """Return the loudest sample of a frame, of any channel, on the scale of 16 bits: 0 to 32768."""
+    """Return the loudest sample of a frame in any channel, scaled to 16 bits: 0 to 32768."""
     samples: Any = frame.to_ndarray()
     if samples.dtype.kind == "f":
         return float(abs(samples).max(initial=0.0)) * 32768

@@ -1,22 +1,21 @@
-"""Finds audio that a file holds beyond the length in its header, as interrupted recorders leave it.
+"""Finds audio in a WAV or AIFF file beyond the length in its header, as interrupted recorders leave it.
 
-FFmpeg, like every player, stops where the header says that the audio ends. Called by the decoder; nothing here needs
-Django.
+FFmpeg, like every player, stops where the audio ends according to the header. The decoder's probe calls this module.
 """
 
 import os
 import struct
 from typing import BinaryIO, NamedTuple
 
-# Form → (byte order, the chunk that holds the audio). AIFF is written in the other byte order.
+# Form → (byte order, name of the chunk with the audio). AIFF is big-endian.
 FORMS = {b"RIFF": ("<", b"data"), b"RF64": ("<", b"data"), b"BW64": ("<", b"data"), b"FORM": (">", b"SSND")}
-UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # the header was never completed: FFmpeg then reads to the end of the file
-CHUNKS = 1000  # looked at before a file is given up: a hostile one may consist of nothing else
+UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # the recorder never completed the header: FFmpeg then reads to the end of the file
+CHUNKS = 1000  # read at most so many chunk headers: a hostile file may consist of nothing else
 LOOK_BYTES = 64 * 1024
 
 
 class Audio(NamedTuple):
-    """The chunk of a file that holds the audio: `begin` and `length` (bytes) as its header declares them."""
+    """The chunk that holds the audio: `begin` is its offset and `length` its declared length, both in bytes."""
 
     form: bytes
     begin: int
@@ -24,7 +23,10 @@ class Audio(NamedTuple):
 
 
 def undeclared_seconds(path: str, seconds: float) -> float:
-    """Return how much audio follows the declared end; the declared audio lasts `seconds`. 0.0 for other formats."""
+    """Return how many seconds of audio follow the declared end. `seconds` is the length of the declared audio.
+
+    Returns 0.0 for other formats.
+    """
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         audio = _audio(file)
@@ -35,9 +37,9 @@ def undeclared_seconds(path: str, seconds: float) -> float:
 
 
 def has_true_length(path: str) -> bool:
-    """Tell whether the header of a WAV says how many bytes of samples the file holds.
+    """Tell whether the header of a WAV file declares a length that the file really has.
 
-    Recorders that were switched off leave 0 there, which Firefox refuses to play.
+    Recorders that were switched off leave 0 there, and Firefox refuses to play such files.
     """
     with open(path, "rb") as file:
         audio = _audio(file)
@@ -46,7 +48,7 @@ def has_true_length(path: str) -> bool:
 
 
 def _audio(file: BinaryIO) -> Audio | None:
-    """Return the audio as declared; None where it isn't."""
+    """Return the audio chunk as declared, or None if the file has none."""
     form = file.read(12)[:4]
     order, name = FORMS.get(form, ("", b""))
     place, large = 12, 0
@@ -55,7 +57,7 @@ def _audio(file: BinaryIO) -> Audio | None:
         if head is None:
             return None
         chunk, length = head
-        if chunk == b"ds64":  # of RF64: the sizes that do not fit 32 bits
+        if chunk == b"ds64":  # RF64 puts sizes of more than 32 bits here
             _, large = struct.unpack("<QQ", file.read(16).ljust(16, b"\0"))
         if chunk == name:
             return Audio(form, place + 8, large if length == 0xFFFFFFFF and large else length)
@@ -64,20 +66,21 @@ def _audio(file: BinaryIO) -> Audio | None:
 
 
 def _rest(file: BinaryIO, order: str, place: int, size: int) -> int:
-    """Return the bytes from `place` on that are no chunks, no tag and not only zeros."""
+    """Return how many bytes of audio follow `place`. Further chunks, an ID3v1 tag and zeros alone are not audio."""
     for _ in range(CHUNKS):
         head = _chunk(file, order, place)
         if head is None or not head[0].isascii() or not head[0].decode().isprintable() or place + 8 + head[1] > size:
             break
         place += 8 + head[1] + head[1] % 2
     file.seek(max(place, size - 128))
-    end = size - 128 if file.read(3) == b"TAG" else size  # ID3v1
+    end = size - 128 if file.read(3) == b"TAG" else size  # an ID3v1 tag has 128 bytes
     file.seek(place)
     has_audio = any(file.read(min(LOOK_BYTES, max(0, end - place))))
     return end - place if has_audio else 0
 
 
 def _chunk(file: BinaryIO, order: str, place: int) -> tuple[bytes, int] | None:
+    """Return the name and the length of the chunk at `place`, or None at the end of the file."""
     file.seek(place)
     head = file.read(8)
     return None if len(head) < 8 else struct.unpack(f"{order}4sI", head)

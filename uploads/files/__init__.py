@@ -1,1 +1,1 @@
-"""Files of recordings: storage on disk or S3, receiving them, and serving them with ranges."""
+"""The files of recordings: storage on disk or in S3, the upload handler, and HTTP responses with ranges."""

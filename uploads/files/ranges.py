@@ -1,4 +1,4 @@
-"""The Range header: which part of a file is asked for (RFC 9110, section 14)."""
+"""Parses the Range header of a request for a file (RFC 9110, section 14). `serving.py` calls it."""
 
 import re
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ PART = re.compile(r"([0-9]{0,30})-([0-9]{0,30})")
 
 
 class Unsatisfiable(Exception):
-    """Nothing of what is asked for exists: 416."""
+    """The requested range lies outside the file. The view answers with 416."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """Bytes from `start` up to, not with, `stop`."""
+    """The bytes from `start` (included) to `stop` (excluded)."""
 
     start: int
     stop: int
@@ -27,10 +27,10 @@ class Range:
 
 
 def parse(header: str | None, size: int) -> Range | None:
-    """Return the part of a file of `size` bytes that `header` asks for, or None for the whole.
+    """Return the part of a file of `size` bytes that `header` requests, or None for the whole file.
 
-    A header that isn't well formed is ignored, as section 14.2 has it, and so is one with several ranges: sending
-    the whole is allowed, and no player asks for that. Raises Unsatisfiable.
+    Ignores a malformed header, as section 14.2 requires. Also ignores a header with several ranges: the server may
+    answer it with the whole file, and no player sends one. Raises Unsatisfiable.
     """
     match = HEADER.fullmatch(header or "")
     parts = [part for part in (text.strip(" \t") for text in match[1].split(",")) if part] if match else []
@@ -38,7 +38,7 @@ def parse(header: str | None, size: int) -> Range | None:
     if asked is None or asked[0] == "-":
         return None
     first, last = asked.groups()
-    if not first:  # the last so many
+    if not first:  # a suffix range: the last `last` bytes
         if not int(last) or not size:
             raise Unsatisfiable
         return Range(max(0, size - int(last)), size)

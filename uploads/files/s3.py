@@ -1,8 +1,9 @@
-"""Recordings in a bucket: Amazon S3, or a service with its API. The settings choose it; `storage.py` reads from it.
+"""The storage of recordings in a bucket of Amazon S3 or of a service with the same API.
 
-Clients wait and retry within limits. A failure that a retry could cure is then a `StorageAway`: uploads are refused,
-jobs wait. A failure that would come again is a `StorageRefused`: a job ends with its sentence. So callers need to know
-nothing of S3's errors.
+The settings choose this storage, and `storage.py` reads from it. The S3 client has timeouts and retries a few times.
+Errors that are left become two exceptions, so that callers need no knowledge of S3. `StorageAway` means that a later
+retry may succeed: the site refuses uploads and jobs wait. `StorageRefused` means that every retry would fail: a job
+fails with the sentence of the exception.
 """
 
 import errno
@@ -26,22 +27,23 @@ logger = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
 
-CONNECT_SECONDS, READ_SECONDS = 3.0, 20.0  # of one attempt: whoever waits is a person, or a job that can wait better
+# Timeouts of one attempt. They are short, because a person waits for the response, or a job that can retry later.
+CONNECT_SECONDS, READ_SECONDS = 3.0, 20.0
 ATTEMPTS = 3
-# A request's body in parts, two on their way at once: 16 MiB of memory for a file of any size.
+# Uploads go in parts of 8 MiB, two at a time, so that a file of any size needs 16 MiB of memory.
 PARTS = TransferConfig(multipart_threshold=8 * 1024**2, multipart_chunksize=8 * 1024**2, max_concurrency=2)
 
 ASK = "Ask your administrator to check the bucket"
 DENIED = f"The storage denies access to this recording ({{code}}). {ASK}'s permissions."
 SENTENCES = {
     "AccessDenied": DENIED,
-    "403": DENIED,  # an answer without a body
+    "403": DENIED,  # the response to a HEAD request has no body, so botocore uses the status as the code
     "InvalidObjectState": f"The file of this recording is archived in the storage ({{code}}). {ASK}: restore it first.",
     "InvalidRange": INCOMPLETE,
     "NoSuchBucket": f"The bucket of the recordings does not exist ({{code}}). {ASK}'s name.",
 }
 REFUSED = f"The storage refuses this recording ({{code}}). {ASK}."
-# Answers of the 4xx kind that a later request may not get: limits, clocks, and keys that are about to be renewed.
+# Errors with a 4xx status that a retry may not meet: rate limits, clock skew, and expired keys that AWS will renew.
 PASSING_STATUSES = frozenset({408, 409, 425, 429})
 PASSING_CODES = frozenset(
     {
@@ -60,15 +62,16 @@ PASSING_CODES = frozenset(
 )
 
 
-# MinIO's and Ceph's codes for disks, buckets and accounts with no room left; the status of such an answer varies.
+# The codes of MinIO and Ceph for a full disk and for an exhausted quota. Their HTTP statuses vary.
 FULL_CODES = frozenset({"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded"})
 
 
 @contextmanager
 def translated(name: str) -> Iterator[None]:
-    """Raise `FileNotFoundError` for an object that isn't there, `StorageRefused` or `StorageAway` for other errors.
+    """Translate S3 errors in the body of the `with` statement; `name` is the object's name for messages.
 
-    A full bucket is an `OSError`, as a full disk is.
+    Raises `FileNotFoundError` for an object that does not exist, `OSError` (ENOSPC) for a full bucket as for a full
+    disk, and `StorageRefused` or `StorageAway` for other errors.
     """
     try:
         yield
@@ -81,13 +84,13 @@ def translated(name: str) -> Iterator[None]:
         if is_permanent(error):
             logger.warning("A request to the bucket for %s failed: %s", name, error)
             raise StorageRefused(SENTENCES.get(code, REFUSED).format(code=code)) from error
-        # With the error: the log says once in ten seconds that the storage is away (`streaming/outages.py`).
+        # The record carries the error: `streaming/outages.py` uses it to log an outage only once in ten seconds.
         logger.warning("A request to the bucket for %s failed", name, exc_info=error)
         raise StorageAway from error
 
 
 def is_permanent(error: Exception) -> bool:
-    """Return whether the same request would fail again: the service has understood and refused it."""
+    """Tell whether the same request would fail again: the service understood the request and refused it."""
     cause = refusal_in(error)
     if cause is None:
         return False
@@ -96,19 +99,23 @@ def is_permanent(error: Exception) -> bool:
 
 
 def refusal_in(error: BaseException | None) -> ClientError | None:
-    """Return the service's own answer in an error, which an upload in parts wraps; None where there was none."""
+    """Return the error response of the service, or None if the service sent none.
+
+    A multipart upload wraps the error, so the causes are searched too.
+    """
     while error is not None and not isinstance(error, ClientError):
         error = error.__cause__ or error.__context__
     return error
 
 
 def error_code(error: Exception) -> str:
+    """Return S3's error code, such as `NoSuchKey`; empty if the service sent no error response."""
     cause = refusal_in(error)
     return "" if cause is None else str(cause.response.get("Error", {}).get("Code", ""))
 
 
 def translating(method: Callable[..., Value]) -> Callable[..., Value]:
-    """Return a method of a storage that raises as `translated` says; its first argument is a name."""
+    """Wrap a method of a storage so that it raises the exceptions of `translated`. Its first argument is a name."""
 
     @wraps(method)
     def call(self: "BucketStorage", name: str, *args: Any) -> Value:
@@ -120,10 +127,10 @@ def translating(method: Callable[..., Value]) -> Callable[..., Value]:
 
 @deconstructible
 class BucketStorage(S3Storage):
-    """django-storages', with AWS's own chain of credentials, limits on waiting, and errors that are ours.
+    """The S3 storage of django-storages with AWS's default credential chain, timeouts and translated errors.
 
-    `endpoint_url` is for others than Amazon. What they all have is asked for: the bucket in the path, and no checksums
-    that only Amazon knows.
+    `endpoint_url` is set for services other than Amazon. For those the client puts the bucket into the path and sends
+    no optional checksums, because not every service supports virtual hosts and these checksums.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -143,15 +150,17 @@ class BucketStorage(S3Storage):
         super().__init__(client_config=config, transfer_config=PARTS, **options)
 
     def _create_session(self) -> boto3.Session:
-        return boto3.Session()  # environment, profile, role of the machine: in the order that AWS's own tools have
+        # The default credential chain: environment, profile, then the role of the machine, as in AWS's own tools.
+        return boto3.Session()
 
     @translating
     def read_part(self, name: str, start: int, stop: int) -> bytes:
-        """Return the bytes of an object from `start` up to, not with, `stop`. Raises as `translated` says."""
+        """Return the bytes of an object from `start` (included) to `stop` (excluded). Raises as `translated`."""
 
         def read() -> bytes:
             given = self._client().get_object(Bucket=self.bucket_name, Key=name, Range=f"bytes={start}-{stop - 1}")
-            # Entered as a context of its own it would be the raw stream, with errors that nobody translates.
+            # `closing`, because the body's own context manager gives the raw urllib3 stream, whose errors are not
+            # botocore's and would not be translated.
             with closing(given["Body"]) as body:
                 content: bytes = body.read()
             return content
@@ -159,7 +168,7 @@ class BucketStorage(S3Storage):
         return insist(read)
 
     def check(self) -> None:
-        """Ask whether the bucket is there and ours. Raises `StorageAway`."""
+        """Check that the bucket exists and that our credentials can use it. Raises `StorageAway`."""
         with translated("the bucket itself"):
             self._client().head_bucket(Bucket=self.bucket_name)
 
@@ -170,20 +179,24 @@ class BucketStorage(S3Storage):
 
     @translating
     def size(self, name: str) -> int:
-        """Return the bytes of an object. Raises as `translated` says."""
+        """Return the size of an object in bytes. Raises as `translated`."""
         try:
             return int(self._client().head_object(Bucket=self.bucket_name, Key=name)["ContentLength"])
         except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:  # HEAD has no body to name the error
+            # The response to HEAD has no body, so there is no error code to look at.
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                 raise FileNotFoundError(f"There is no {name} in the bucket.") from error
             raise
 
     def _client(self) -> Any:
-        return self.bucket.meta.client  # which threads may share
+        return self.bucket.meta.client  # threads may share a client, but not a bucket resource
 
 
 def insist(read: Callable[[], bytes]) -> bytes:
-    """Return what `read` does: botocore itself tries again what fails before an answer, and not what is cut in it."""
+    """Call `read`, with retries when the response body breaks off, and return its result.
+
+    botocore retries only failures before the response begins.
+    """
     for _ in range(ATTEMPTS - 1):
         try:
             return read()

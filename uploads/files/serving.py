@@ -1,7 +1,7 @@
-"""A recording's file as an answer: whole or in part, and never as anything but sound.
+"""Builds the HTTP responses that send a recording's file or its listening copy, whole or as a range.
 
-What was uploaded is a stranger's: it is served under the type that decoding found, with a policy that lets nothing
-in it run or load, for this site alone.
+Uploaded files are untrusted. The server sends the content type that decoding found, and headers that forbid the browser
+to guess another type, to run or load anything in the file, and to embed it in another site.
 """
 
 from collections.abc import AsyncIterator
@@ -31,7 +31,10 @@ def serve(request: HttpRequest, upload: Upload) -> HttpResponseBase:
 def serve_content(
     request: HttpRequest, content: Content, version: str, content_type: str, name: str
 ) -> HttpResponseBase:
-    """Answer a GET or HEAD for a stored file; `version` is other for other content. Raises as `serve`."""
+    """Answer a GET or HEAD for a stored file. `version` becomes the ETag, so it must change with the content.
+
+    Raises as `serve`.
+    """
     size, etag = content.size, f'"{version}"'
     response: HttpResponseBase | None = get_conditional_response(request, etag=etag)
     if response is None:
@@ -49,14 +52,14 @@ def serve_content(
 
 def serve_copy(request: HttpRequest, upload: Upload, track: str, copy: Content) -> HttpResponseBase:
     """Answer a GET or HEAD for a finished listening copy. Raises as `serve`."""
-    # The size too: a copy that was deleted may be made again by a newer encoder.
+    # The version includes the size, because a deleted copy may be made again by a newer encoder.
     version = f"{upload.sha256[:32]}-{track}-{copy.size}"
     stem = PurePath(filenames.cleaned(upload.name)).stem or filenames.NAMELESS
     return serve_content(request, copy, version, COPY_TYPE, f"{stem}.m4a")
 
 
 def serve_growing(request: HttpRequest, chunks: AsyncIterator[bytes]) -> HttpResponseBase:
-    """Answer a GET or HEAD for a listening copy that is being made; the client must not keep it."""
+    """Answer a GET or HEAD for a listening copy that is still being encoded; clients and proxies must not cache it."""
     headers = {"Cache-Control": "no-store", "Accept-Ranges": "none"}
     response: HttpResponseBase
     if request.method == "HEAD":
@@ -67,7 +70,7 @@ def serve_growing(request: HttpRequest, chunks: AsyncIterator[bytes]) -> HttpRes
 
 
 def sealed(response: Response) -> Response:
-    """Keep a browser from taking the content for anything else, running it, or showing it on another site."""
+    """Set the headers that forbid a browser to guess another type, run the content, or embed it in another site."""
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = "sandbox; default-src 'none'"
     response["Cross-Origin-Resource-Policy"] = "same-origin"
@@ -75,18 +78,21 @@ def sealed(response: Response) -> Response:
 
 
 def _asked(request: HttpRequest, size: int, etag: str) -> ranges.Range | None:
-    """Return the part that is asked for; None, the whole, where the client has a part of something else (If-Range)."""
+    """Return the requested range, or None for the whole file.
+
+    The whole file is sent when If-Range shows that the client holds a part of a different version.
+    """
     if request.method != "GET" or request.headers.get("If-Range", etag) != etag:
         return None
     return ranges.parse(request.headers.get("Range"), size)
 
 
 def _content(request: HttpRequest, content: Content, size: int, asked: ranges.Range | None) -> HttpResponseBase:
-    # A range is answered as requested, also an open one ("bytes=500-"): RFC 9110, section 15.3.7, allows a server to
-    # shorten it, but WebKit then plays from a wrong place. A player that has enough stops reading, and the server reads
-    # the next chunk only when the client has received the last one.
+    # The response has the whole requested range, even for an open one ("bytes=500-"). RFC 9110, section 15.3.7, allows
+    # a server to send less, but WebKit then plays from a wrong position. A long range costs little: a player stops
+    # reading when it has enough, and the server reads the next chunk only after the client has received the last one.
     part = asked or ranges.Range(0, size)
-    # The first chunk is read before the response begins, because a missing file decides the status.
+    # The first chunk is read before the response begins: a missing file must still become a 404.
     is_head = request.method == "HEAD"
     begin = ranges.Range(part.start, min(part.stop, part.start + (1 if is_head else CHUNK_BYTES)))
     first = content.read(begin)

@@ -1,6 +1,7 @@
-"""What is in a recording's file, wherever it is stored: on this machine's disk, or in a bucket.
+"""Reads and writes the files of recordings, on the local disk or in a bucket, with the same interface for both.
 
-The views read parts of it, decoders need it at a path. Nothing here holds more than a piece in memory.
+Views read ranges of a file. Decoders need the file at a local path, and get a temporary copy of one from a bucket.
+Files are read in pieces, so a file of any size needs little memory.
 """
 
 import asyncio
@@ -24,26 +25,28 @@ from uploads.files.ranges import Range
 from uploads.models import Upload
 
 CHUNK_BYTES = 256 * 1024
-PIECE_BYTES = 2 * 1024**2  # requested from a bucket at a time: a slow client must not keep a connection to it open
+# The server requests pieces of this size from a bucket and holds one in memory, so that a slow client does not keep a
+# connection to the bucket open.
+PIECE_BYTES = 2 * 1024**2
 MISSING = "The file of this recording is missing. Delete the recording, and upload it again if you still have it."
 INCOMPLETE = "The storage has only a part of this recording's file. Upload it again, or restore it from a backup."
 
 Parameters = ParamSpec("Parameters")
 Value = TypeVar("Value")
 
-# Threads of its own: a bucket that is slow must not hold up what else a process does in threads.
+# A separate pool: a slow bucket must not occupy the threads that the process needs for other work.
 _executor = ThreadPoolExecutor(16, thread_name_prefix="storage")
 
 
 class StorageAway(Exception):
-    """The storage of the recordings can't be reached, or refuses. It may pass."""
+    """The storage of the recordings can't be reached or failed to answer. A later retry may succeed."""
 
     def __init__(self) -> None:
         super().__init__("The storage of the recordings can't be reached now.")
 
 
 class StorageRefused(StorageAway):
-    """The storage refuses this file, and would again. The text is a sentence for a person."""
+    """The storage refuses access to this file, and a retry would fail too. The text is a sentence for people."""
 
     def __init__(self, sentence: str) -> None:
         Exception.__init__(self, sentence)
@@ -69,14 +72,15 @@ class OnDisk:
             while left:
                 chunk = await file.read(min(CHUNK_BYTES, left))
                 if not chunk:
-                    return  # the file was deleted and cut short; the client sees that something is missing
+                    # The file became shorter meanwhile. The client notices by the Content-Length.
+                    return
                 left -= len(chunk)
                 yield chunk
 
 
 @dataclass(frozen=True)
 class InBucket:
-    storage: Any  # a BucketStorage: its module, and all of boto3, are loaded only where there is a bucket
+    storage: Any  # a BucketStorage; importing its class here would load boto3 in sites without a bucket
     name: str
     size: int
 
@@ -91,22 +95,22 @@ class InBucket:
                 yield piece[offset : offset + CHUNK_BYTES]
 
 
-# Both have `size` (bytes), `read` for a small part, and `chunks` for one of any size, which ends early where the file
-# does. Reading raises `FileNotFoundError` where nothing is, `StorageAway`, and its kind `StorageRefused`.
+# Both classes have `size` in bytes, `read` for a small range, and `chunks` for a range of any size. `chunks` ends early
+# if the file does. Reading raises `FileNotFoundError`, `StorageAway` or its subclass `StorageRefused`.
 Content = OnDisk | InBucket
 
 
 def content_of(upload: Upload) -> Content:
-    """Return what reads the file of a recording. Asks nobody yet whether it is there."""
+    """Return a reader for the file of a recording. Does not check whether the file exists."""
     storage: Storage = upload.file.storage
     try:
         return OnDisk(Path(upload.file.path))
-    except NotImplementedError:  # how a storage says that its files are not on this machine
+    except NotImplementedError:  # Django's storages raise it from `path` if their files are not on the local disk
         return InBucket(storage, str(upload.file.name), upload.size)
 
 
 def find(storage: Storage, name: str) -> Content | None:
-    """Return what reads a stored file, or None where there is none. Raises `StorageAway`."""
+    """Return a reader for a stored file, or None if the file does not exist. Raises `StorageAway`."""
     try:
         path = Path(storage.path(name))
     except NotImplementedError:
@@ -118,65 +122,70 @@ def find(storage: Storage, name: str) -> Content | None:
 
 
 def put(storage: Storage, name: str, source: Path) -> None:
-    """Store a file of this machine under `name` in place of any other: whole, or not at all.
+    """Store a local file under `name`, replacing an existing file atomically: no reader sees half a file.
 
-    On a disk `source` is moved. Raises `StorageAway` and `OSError`.
+    Moves `source` if the storage is on the same disk. Raises `StorageAway` and `OSError`.
     """
     try:
         target = Path(storage.path(name))
     except NotImplementedError:
         with open(source, "rb") as file:
-            storage.save(name, File(file))  # an object appears when all of it has arrived, and replaces another
+            storage.save(name, File(file))  # S3 replaces an object only after it has received all of the new one
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     if os.stat(source).st_dev == os.stat(target.parent).st_dev:
         os.replace(source, target)
         return
-    # Between two disks a rename copies, and readers would see half a file.
+    # A file can't be renamed across disks. Copy it to the target's disk under a temporary name first, then rename it:
+    # copying straight to the target would show readers half a file.
     with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as copy:
         try:
             with open(source, "rb") as file:
                 shutil.copyfileobj(file, copy)
             os.replace(copy.name, target)
-        except BaseException:
+        except BaseException:  # KeyboardInterrupt and SystemExit too: the temporary file must not stay
             os.unlink(copy.name)
             raise
 
 
 def check() -> None:
-    """Ask whether a recording could be stored now. Raises `StorageAway` and `OSError`."""
-    _check_folder(settings.FILE_UPLOAD_TEMP_DIR)  # where every upload begins
+    """Check that a recording could be stored now. `transcribe_site/health.py` calls it for the readiness endpoint.
+
+    Raises `StorageAway` and `OSError`.
+    """
+    _check_folder(settings.FILE_UPLOAD_TEMP_DIR)  # every upload is written there first
     storage: Any = Upload._meta.get_field("file").storage
     if hasattr(storage, "check"):  # a BucketStorage
         storage.check()
     else:
-        os.makedirs(storage.location, exist_ok=True)  # which the first recording would do
+        os.makedirs(storage.location, exist_ok=True)  # on a new site the folder is missing until the first upload
         _check_folder(storage.location)
 
 
 def _check_folder(folder: str | Path) -> None:
     with tempfile.TemporaryFile(dir=folder) as file:
-        file.write(b"is there room?")  # a disk that is full, or may only be read, ends it
+        file.write(b"is there room?")  # raises OSError if the disk is full or read-only
 
 
 async def in_thread(
     function: Callable[Parameters, Value], *args: Parameters.args, **kwargs: Parameters.kwargs
 ) -> Value:
-    """Return what `function` does, in one of the threads for the storage."""
+    """Call `function` in one of the storage's threads and return its result."""
     return await asyncio.get_running_loop().run_in_executor(_executor, lambda: function(*args, **kwargs))
 
 
 @asynccontextmanager
 async def local_path(upload: Upload, folder: Path) -> AsyncIterator[Path]:
-    """Give a path on this machine with a recording's file: its own, or that of a copy in `folder`, deleted after.
+    """Provide a local path of a recording's file: its own path, or that of a temporary copy in `folder`.
 
-    Raises `DecodingError` where there is no file, `StorageAway`, `StorageRefused`, and `OSError` on a full disk.
+    Raises `DecodingError` if the file does not exist, `StorageAway`, `StorageRefused`, and `OSError` on a full disk.
     """
     content = content_of(upload)
     if isinstance(content, OnDisk):
         yield content.path
         return
-    # In the folder that is swept when a process was killed. Copied a piece at a time, so that it can be cancelled.
+    # In `folder`, because the site deletes old files there: a killed process would leave its copy behind. The file is
+    # copied in pieces, so that the copying can be cancelled between two of them.
     with tempfile.NamedTemporaryFile(dir=folder, prefix="copy-") as copy:
         try:
             copied = 0

@@ -1,4 +1,7 @@
-"""Where a file goes while its request is still being read."""
+"""Django's upload handler of this site: writes a file to disk and hashes it while its request is being read.
+
+The settings name it in `FILE_UPLOAD_HANDLERS`.
+"""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,13 +14,14 @@ from django.http import HttpRequest
 if TYPE_CHECKING:
     from django.core.files.uploadedfile import UploadedFile
 
-DISK_ERROR = "uploads.disk_error"  # in a request's META: the `OSError` that ended it
+DISK_ERROR = "uploads.disk_error"  # the key in a request's META of the `OSError` that stopped an upload
 
 
 class DiskUploadHandler(TemporaryFileUploadHandler):
-    """Django's, for files of any size, with the SHA-256 of each file as its attribute `sha256`.
+    """Django's temporary file handler, which also sets the attribute `sha256` (hexadecimal) of each complete file.
 
-    An error of the disk ends the file and is noted, so that the view can name it.
+    An error of the disk stops the upload. The handler stores the error in the request's META, because Django drops it
+    and the view needs it to answer with the reason.
     """
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
@@ -32,7 +36,7 @@ class DiskUploadHandler(TemporaryFileUploadHandler):
         return None
 
     def file_complete(self, file_size: int) -> "UploadedFile | None":
-        with self._noting_errors():  # what was buffered may not fit either
+        with self._noting_errors():  # writing the last buffered bytes may fail too
             complete = super().file_complete(file_size)
         if complete is not None:
             complete.sha256 = self._digest.hexdigest()  # type: ignore[attr-defined]
@@ -46,5 +50,5 @@ class DiskUploadHandler(TemporaryFileUploadHandler):
             if isinstance(self.request, HttpRequest):
                 self.request.META[DISK_ERROR] = error
             if (begun := getattr(self, "file", None)) is not None:
-                begun.close()  # which gives the space back
+                begun.close()  # deletes the temporary file, which frees its space on the full disk
             raise StopUpload from error
