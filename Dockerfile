@@ -8,7 +8,7 @@ COPY requirements.txt .
 RUN pip install --requirement requirements.txt \
     && useradd --uid 10001 --create-home --shell /usr/sbin/nologin site \
     && install --directory --owner=site --group=site /data
-COPY manage.py LICENSE ./
+COPY manage.py LICENSE NOTICE ./
 COPY transcribe_site transcribe_site
 COPY uploads uploads
 COPY streaming streaming
