@@ -23,12 +23,12 @@ Value = TypeVar("Value")
 
 # What a database raises that is away, locked or (PostgreSQL: "internal") may not be written for now. What it will
 # never take raises something else.
-PASSING = (OperationalError, InterfaceError, InternalError)
+TRANSIENT = (OperationalError, InterfaceError, InternalError)
 THREADS = 4
 _executor = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
 
 
-def refuse_unmigrated() -> None:
+def require_migrated() -> None:
     """Raise `CommandError` where the database has not the tables of this version, or does not answer."""
     try:
         executor = MigrationExecutor(connection)
@@ -48,7 +48,7 @@ def try_lock_until_commit(name: str) -> bool:
     return is_held
 
 
-_flights: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, asyncio.Future[Any]]] = WeakKeyDictionary()
+_shared_tasks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, asyncio.Future[Any]]] = WeakKeyDictionary()
 
 
 async def shared(key: Hashable, make: Callable[[], Awaitable[Value]], seconds: float = 0.0) -> Value:
@@ -56,36 +56,36 @@ async def shared(key: Hashable, make: Callable[[], Awaitable[Value]], seconds: f
 
     For hundreds who come at the same moment. What fails is not kept.
     """
-    flights = _flights.setdefault(asyncio.get_running_loop(), {})
-    flight = flights.get(key)
-    if flight is None:
-        flight = flights[key] = asyncio.ensure_future(make())
-        flight.add_done_callback(partial(_landed, flights, key, seconds))
-    return await asyncio.shield(flight)  # who leaves takes nothing from the others
+    tasks = _shared_tasks.setdefault(asyncio.get_running_loop(), {})
+    task = tasks.get(key)
+    if task is None:
+        task = tasks[key] = asyncio.ensure_future(make())
+        task.add_done_callback(partial(_finished, tasks, key, seconds))
+    return await asyncio.shield(task)  # who leaves takes nothing from the others
 
 
-def _landed(flights: dict[Hashable, asyncio.Future[Any]], key: Hashable, seconds: float, flight: Any) -> None:
+def _finished(tasks: dict[Hashable, asyncio.Future[Any]], key: Hashable, seconds: float, task: Any) -> None:
     def forget() -> None:
-        if flights.get(key) is flight:
-            del flights[key]
+        if tasks.get(key) is task:
+            del tasks[key]
 
-    if seconds and not flight.cancelled() and flight.exception() is None:
+    if seconds and not task.cancelled() and task.exception() is None:
         asyncio.get_running_loop().call_later(seconds, forget)
     else:
         forget()
 
 
-def forget_shared() -> None:
+def clear_shared() -> None:
     """Have everybody who asks from now on get an answer of their own."""
-    _flights.pop(asyncio.get_running_loop(), None)
+    _shared_tasks.pop(asyncio.get_running_loop(), None)
 
 
 class InThread(SyncToAsync):
     def thread_handler(self, *args: Any, **kwargs: Any) -> Any:
-        replace_dead_connections()
+        close_dead_connections()
         try:
             result = super().thread_handler(*args, **kwargs)
-        except PASSING as error:
+        except TRANSIENT as error:
             metrics.FAILURES.labels("database").inc()
             if outages.outage_in(error):
                 outages.DATABASE.failed(error)
@@ -94,10 +94,10 @@ class InThread(SyncToAsync):
             outages.DATABASE.worked()
             return result
         finally:
-            replace_dead_connections()
+            close_dead_connections()
 
 
-def replace_dead_connections() -> None:
+def close_dead_connections() -> None:
     """Close the connections of this thread that have died; those to a server go back to their pool."""
     for each in connections.all(initialized_only=True):
         if each.vendor == "sqlite":

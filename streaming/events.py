@@ -128,7 +128,7 @@ def error(code: str, message: str) -> Event:
     return {"type": "error", "code": code, "message": message}
 
 
-def gone() -> Event:
+def job_deleted() -> Event:
     """What the viewers of a job are told when it is deleted."""
     return error("not_found", "This job was deleted.")
 

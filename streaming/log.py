@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-SELDOM_SECONDS = 10.0
+REPEAT_SECONDS = 10.0
 MOST_LINES = 1000  # that are remembered
 
 _job: ContextVar[tuple[UUID, int] | None] = ContextVar("job", default=None)
@@ -25,7 +25,7 @@ DETAIL = re.compile(r"\bDETAIL: .*?(?=\n\n|\Z)", re.DOTALL)
 
 
 @contextmanager
-def about(job_id: UUID, attempt: int) -> Iterator[None]:
+def job_context(job_id: UUID, attempt: int) -> Iterator[None]:
     """Have the lines that are logged inside name a job, and which attempt at it."""
     token = _job.set((job_id, attempt))
     try:
@@ -45,7 +45,7 @@ class JobFilter(logging.Filter):
         return True
 
 
-class SeldomFilter(logging.Filter):
+class RateLimitFilter(logging.Filter):
     """Passes the lines of these loggers once in ten seconds, and so each traceback of ours about the same job."""
 
     def __init__(self, names: Collection[str]) -> None:
@@ -62,7 +62,7 @@ class SeldomFilter(logging.Filter):
             return False
         if len(self._silent_until) >= MOST_LINES:
             self._silent_until.clear()  # of jobs that ended long ago, mostly
-        self._silent_until[line] = now + SELDOM_SECONDS
+        self._silent_until[line] = now + REPEAT_SECONDS
         return True
 
 
@@ -73,10 +73,10 @@ class LineFormatter(logging.Formatter):
         super().__init__("{asctime} {levelname} {name}{about}: {message}", style="{")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        return withheld(super().formatMessage(record))
+        return redacted(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:
-        return withheld(super().formatException(ei))
+        return redacted(super().formatException(ei))
 
 
 class JsonFormatter(logging.Formatter):
@@ -87,15 +87,15 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": withheld(record.getMessage()),
+            "message": redacted(record.getMessage()),
         }
         if getattr(record, "job", None) is not None:
             line |= {"job": record.job, "attempt": record.attempt}  # type: ignore[attr-defined]
         if record.exc_info:
-            line["error"] = withheld(self.formatException(record.exc_info))
+            line["error"] = redacted(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False)
 
 
-def withheld(text: str) -> str:
+def redacted(text: str) -> str:
     """Return a text without the rows that a database quotes in it."""
     return DETAIL.sub("DETAIL: (withheld)", text)

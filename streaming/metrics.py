@@ -70,26 +70,26 @@ for part in ("database", "channel_layer", "storage", "engine", "viewer"):
 
 @dataclass(eq=False)
 class Stream:
-    """An engine that hears a recording. `heard` are the seconds of it that it took since; None when it has all."""
+    """An engine that transcribes a recording. `transcribed` returns the seconds of audio consumed; None at the end."""
 
     engine: str
-    heard: Callable[[], float | None]
+    transcribed: Callable[[], float | None]
     began_at: float = field(default_factory=lambda: time.monotonic())
 
     @property
     def lag(self) -> float:
         """Seconds behind somebody who listens at the speed at which it was spoken."""
-        heard = self.heard()
-        return 0.0 if heard is None else max(0.0, time.monotonic() - self.began_at - heard)
+        transcribed = self.transcribed()
+        return 0.0 if transcribed is None else max(0.0, time.monotonic() - self.began_at - transcribed)
 
 
 _streams: set[Stream] = set()
 
 
 @contextmanager
-def stream(engine: str, heard: Callable[[], float | None]) -> Iterator[None]:
+def stream(engine: str, transcribed: Callable[[], float | None]) -> Iterator[None]:
     """Count a stream for as long as it lasts."""
-    running = Stream(engine, heard)
+    running = Stream(engine, transcribed)
     _streams.add(running)
     try:
         yield
@@ -155,6 +155,6 @@ _site = CollectorRegistry()
 _site.register(Jobs())
 
 
-def of_site() -> bytes:
+def site_metrics() -> bytes:
     """Return all that a web process has to tell, as Prometheus reads it. One query, which may fail."""
     return generate_latest(PROCESS) + generate_latest(_site)

@@ -19,7 +19,8 @@ from uploads import db_connections
 
 RUNNERS = "runners"
 WATCHERS = "watchers"  # the feeds of every process
-DOUBT = {"type": "feed.doubt"}  # to them: somebody signed out or changed a password, look who may still watch
+RECHECK_ACCESS = {"type": "feed.doubt"}  # to them: somebody signed out or changed a password, look who may still watch
+OUTBOX_CAPACITY = 10_000  # messages: while the channel layer is away the oldest are dropped, feeds fetch what they miss
 LAYER_SECONDS = 2.0  # a channel layer that is not there must not hold up a request, a job or a viewer
 
 
@@ -67,12 +68,12 @@ async def is_answering() -> bool:
     return await send("readiness", {"type": "nobody.listens"})
 
 
-def ring(about: str, job_id: UUID) -> dict[str, Any]:
+def worker_message(about: str, job_id: UUID) -> dict[str, Any]:
     """Return the message that tells runners something: `work`, `stop` (look whether the job is still yours), `join`."""
     return {"type": "runner.ring", "about": about, "job": job_id.hex}
 
 
-def watched(job_ids: list[UUID]) -> dict[str, Any]:
+def watched_message(job_ids: list[UUID]) -> dict[str, Any]:
     """Return the message that tells runners which jobs have viewers in this process."""
     return {"type": "runner.watched", "jobs": [job_id.hex for job_id in job_ids]}
 
@@ -91,7 +92,7 @@ def changes(job: Job, about: str = "") -> list[tuple[str, dict[str, Any]]]:
     """Return what tells the viewers of a job its state, and the runners what it means for them, each with its group."""
     messages = [(feed_group(job.pk), envelope(job.pk, job.attempt, job.segment_count, events.status(job)))]
     if about:
-        messages.append((RUNNERS, ring(about, job.pk)))
+        messages.append((RUNNERS, worker_message(about, job.pk)))
     return messages
 
 
@@ -101,6 +102,28 @@ def job_changed(job: Job, about: str = "") -> None:
         send_after_commit(group, message)
 
 
-def doubt() -> None:
+def notify_workers(about: str, job_id: UUID) -> None:
+    """Send `worker_message` to all workers after the commit."""
+    send_after_commit(RUNNERS, worker_message(about, job_id))
+
+
+def recheck_access() -> None:
     """Let every process look now, instead of within seconds, who may still watch what they watch."""
-    send_after_commit(WATCHERS, DOUBT)
+    send_after_commit(WATCHERS, RECHECK_ACCESS)
+
+
+class Outbox:
+    def __init__(self) -> None:
+        self._messages: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(OUTBOX_CAPACITY)
+
+    def put(self, group: str, message: dict[str, Any]) -> None:
+        """Take a message; returns at once, whatever the channel layer does."""
+        if self._messages.full():
+            self._messages.get_nowait()
+        self._messages.put_nowait((group, message))
+
+    async def run(self) -> None:
+        """Send, for ever."""
+        while True:
+            group, message = await self._messages.get()
+            await send(group, message)

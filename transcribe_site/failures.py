@@ -10,7 +10,7 @@ import sys
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views import defaults
 
-from streaming.db import PASSING
+from streaming.db import TRANSIENT
 from streaming.outages import outage_in
 from transcribe_site.passwords import TooManyHashes
 from uploads import negotiation
@@ -30,7 +30,7 @@ def answer(request: HttpRequest, error: BaseException | None) -> HttpResponse | 
     for each in causes(error):
         if is_full(each):
             return refused(request, DISK_FULL, 507, each)
-        if isinstance(each, PASSING):
+        if isinstance(each, TRANSIENT):
             return refused(request, DATABASE_AWAY, 503, each)
         if isinstance(each, StorageAway):
             return refused(request, STORAGE_AWAY, 503, each)

@@ -117,4 +117,4 @@ def measured(request: HttpRequest) -> HttpResponse:
     given = request.headers.get("Authorization", "").encode()
     if not hmac.compare_digest(given, f"Bearer {settings.TRANSCRIBE_METRICS_TOKEN}".encode()):
         return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
-    return HttpResponse(metrics.of_site(), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(metrics.site_metrics(), content_type=CONTENT_TYPE_LATEST)

@@ -10,8 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.deprecation import MiddlewareMixin
 
-from streaming.live import origins
-from streaming.live.auth import SIGNED_IN
+from streaming.live.auth import SIGNED_IN, is_https_only
 from transcribe_site import failures
 from uploads import negotiation, recordings
 from uploads.files.upload_handler import DISK_ERROR
@@ -48,7 +47,7 @@ class SchemeMiddleware(MiddlewareMixin):
     """
 
     def process_request(self, request: HttpRequest) -> None:
-        if origins.is_https_only():
+        if is_https_only():
             request.META[SCHEME_KEY] = "https"
 
 

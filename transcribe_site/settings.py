@@ -258,7 +258,7 @@ LOGGING = {
         "job": {"()": "streaming.log.JobFilter"},
         "outages": {"()": "streaming.outages.OutageFilter"},
         "seldom": {
-            "()": "streaming.log.SeldomFilter",
+            "()": "streaming.log.RateLimitFilter",
             "names": [
                 "channels_redis.pubsub",
                 "psycopg.pool",

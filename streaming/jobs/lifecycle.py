@@ -6,7 +6,7 @@ is sent after the commit.
 
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -22,11 +22,7 @@ from streaming.models import Job, Segment, Status
 from streaming.results import UNSTORABLE, Result
 from streaming.transitions import requeued
 from uploads import recordings, tracks
-from uploads.models import Upload, may
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import AnonymousUser, User
-
+from uploads.models import Upload
 
 FIRST_PAUSE_SECONDS = 1.0  # of a postponed job
 # In a row, up to half a minute each: a day, because a full engine is busy with other jobs; and an hour.
@@ -49,27 +45,6 @@ class JobRefused(Exception):
 
 class LostClaim(Exception):
     """The job is no longer this worker's: it was cancelled, deleted, or taken over after its lease ran out."""
-
-
-def may_change(user: "User | AnonymousUser", job: Job) -> bool:
-    """Whether this person may cancel and retry a job that they may see."""
-    return job.owner_id == user.pk or (user.is_staff and user.has_perm("streaming.change_job"))
-
-
-def may_delete(user: "User | AnonymousUser", job: Job) -> bool:
-    """Whether this person may delete a job that they may see."""
-    return job.owner_id == user.pk or (user.is_staff and user.has_perm("streaming.delete_job"))
-
-
-def may_delete_upload(user: "User | AnonymousUser", upload: Upload) -> bool:
-    """Whether this person may delete a recording that they may see, which takes its jobs with it."""
-    return may(user, "delete", upload) and (upload.owner_id == user.pk or user.has_perm("streaming.delete_job"))
-
-
-def may_start(user: "User | AnonymousUser", upload: Upload) -> bool:
-    """Whether this person may start jobs for an upload that they may see: who starts one sees what is said in it."""
-    needed = ("streaming.add_job", "streaming.view_job")
-    return upload.owner_id == user.pk or (user.is_staff and user.has_perms(needed))
 
 
 def start(
@@ -132,14 +107,14 @@ def cancel(job: Job) -> Job:
     """Cancel a job that waits or runs; what was final stays. Raises `JobRefused` if it has ended."""
     if not Job.objects.filter(pk=job.pk).cancel():
         raise _refused(job, "cancelled", "There is nothing left to cancel.")
-    return _told(job, "stop")
+    return _publish_change(job, "stop")
 
 
 def retry(job: Job) -> Job:
     """Queue a failed or cancelled job again: it goes on after its last final. Raises `JobRefused` otherwise."""
     if not Job.objects.filter(pk=job.pk).retry():
         raise _refused(job, "resumed", "Only failed or cancelled jobs can be resumed, unless they would fail again.")
-    return _told(job, "work")
+    return _publish_change(job, "work")
 
 
 def delete(job: Job) -> None:
@@ -148,9 +123,9 @@ def delete(job: Job) -> None:
         mine = Job.objects.filter(pk=job.pk)
         mine.fence()  # no final is stored while its job is being deleted
         mine.delete()
-        gone = publisher.envelope(job.pk, job.attempt + 1, job.segment_count, events.gone())
+        gone = publisher.envelope(job.pk, job.attempt + 1, job.segment_count, events.job_deleted())
         publisher.send_after_commit(publisher.feed_group(job.pk), gone)
-        publisher.send_after_commit(publisher.RUNNERS, publisher.ring("stop", job.pk))
+        publisher.notify_workers("stop", job.pk)
 
 
 def delete_upload(upload: Upload) -> None:
@@ -174,7 +149,7 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(part)
 
 
-def _told(job: Job, about: str) -> Job:
+def _publish_change(job: Job, about: str) -> Job:
     """Read a job again after a transition, and tell who must know."""
     try:
         job.refresh_from_db()
@@ -191,7 +166,7 @@ def _refused(job: Job, what: str, why: str) -> JobRefused:
     return JobRefused("conflict", f"This job is {current.status} and can't be {what}. {why}".strip())
 
 
-def free_jobs_of(workers: list[str]) -> int:
+def requeue_jobs_of(workers: list[str]) -> int:
     """Put the jobs of workers that are known to be dead back into the queue; return how many there were."""
     held = Job.objects.filter(status=Status.RUNNING, worker__in=workers)
     return held.update(lost_count=F("lost_count") + 1, **requeued(timezone.now()))
@@ -260,10 +235,10 @@ def finish(job_id: uuid.UUID, attempt: int, status: Status, failure_reason: str 
     """End a job. Raises `LostClaim`."""
     if not Job.objects.filter(pk=job_id).finish(attempt, status, failure_reason, **changes):
         raise LostClaim
-    announce(job_id)
+    publish_status(job_id)
 
 
-def announce(job_id: uuid.UUID, about: str = "") -> None:
+def publish_status(job_id: uuid.UUID, about: str = "") -> None:
     """Tell viewers and runners of a job what the database has of it, unless it was deleted in this moment."""
     for job in Job.objects.filter(pk=job_id):
         publisher.job_changed(job, about)
@@ -282,7 +257,7 @@ def postpone(job_id: uuid.UUID, attempt: int, reason: str, *, is_for_room: bool 
     pause = pause_seconds(count, FIRST_PAUSE_SECONDS)
     if not Job.objects.filter(pk=job_id).postpone(attempt, reason, pause, is_for_room=is_for_room):
         raise LostClaim
-    announce(job_id)
+    publish_status(job_id)
 
 
 def hand_back(job_id: uuid.UUID, attempt: int) -> list[tuple[str, dict[str, Any]]]:

@@ -1,6 +1,6 @@
 """Who somebody is now, and what they may watch: for sockets, which outlive the request that opened them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from importlib import import_module
 from typing import Any
@@ -10,6 +10,8 @@ from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponseBase
+from django.http.request import split_domain_port, validate_host
+from django.utils.http import is_same_domain
 
 from streaming import publisher
 from streaming.models import Job
@@ -45,7 +47,39 @@ def rechecks_access(view: View) -> View:
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         response = view(request, *args, **kwargs)
         if request.method == "POST":
-            publisher.doubt()
+            publisher.recheck_access()
         return response
 
     return answer
+
+
+def is_https_only() -> bool:
+    """Return whether people reach the site by https alone, as the trusted origins tell.
+
+    A TLS proxy talks plain HTTP to this process, so the scheme of a connection does not tell it.
+    """
+    trusted: list[str] = settings.CSRF_TRUSTED_ORIGINS
+    return bool(trusted) and all(origin.lower().startswith("https://") for origin in trusted)
+
+
+def is_origin_allowed(scope: Mapping[str, Any]) -> bool:
+    """Return whether the Origin of a WebSocket is this site's own (scheme, host and port) or a trusted one.
+
+    Clients that are not browsers send no Origin. They carry no other site's cookies, so they are allowed.
+    """
+    headers = dict(scope["headers"])
+    if b"origin" not in headers:
+        return True
+    origin = headers[b"origin"].decode("latin-1").lower()
+    # Behind TLS an http page of the same name is under the control of anybody on the network path.
+    scheme = "https" if scope.get("scheme") == "wss" or is_https_only() else "http"
+    host = headers.get(b"host", b"").decode("latin-1").lower()
+    is_own = origin == f"{scheme}://{host}" and validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS)
+    return is_own or any(_is_same_origin(origin, trusted.lower()) for trusted in settings.CSRF_TRUSTED_ORIGINS)
+
+
+def _is_same_origin(origin: str, trusted: str) -> bool:
+    """Return whether an origin is one that the setting names, `https://*.example.org` as in Django."""
+    scheme, _, host = origin.partition("://")
+    trusted_scheme, _, trusted_host = trusted.partition("://")
+    return scheme == trusted_scheme and is_same_domain(host, trusted_host.removeprefix("*"))

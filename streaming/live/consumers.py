@@ -19,15 +19,15 @@ from django.db import Error
 
 from streaming import events, metrics
 from streaming.db import in_thread, shared
-from streaming.jobs import lifecycle
+from streaming.jobs import lifecycle, permissions
 from streaming.jobs.lifecycle import JobRefused
-from streaming.live import limits, origins
-from streaming.live.auth import SIGNED_IN, current_user
+from streaming.live import limits
+from streaming.live.auth import SIGNED_IN, current_user, is_origin_allowed
 from streaming.live.close_codes import BAD_ORIGIN, NOT_FOUND, NOT_SIGNED_IN, TRY_AGAIN
 from streaming.live.feed import Feed
-from streaming.live.hub import feeds
-from streaming.live.send_buffer import cut, transport_behind
-from streaming.live.subscriber import Cursor
+from streaming.live.hub import get_hub
+from streaming.live.send_buffer import abort, transport_of
+from streaming.live.subscriber import Subscriber
 from streaming.models import Job
 from uploads.files.disk_errors import is_full
 from uploads.models import Upload
@@ -36,7 +36,7 @@ from uploads.recordings import DISK_FULL
 logger = logging.getLogger(__name__)
 
 MESSAGE_CHARACTERS = 64 * 1024
-JOINING_SECONDS = 2.0  # for which all sockets of a session get the same answer to who it is and what it may see
+AUTH_CACHE_SECONDS = 2.0  # for which all sockets of a session get the same answer to who it is and what it may see
 CLOSE_SECONDS = 1.0  # for a close frame to be taken by a socket that has long taken nothing
 
 Message = dict[str, Any]
@@ -49,7 +49,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
     channel_layer_alias = "no layer"
 
     async def __call__(self, *connection: Any) -> None:
-        self._cursor: Cursor | None = None
+        self._subscriber: Subscriber | None = None
         self._watching: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._counted_for: int | None = None
@@ -57,7 +57,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
             await super().__call__(*connection)
         finally:  # however it ends: `disconnect` is not called for who is cancelled, or fails, before he has left
             if self._counted_for is not None:
-                limits.leave(self._counted_for)
+                limits.release(self._counted_for)
             await self.unwatch()
 
     async def connect(self) -> None:
@@ -65,21 +65,21 @@ class ViewerConsumer(AsyncWebsocketConsumer):
         self.session_key: str | None = self.scope["cookies"].get(settings.SESSION_COOKIE_NAME)
         # A close code reaches the browser only on a socket that was accepted.
         await self.accept()
-        self._transport = transport_behind(self.base_send)
-        if not origins.is_allowed(self.scope):
+        self._transport = transport_of(self.base_send)
+        if not is_origin_allowed(self.scope):
             await self.close(BAD_ORIGIN)
             return
         try:
             # Asked once for the many sockets that a session opens for a job at once: the first has this process hear
             # of sign-outs, which end the sharing.
-            seconds = 0.0 if self.job_id is None or feeds().is_deaf else JOINING_SECONDS
+            seconds = 0.0 if self.job_id is None or get_hub().is_unsubscribed else AUTH_CACHE_SECONDS
             key = (self.session_key, self.job_id)
-            user, is_there = await shared(key, lambda: in_thread(self._who_and_whether)(), seconds)
+            user, is_there = await shared(key, lambda: in_thread(self._authenticate)(), seconds)
             if user is None:
                 await self.close(NOT_SIGNED_IN)
             elif not is_there:
                 await self.close(NOT_FOUND)
-            elif not limits.enter(user.pk):
+            elif not limits.acquire(user.pk):
                 await self.close(TRY_AGAIN)
             else:
                 self._counted_for = user.pk
@@ -90,7 +90,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
             logger.exception("Nobody could be asked who wants to watch")
             await self.close(TRY_AGAIN)
 
-    def _who_and_whether(self) -> tuple[User | None, bool]:
+    def _authenticate(self) -> tuple[User | None, bool]:
         """Return who it is, and whether there is a job for them at this address, or none is asked for."""
         user = current_user(self.session_key)
         if user is None or self.job_id is None:
@@ -124,37 +124,37 @@ class ViewerConsumer(AsyncWebsocketConsumer):
             # The database is away, or a fault of ours. The browser connects again by itself, here or elsewhere.
             metrics.FAILURES.labels("viewer").inc()
             logger.exception("A viewer is sent away from %s", self.scope["path"])
-            self._send_away(TRY_AGAIN)
+            self._evict(TRY_AGAIN)
 
     async def unwatch(self) -> None:
-        watching, self._watching, self._cursor = self._watching, None, None
+        watching, self._watching, self._subscriber = self._watching, None, None
         if watching is not None:
             watching.cancel()
             await asyncio.wait({watching})
 
     async def _watch(self, job_id: UUID, after: int) -> None:
         """Send the snapshot, then what is new whenever something is, until cancelled."""
-        cursor = Cursor(self.session_key, self._send_away)
-        async with feeds().watch(job_id, after, cursor) as (feed, snapshot):
-            self._cursor = cursor
-            await self._send_all(feed, cursor, [snapshot])
+        subscriber = Subscriber(self.session_key, self._evict)
+        async with get_hub().watch(job_id, after, subscriber) as (feed, snapshot):
+            self._subscriber = subscriber
+            await self._send_all(feed, subscriber, [snapshot])
             while True:
-                await cursor.news()
-                if cursor.sync_after is not None:
-                    wanted, cursor.sync_after = cursor.sync_after, None
-                    await self._send_all(feed, cursor, [await feed.resync(cursor, wanted)])
-                texts = feed.pending(cursor)
-                await self._send_all(feed, cursor, await feed.read_on(cursor) if texts is None else texts)
+                await subscriber.wait()
+                if subscriber.sync_after is not None:
+                    wanted, subscriber.sync_after = subscriber.sync_after, None
+                    await self._send_all(feed, subscriber, [await feed.resync(subscriber, wanted)])
+                texts = feed.pending(subscriber)
+                await self._send_all(feed, subscriber, await feed.read_page(subscriber) if texts is None else texts)
 
-    async def _send_all(self, feed: Feed, cursor: Cursor, texts: list[str]) -> None:
+    async def _send_all(self, feed: Feed, subscriber: Subscriber, texts: list[str]) -> None:
         for text in texts:
-            cursor.published_at_send = feed.published_characters + len(text)  # it may take long to take that
-            cursor.sent_count += 1
+            subscriber.published_at_send = feed.published_characters + len(text)  # it may take long to take that
+            subscriber.sent_count += 1
             # Past two layers of Channels that would only wrap it: this is done for every viewer of every event.
             await self.base_send({"type": "websocket.send", "text": text})
-        cursor.published_at_send = None
+        subscriber.published_at_send = None
 
-    def _send_away(self, code: int) -> None:
+    def _evict(self, code: int) -> None:
         """Close the socket for a viewer, even while it takes nothing of what is being sent. Returns at once."""
         if self._closing is None:
             self._closing = asyncio.create_task(self._stop_and_close(code))
@@ -167,7 +167,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
         except TimeoutError:
             # It waits for who does not read. Our own server ends such a connection by itself.
             if self._transport is not None:
-                cut(self._transport)
+                abort(self._transport)
         except OSError:
             pass  # it has ended
 
@@ -181,7 +181,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
                 raise JobRefused("bad_message", "A message has at most 64 KB.")
             user = await self.user()
             if user is None:
-                self._send_away(NOT_SIGNED_IN)
+                self._evict(NOT_SIGNED_IN)
                 return
             await self.answer(user, text_data)
         except JobRefused as refusal:
@@ -205,11 +205,11 @@ class ViewerConsumer(AsyncWebsocketConsumer):
                 if not isinstance(after, int) or isinstance(after, bool) or after < 0:
                     raise JobRefused("bad_message", "`after` is the number of a final: 0, 1, 2 …")
                 job = await self._own_job(user, to_change=False)
-                if self._cursor is None:  # it is still joining: what it gets first is what it asks for now
+                if self._subscriber is None:  # it is still joining: what it gets first is what it asks for now
                     await self.watch(job.pk, after)
                 else:
-                    self._cursor.sync_after = after
-                    self._cursor.ring()
+                    self._subscriber.sync_after = after
+                    self._subscriber.notify()
             case _:
                 raise JobRefused(
                     "bad_message", f"There is no message of the type {json.dumps(message.get('type'))[:100]}."
@@ -222,7 +222,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
         job = await in_thread(visible_job)(user, self.job_id)
         if job is None:
             raise JobRefused("not_found", "This job was deleted.")
-        if to_change and not await in_thread(lifecycle.may_change)(user, job):
+        if to_change and not await in_thread(permissions.may_change)(user, job):
             raise JobRefused("forbidden", "You may watch this job, but not change it.")
         return job
 
@@ -264,7 +264,7 @@ class StreamConsumer(ViewerConsumer):
     async def _start(self, user: User, upload: Upload | None, message: Message) -> None:
         if upload is None:
             raise JobRefused("not_found", "You have no recording of that name or id.")
-        if not await in_thread(lifecycle.may_start)(user, upload):
+        if not await in_thread(permissions.may_start)(user, upload):
             raise JobRefused("forbidden", "You may hear this recording, but not start jobs for it.")
         engine, language_code = message.get("engine", ""), message.get("language_code", "")
         options, request_id = message.get("options", {}), message.get("request_id")

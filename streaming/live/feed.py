@@ -1,7 +1,7 @@
 """A feed: one process's view of one job that somebody here watches. `hub.py` keeps them up to date.
 
 It keeps what its viewers need: finals as a log, partials as a register of the newest in each slot, and the
-newest state, each as the text that goes over the socket. It never sends: every viewer reads from it at a cursor
+newest state, each as the text that goes over the socket. It never sends: every viewer reads from it at a subscriber
 of its own, so one who is slow skips partials that are out of date and slows nobody. The log reaches back as far as
 somebody needed in the last seconds, so that of hundreds who join together one asks the database.
 
@@ -22,13 +22,13 @@ from django.db.models.functions import Cast
 from streaming import events
 from streaming.db import in_thread
 from streaming.live import close_codes
-from streaming.live.subscriber import Cursor
+from streaming.live.subscriber import Subscriber
 from streaming.models import Job, Segment, Status
 
 LOG_LENGTH = 500  # finals kept in memory for long; a viewer who is further behind gets them from the database
 LONG_LOG_SECONDS = 10.0  # for which the log stays longer, after somebody joined who had to be sent more
 PAGE = 500  # finals fetched at a time; not more than the log holds, so that nobody is sent what is not known here
-MOST_BEHIND_CHARACTERS = 1024 * 1024  # published while a viewer takes nothing: then it is sent away
+MAX_UNREAD_CHARACTERS = 1024 * 1024  # published while a viewer takes nothing: then it is sent away
 
 
 class Newest(NamedTuple):
@@ -39,13 +39,13 @@ class Newest(NamedTuple):
 
 
 class Feed:
-    """One watched job. Made and kept up to date by `Feeds`."""
+    """One watched job. Made and kept up to date by `Hub`."""
 
     def __init__(self, job_id: UUID) -> None:
         self.job_id = job_id
         self.seq = 0  # the number of the last final that is known here
         self.loaded = asyncio.Event()
-        self.is_gone = False
+        self.is_deleted = False
         self.is_subscribed = False
         self._attempt = 0
         self._job: dict[str, Any] = {}
@@ -55,7 +55,7 @@ class Feed:
         self._partials: dict[str, Newest] = {}  # by slot
         self._status = Newest(0, "")
         self._version = 0
-        self.cursors: set[Cursor] = set()
+        self.subscribers: set[Subscriber] = set()
         # What was made for viewers, until something is new: what `pending` found, the snapshot after a number.
         self._texts_after: dict[tuple[int, int], list[str]] = {}
         self._newest_snapshot: tuple[int, str] | None = None
@@ -64,12 +64,12 @@ class Feed:
 
     # For viewers
 
-    def enter(self, cursor: Cursor) -> None:
+    def add(self, subscriber: Subscriber) -> None:
         """Take in a new viewer; `resync` gives it its snapshot."""
-        self.cursors.add(cursor)
+        self.subscribers.add(subscriber)
 
-    async def resync(self, cursor: Cursor, after: int) -> str:
-        """Move a cursor behind all that is known, and return the snapshot that shows what comes after `after`.
+    async def resync(self, subscriber: Subscriber, after: int) -> str:
+        """Move a subscriber behind all that is known, and return the snapshot that shows what comes after `after`.
 
         What comes later is sent by `pending`. Who joins together gets one snapshot.
         """
@@ -78,7 +78,7 @@ class Feed:
         await self._reach_back(after)
         if self._newest_snapshot is None or self._newest_snapshot[0] != after:
             self._newest_snapshot = after, self._snapshot(min(after, self.seq))
-        cursor.seq, cursor.version = self.seq, self._version
+        subscriber.seq, subscriber.version = self.seq, self._version
         return self._newest_snapshot[1]
 
     async def _reach_back(self, after: int) -> None:
@@ -94,8 +94,8 @@ class Feed:
                     self._log[:0] = [final.text for final in finals]
 
     def _snapshot(self, after: int) -> str:
-        if self.is_gone or not self._job:
-            return events.encode(events.gone())
+        if self.is_deleted or not self._job:
+            return events.encode(events.job_deleted())
         partials = [partial.text for partial in self._partials.values()]
         return events.snapshot(self._job, self._log[max(0, after - self._begin) :], partials, self.seq)
 
@@ -104,37 +104,37 @@ class Feed:
         """The number of the final before the first in the log."""
         return self.seq - len(self._log)
 
-    def leave(self, cursor: Cursor) -> None:
-        self.cursors.discard(cursor)
-        cursor.count_sent()
+    def remove(self, subscriber: Subscriber) -> None:
+        self.subscribers.discard(subscriber)
+        subscriber.count_sent()
 
     @property
     def is_running(self) -> bool:
         return bool(self._job.get("status") == Status.RUNNING)
 
-    def pending(self, cursor: Cursor) -> list[str] | None:
+    def pending(self, subscriber: Subscriber) -> list[str] | None:
         """Return what a viewer has not been sent yet: finals in order, the state, the newest partials.
 
-        Returns None where it is so far behind that `read_on` has to be asked. Who is at the same place gets the same.
+        Returns None where it is so far behind that `read_page` has to be asked. Who is at the same place gets the same.
         """
-        place = cursor.seq, cursor.version
+        place = subscriber.seq, subscriber.version
         texts = self._texts_after.get(place)
         if texts is None:
-            if cursor.seq < self._begin:
+            if subscriber.seq < self._begin:
                 return None
-            texts = self._log[cursor.seq - self._begin :] if cursor.seq < self.seq else []
+            texts = self._log[subscriber.seq - self._begin :] if subscriber.seq < self.seq else []
             # The state first: one of a new attempt ends what the viewer shows of the attempt before.
             newest = [self._status, *sorted(self._partials.values())]
-            texts += [text for version, text in newest if version > cursor.version]
+            texts += [text for version, text in newest if version > subscriber.version]
             self._texts_after[place] = texts
-        cursor.seq, cursor.version = max(cursor.seq, self.seq), self._version
+        subscriber.seq, subscriber.version = max(subscriber.seq, self.seq), self._version
         return texts
 
-    async def read_on(self, cursor: Cursor) -> list[str]:
+    async def read_page(self, subscriber: Subscriber) -> list[str]:
         """Return the next page of finals for a viewer who is far behind; `pending` is to be asked again after it."""
-        finals = await in_thread(finals_between)(self.job_id, cursor.seq, cursor.seq + PAGE)
-        cursor.seq = finals[-1].seq if finals else self.seq  # deleted in the meantime
-        cursor.ring()
+        finals = await in_thread(finals_between)(self.job_id, subscriber.seq, subscriber.seq + PAGE)
+        subscriber.seq = finals[-1].seq if finals else self.seq  # deleted in the meantime
+        subscriber.notify()
         return [final.text for final in finals]
 
     # For the hub
@@ -142,10 +142,10 @@ class Feed:
     def apply(self, message: dict[str, Any]) -> bool:
         """Take a message of the channel layer. Returns False, and takes nothing, if something before it is missing."""
         kind, seq, text = message["kind"], message["seq"], message["text"]
-        if self.is_gone or message["attempt"] < self._attempt:
+        if self.is_deleted or message["attempt"] < self._attempt:
             return True  # of a worker that has lost the job
         if kind == "error":
-            self.end()
+            self.mark_deleted()
             return True
         status = json.loads(text) if kind == "status" else None
         is_of_running = kind == "partial" or (status is not None and status["job"]["status"] == Status.RUNNING)
@@ -169,7 +169,7 @@ class Feed:
             before = self._status
             job = await in_thread(Job.objects.filter(pk=self.job_id).first)()
             if job is None:
-                self.end()
+                self.mark_deleted()
                 return
             if not self.loaded.is_set():
                 self.seq = job.segment_count  # who joins reads the finals before it by himself
@@ -194,32 +194,32 @@ class Feed:
             or (row["attempt"] == self._attempt and row["status"] != self._job["status"])
         )
 
-    def tell_place(self, places: Mapping[UUID, int]) -> None:
+    def update_place(self, places: Mapping[UUID, int]) -> None:
         """Tell the viewers of a job that waits when it has its turn, if that has changed."""
         job = events.queued(self._job, places)
         if self._job["status"] == Status.QUEUED and job != self._job:
             self._set_status({"type": "status", "job": job})
 
-    def send_away_the_stuck(self) -> None:
+    def evict_stalled(self) -> None:
         """Send away who takes nothing while much is published. Called at each look: nobody is stuck for a moment."""
-        for cursor in self.cursors:
-            is_stuck = not cursor.count_sent()
-            since = cursor.published_at_send
-            if is_stuck and since is not None and self.published_characters - since > MOST_BEHIND_CHARACTERS:
-                cursor.send_away(close_codes.TRY_AGAIN)
+        for subscriber in self.subscribers:
+            is_stuck = not subscriber.count_sent()
+            since = subscriber.published_at_send
+            if is_stuck and since is not None and self.published_characters - since > MAX_UNREAD_CHARACTERS:
+                subscriber.evict(close_codes.TRY_AGAIN)
 
     def shorten_log(self) -> None:
         """Forget what nobody has needed for long. Called now and then."""
         if asyncio.get_running_loop().time() > self._long_until:
             del self._log[:-LOG_LENGTH]
 
-    def end(self) -> None:
+    def mark_deleted(self) -> None:
         """Tell the viewers that the job was deleted."""
-        if not self.is_gone:
-            self.is_gone = True
+        if not self.is_deleted:
+            self.is_deleted = True
             self.loaded.set()  # there is nothing to wait for
             self._partials.clear()
-            self._set_status_text(events.encode(events.gone()))
+            self._set_status_text(events.encode(events.job_deleted()))
 
     # Inside
 
@@ -229,7 +229,7 @@ class Feed:
             self._log.append(text)
             if len(self._log) > 2 * LOG_LENGTH:
                 self.shorten_log()
-            self._wake(text)
+            self._notify_all(text)
 
     def _set_attempt(self, attempt: int) -> None:
         if attempt > self._attempt:
@@ -239,7 +239,7 @@ class Feed:
     def _set_status(self, event: events.Event) -> None:
         if event["job"]["status"] == Status.QUEUED and "queue" in self._job:
             event = {**event, "job": {"queue": self._job["queue"], **event["job"]}}  # until the next look
-        if self.is_gone or event["job"] == self._job:
+        if self.is_deleted or event["job"] == self._job:
             return
         self._job = event["job"]
         if self._job["status"] != Status.RUNNING:
@@ -251,16 +251,16 @@ class Feed:
 
     def _next_version(self, text: str) -> int:
         self._version += 1
-        self._wake(text)
+        self._notify_all(text)
         return self._version
 
-    def _wake(self, text: str) -> None:
+    def _notify_all(self, text: str) -> None:
         """Let every viewer look what is new, now that `text` is."""
         self._texts_after.clear()
         self._newest_snapshot = None
         self.published_characters += len(text)
-        for cursor in self.cursors:
-            cursor.ring()
+        for subscriber in self.subscribers:
+            subscriber.notify()
 
 
 class Final(NamedTuple):

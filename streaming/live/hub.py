@@ -16,21 +16,21 @@ from channels.layers import get_channel_layer
 from django.db import Error
 
 from streaming import metrics, publisher
-from streaming.db import forget_shared, in_thread
+from streaming.db import clear_shared, in_thread
 from streaming.jobs import queue
 from streaming.live import close_codes
 from streaming.live.auth import watchable
 from streaming.live.feed import Feed
-from streaming.live.subscriber import Cursor
+from streaming.live.subscriber import Subscriber
 from streaming.models import Job, Status
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 2.0
-AUTHORISE_SECONDS = 5.0  # between two looks whether those who watch still may
+POLL_SECONDS = 2.0
+RECHECK_SECONDS = 5.0  # between two looks whether those who watch still may
 
 
-class Feeds:
+class Hub:
     def __init__(self) -> None:
         self._feeds: dict[UUID, Feed] = {}
         # Each lives as long as somebody joins, watches or leaves that job.
@@ -39,28 +39,28 @@ class Feeds:
         self._has_channel = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._short_tasks: set[asyncio.Task[None]] = set()
-        self._doubted = asyncio.Event()  # whether those who watch still may
+        self._is_recheck_due = asyncio.Event()  # whether those who watch still may
 
     @property
-    def is_deaf(self) -> bool:
+    def is_unsubscribed(self) -> bool:
         """Whether somebody watches here and this process hears only at the next look of what others do."""
         return bool(self._tasks) and not self._has_channel.is_set()
 
     @asynccontextmanager
-    async def watch(self, job_id: UUID, after: int, cursor: Cursor) -> AsyncIterator[tuple[Feed, str]]:
+    async def watch(self, job_id: UUID, after: int, subscriber: Subscriber) -> AsyncIterator[tuple[Feed, str]]:
         """Join the feed of a job for as long as the context lasts: the feed and the text of the snapshot."""
         lock = self._locks.setdefault(job_id, asyncio.Lock())
         async with lock:  # of two who join first, one makes the feed
             feed = self._feeds.get(job_id) or await self._open(job_id)
-            feed.enter(cursor)
+            feed.add(subscriber)
         metrics.VIEWERS.inc()
         try:
-            yield feed, await feed.resync(cursor, after)
+            yield feed, await feed.resync(subscriber, after)
         finally:
             metrics.VIEWERS.dec()
-            feed.leave(cursor)
+            feed.remove(subscriber)
             async with lock:
-                if not feed.cursors and self._feeds.get(job_id) is feed:
+                if not feed.subscribers and self._feeds.get(job_id) is feed:
                     await self._close(job_id)
 
     async def _open(self, job_id: UUID) -> Feed:
@@ -70,8 +70,8 @@ class Feeds:
         try:
             if not self._tasks:
                 self._has_channel.clear()
-                self._tasks = [asyncio.create_task(run()) for run in (self._receive, self._look, self._authorise)]
-            with suppress(TimeoutError):  # subscribed later, by _look
+                self._tasks = [asyncio.create_task(run()) for run in (self._receive, self._poll, self._recheck_access)]
+            with suppress(TimeoutError):  # subscribed later, by _poll
                 async with asyncio.timeout(publisher.LAYER_SECONDS):
                     await self._has_channel.wait()
             await self._subscribe(feed)
@@ -87,7 +87,7 @@ class Feeds:
         if feed.is_subscribed:
             await self._unsubscribe(publisher.feed_group(job_id))
         if not self._feeds:
-            forget_shared()  # from here on nobody hears of a sign-out
+            clear_shared()  # from here on nobody hears of a sign-out
             tasks, self._tasks = self._tasks, []
             for task in [*tasks, *self._short_tasks]:
                 task.cancel()
@@ -103,14 +103,14 @@ class Feeds:
             return
         group = publisher.feed_group(feed.job_id)
         feed.is_subscribed = await publisher.succeeds(get_channel_layer().group_add(group, self._channel))
-        if feed.is_subscribed:  # else _look tries again
+        if feed.is_subscribed:  # else _poll tries again
             # Partials are nowhere but with the worker that runs the job; a feed that has not loaded would drop the
             # answer.
             self._start(self._ask_for_partials(feed))
 
     async def _ask_for_partials(self, feed: Feed) -> None:
         await feed.loaded.wait()
-        await publisher.send(publisher.RUNNERS, publisher.ring("join", feed.job_id))
+        await publisher.send(publisher.RUNNERS, publisher.worker_message("join", feed.job_id))
 
     async def _receive(self) -> None:
         """Give messages to their feeds, for ever; the channel layer may come and go."""
@@ -127,12 +127,12 @@ class Feeds:
                 self._has_channel.clear()
                 for feed in self._feeds.values():
                     feed.is_subscribed = False
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
 
     def _dispatch(self, message: dict[str, Any]) -> None:
-        if message["type"] == publisher.DOUBT["type"]:
-            forget_shared()
-            self._doubted.set()
+        if message["type"] == publisher.RECHECK_ACCESS["type"]:
+            clear_shared()
+            self._is_recheck_due.set()
             return
         feed = self._feeds.get(UUID(message["job"]))
         if feed is not None and feed.loaded.is_set() and not feed.apply(message):
@@ -149,11 +149,11 @@ class Feeds:
         self._short_tasks.add(task)
         task.add_done_callback(self._short_tasks.discard)
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         """Compare all feeds with the database in one query, for ever."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            feeds = [feed for feed in self._feeds.values() if feed.loaded.is_set() and not feed.is_gone]
+            await asyncio.sleep(POLL_SECONDS)
+            feeds = [feed for feed in self._feeds.values() if feed.loaded.is_set() and not feed.is_deleted]
             try:
                 rows, places = await in_thread(rows_of)([feed.job_id for feed in feeds])
             except Error:
@@ -161,58 +161,58 @@ class Feeds:
                 continue
             for feed in feeds:
                 feed.shorten_log()
-                feed.send_away_the_stuck()
+                feed.evict_stalled()
                 row = rows.get(feed.job_id)
-                if feed.is_gone:
+                if feed.is_deleted:
                     continue  # it was told so in the meantime
                 if row is None:
-                    feed.end()
+                    feed.mark_deleted()
                 elif feed.is_behind(row):
                     self._start(self._catch_up(feed))
                 else:
-                    feed.tell_place(places)
-            await self._tell_runners(feeds)
+                    feed.update_place(places)
+            await self._notify_workers(feeds)
             for feed in feeds:
                 if not feed.is_subscribed:
                     await self._subscribe(feed)
                     if not feed.is_subscribed:
                         break  # the layer is away, for the others as well
 
-    async def _tell_runners(self, feeds: list[Feed]) -> None:
+    async def _notify_workers(self, feeds: list[Feed]) -> None:
         """Say which running jobs are watched here: for the others, engines may save their partials."""
-        if watched := [feed.job_id for feed in feeds if feed.is_running and feed.cursors]:
-            await publisher.send(publisher.RUNNERS, publisher.watched(watched))
+        if watched := [feed.job_id for feed in feeds if feed.is_running and feed.subscribers]:
+            await publisher.send(publisher.RUNNERS, publisher.watched_message(watched))
 
-    async def _authorise(self) -> None:
+    async def _recheck_access(self) -> None:
         """Send away who is signed out, or may no longer see what they watch; for ever."""
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(AUTHORISE_SECONDS):
-                    await self._doubted.wait()
-            self._doubted.clear()
+                async with asyncio.timeout(RECHECK_SECONDS):
+                    await self._is_recheck_due.wait()
+            self._is_recheck_due.clear()
             try:
-                await self._look_who_may()
+                await self._evict_unauthorised()
             except Error:
                 logger.exception("Nobody could be asked whether viewers still may watch; trying again")
 
-    async def _look_who_may(self) -> None:
+    async def _evict_unauthorised(self) -> None:
         """A few queries for each session, however many sockets it has here."""
-        watching: defaultdict[str | None, defaultdict[Feed, list[Cursor]]] = defaultdict(lambda: defaultdict(list))
+        watching: defaultdict[str | None, defaultdict[Feed, list[Subscriber]]] = defaultdict(lambda: defaultdict(list))
         for feed in self._feeds.values():
-            if not feed.is_gone:
-                for cursor in feed.cursors:
-                    watching[cursor.session_key][feed].append(cursor)
-        for session_key, cursors in watching.items():
-            allowed = await in_thread(watchable)(session_key, {feed.job_id for feed in cursors})
-            for feed, theirs in cursors.items():
+            if not feed.is_deleted:
+                for subscriber in feed.subscribers:
+                    watching[subscriber.session_key][feed].append(subscriber)
+        for session_key, subscribers in watching.items():
+            allowed = await in_thread(watchable)(session_key, {feed.job_id for feed in subscribers})
+            for feed, theirs in subscribers.items():
                 if allowed is None:
                     code = close_codes.NOT_SIGNED_IN
                 elif feed.job_id in allowed or not await in_thread(Job.objects.filter(pk=feed.job_id).exists)():
-                    continue  # of a job that was deleted `_look` tells
+                    continue  # of a job that was deleted `_poll` tells
                 else:
                     code = close_codes.NOT_FOUND
-                for cursor in theirs:
-                    cursor.send_away(code)
+                for subscriber in theirs:
+                    subscriber.evict(code)
 
 
 def rows_of(job_ids: list[UUID]) -> tuple[dict[UUID, dict[str, Any]], dict[UUID, int]]:
@@ -226,8 +226,8 @@ def rows_of(job_ids: list[UUID]) -> tuple[dict[UUID, dict[str, Any]], dict[UUID,
 
 
 # A process has one event loop, and so one of these; tests have many.
-_of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Feeds] = WeakKeyDictionary()
+_of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
 
 
-def feeds() -> Feeds:
-    return _of_loop.setdefault(asyncio.get_running_loop(), Feeds())
+def get_hub() -> Hub:
+    return _of_loop.setdefault(asyncio.get_running_loop(), Hub())

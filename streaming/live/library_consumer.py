@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from streaming import events
 from streaming.jobs.lifecycle import JobRefused
 from streaming.live.consumers import ViewerConsumer, parse
-from streaming.live.library_hub import Listing, library
+from streaming.live.library_hub import Listing, get_library
 
 MOST_IDS = 200  # a page lists 30
 
@@ -30,13 +30,13 @@ class LibraryConsumer(ViewerConsumer):
         await self._list(ids_in(ids))
 
     async def _list(self, ids: frozenset[UUID]) -> None:
-        await self.serve(self._send_rows(Listing(self.session_key, ids, self._send_away)))
+        await self.serve(self._send_rows(Listing(self.session_key, ids, self._evict)))
 
     async def _send_rows(self, listing: Listing) -> None:
-        async with library().watch(listing) as snapshot:
+        async with get_library().watch(listing) as snapshot:
             await self._send_events([snapshot])
             while True:
-                await self._send_events(await listing.news())
+                await self._send_events(await listing.wait())
 
     async def _send_events(self, listed: list[events.Event]) -> None:
         for event in listed:

@@ -1,6 +1,6 @@
 """The library, live: recordings and jobs as they change, for all sockets of this process that show lists of them.
 
-Data flow: once a second one read of the database for all sockets → `Listing.take` compares it with the events that a
+Data flow: once a second one read of the database for all sockets → `Listing.update` compares it with the events that a
 socket has been sent → the consumer sends those that are pending. It depends on no messages, so it cannot miss one. A
 list may be up to three seconds late; a transcript has its own feed. One message makes it quicker: after a sign-out all
 sockets are checked at once, as those of feeds are.
@@ -24,9 +24,9 @@ from streaming.live.library_rows import Rows, read, read_active, visible
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0  # between two looks at the jobs that were active
-FULL_LOOK_SECONDS = 3.0  # between two looks at everything: new jobs, new names, what was deleted
-AUTHORISE_SECONDS = 5.0  # between two checks whether a socket may still see its rows
+POLL_SECONDS = 1.0  # between two looks at the jobs that were active
+FULL_POLL_SECONDS = 3.0  # between two looks at everything: new jobs, new names, what was deleted
+RECHECK_SECONDS = 5.0  # between two checks whether a socket may still see its rows
 LAYER_TIMEOUT_SECONDS = 2.0  # a channel layer that is away must not keep a list from a reader
 
 
@@ -36,24 +36,24 @@ class Listing:
     A pending event replaces an older one about the same row, so a slow socket costs no more memory than its rows.
     """
 
-    def __init__(self, session_key: str | None, ids: frozenset[UUID], send_away: Callable[[int], None]) -> None:
+    def __init__(self, session_key: str | None, ids: frozenset[UUID], evict: Callable[[int], None]) -> None:
         self.session_key = session_key
         self.ids = ids
-        self.send_away = send_away
+        self.evict = evict
         self.visible: set[UUID] = set()
-        self.judged: set[UUID] = set()  # jobs whose visibility is known
+        self.checked_jobs: set[UUID] = set()  # jobs whose visibility is known
         self.checked_at = float("-inf")
         self.is_open = False  # it has its snapshot
         self._sent: dict[tuple[str, UUID], events.Event] = {}  # or pending
         self._pending: dict[tuple[str, UUID], events.Event] = {}
-        self._has_news = asyncio.Event()
+        self._is_notified = asyncio.Event()
 
     def jobs_in(self, rows: Rows) -> set[UUID]:
         """Return the jobs among `rows` that belong to this list, whether it may see them or not."""
         of_uploads = {job for upload in self.ids for job in rows.jobs_of.get(upload, ())}
         return of_uploads | (self.ids & rows.jobs.keys())
 
-    def take(self, rows: Rows, *, is_full: bool) -> None:
+    def update(self, rows: Rows, *, is_full: bool) -> None:
         """Note the changes. Only a full look shows which rows were deleted."""
         shown: dict[tuple[str, UUID], events.Event] = {}
         for upload in self.ids & self.visible & rows.uploads.keys():
@@ -73,21 +73,21 @@ class Listing:
                     self._pending["removed", pk] = {"type": "removed", "id": str(pk)}
         self._sent |= shown
         if self._pending:
-            self._has_news.set()
+            self._is_notified.set()
 
     def snapshot(self, rows: Rows) -> events.Event:
         """Start over with the result of a full look, and return the first message."""
         self._sent.clear()
-        self.take(rows, is_full=True)
+        self.update(rows, is_full=True)
         self._pending = {key: event for key, event in self._pending.items() if key[0] == "words"}
         uploads = [event["upload"] for (kind, _), event in self._sent.items() if kind == "upload"]
         jobs = [event["job"] for (kind, _), event in self._sent.items() if kind == "job"]
         return {"type": "snapshot", "uploads": uploads, "jobs": jobs}
 
-    async def news(self) -> list[events.Event]:
+    async def wait(self) -> list[events.Event]:
         """Wait for changes and return them."""
-        await self._has_news.wait()
-        self._has_news.clear()
+        await self._is_notified.wait()
+        self._is_notified.clear()
         pending, self._pending = self._pending, {}
         return list(pending.values())
 
@@ -109,13 +109,13 @@ class Library:
         self._listings.add(listing)
         try:
             if not self._tasks:
-                self._tasks = [asyncio.create_task(run()) for run in (self._look, self._listen)]
+                self._tasks = [asyncio.create_task(run()) for run in (self._poll, self._receive_checks)]
             with suppress(TimeoutError):  # then the regular checks notice a sign-out
                 async with asyncio.timeout(LAYER_TIMEOUT_SECONDS):
                     await self._is_subscribed.wait()
             checks_asked = self._checks_asked
             rows = await in_thread(read)(listing.ids)
-            await self._authorise(listing, rows)
+            await self._recheck_access(listing, rows)
             snapshot = listing.snapshot(rows)
             self._active |= rows.active
             listing.is_open = True
@@ -131,25 +131,25 @@ class Library:
                 if tasks:
                     await asyncio.wait(tasks)
 
-    async def _authorise(self, listing: Listing, rows: Rows) -> None:
+    async def _recheck_access(self, listing: Listing, rows: Rows) -> None:
         """Check which rows a listing may show now. Closes the socket if its session has ended."""
         jobs = listing.jobs_in(rows)
         found = await in_thread(visible)(listing.session_key, listing.ids, jobs)
-        listing.judged = jobs
+        listing.checked_jobs = jobs
         listing.visible = found or set()
         listing.checked_at = time.monotonic()
         if found is None:
-            listing.send_away(close_codes.NOT_SIGNED_IN)
+            listing.evict(close_codes.NOT_SIGNED_IN)
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         full_at = time.monotonic()
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
+                async with asyncio.timeout(POLL_SECONDS):
                     await self._is_check_due.wait()
             is_check_due = self._is_check_due.is_set()
             self._is_check_due.clear()
-            is_full = is_check_due or time.monotonic() - full_at >= FULL_LOOK_SECONDS
+            is_full = is_check_due or time.monotonic() - full_at >= FULL_POLL_SECONDS
             listings = [listing for listing in self._listings if listing.is_open]
             try:
                 if is_full:
@@ -159,10 +159,10 @@ class Library:
                     rows = await in_thread(read_active)(self._active)
                 self._active = rows.active
                 for listing in listings:
-                    is_due = is_check_due or time.monotonic() - listing.checked_at >= AUTHORISE_SECONDS
-                    if is_full and (is_due or not listing.jobs_in(rows) <= listing.judged):
-                        await self._authorise(listing, rows)
-                    listing.take(rows, is_full=is_full)
+                    is_due = is_check_due or time.monotonic() - listing.checked_at >= RECHECK_SECONDS
+                    if is_full and (is_due or not listing.jobs_in(rows) <= listing.checked_jobs):
+                        await self._recheck_access(listing, rows)
+                    listing.update(rows, is_full=is_full)
             except Error as error:
                 # Restarting, or locked: the next look shows what changed meanwhile.
                 logger.warning("Could not compare the lists with the database", exc_info=error)
@@ -170,7 +170,7 @@ class Library:
                 # A fault of ours in one list must not stop all of them.
                 logger.exception("Could not compare the lists with the database")
 
-    async def _listen(self) -> None:
+    async def _receive_checks(self) -> None:
         """Have all sockets checked when somebody signs out, for ever; the channel layer may come and go."""
         layer = get_channel_layer()
         while True:
@@ -185,7 +185,7 @@ class Library:
                     self._is_check_due.set()
             except Exception:  # whatever the layer's client raises: the regular checks go on
                 logger.exception("The channel layer did not answer; trying again")
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
             finally:
                 self._is_subscribed.clear()
                 with suppress(Exception):  # of any kind, from the layer's client: nothing reads this channel any more
@@ -196,6 +196,6 @@ class Library:
 _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Library] = WeakKeyDictionary()
 
 
-def library() -> Library:
+def get_library() -> Library:
     """Return the library of this process. A process has one event loop; tests have many."""
     return _of_loop.setdefault(asyncio.get_running_loop(), Library())

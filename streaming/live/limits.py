@@ -10,7 +10,7 @@ from django.conf import settings
 _sockets: Counter[int] = Counter()  # only of persons who have any
 
 
-def enter(person_id: int) -> bool:
+def acquire(person_id: int) -> bool:
     """Count one more socket of a person. Returns False, and counts nothing, if they may have no more."""
     most = settings.TRANSCRIBE_MAX_SOCKETS_A_PERSON
     if most and _sockets[person_id] >= most:
@@ -19,7 +19,7 @@ def enter(person_id: int) -> bool:
     return True
 
 
-def leave(person_id: int) -> None:
+def release(person_id: int) -> None:
     _sockets[person_id] -= 1
     if not _sockets[person_id]:
         del _sockets[person_id]

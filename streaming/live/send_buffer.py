@@ -9,16 +9,16 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-UNSENT_BYTES = 512  # in the kernel, beside what is on its way; who reads quickly never has so much
+MAX_UNSENT_BYTES = 512  # in the kernel, beside what is on its way; who reads quickly never has so much
 
 
-def keep_little_unsent(connection: socket.socket) -> None:
+def limit_send_buffer(connection: socket.socket) -> None:
     """Have the kernel take little that it can't send at once. Sockets that are not TCP stay as they are."""
     if hasattr(socket, "TCP_NOTSENT_LOWAT") and connection.family in (socket.AF_INET, socket.AF_INET6):
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT_BYTES)
 
 
-def transport_behind(send: Callable[..., Any]) -> asyncio.WriteTransport | None:
+def transport_of(send: Callable[..., Any]) -> asyncio.WriteTransport | None:
     """Return the transport that an application's `send` writes to, where the server (uvicorn) shows it.
 
     From then on `send` waits until the kernel has taken what was sent before, not until it has left less than 64 KB.
@@ -28,11 +28,11 @@ def transport_behind(send: Callable[..., Any]) -> asyncio.WriteTransport | None:
         return None
     transport.set_write_buffer_limits(high=0)
     if connection := transport.get_extra_info("socket"):
-        keep_little_unsent(connection)
+        limit_send_buffer(connection)
     return transport
 
 
-def cut(transport: asyncio.WriteTransport) -> None:
+def abort(transport: asyncio.WriteTransport) -> None:
     """End a connection at once. Without more ado the kernel would go on offering what the client does not read."""
     if connection := transport.get_extra_info("socket"):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

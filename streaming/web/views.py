@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from streaming import events
 from streaming.engines.registry import engine_class
-from streaming.jobs import lifecycle, queue
+from streaming.jobs import lifecycle, permissions, queue
 from streaming.models import Job, Status
 from streaming.templatetags.segments import marks_words
 from streaming.transcript import exports
@@ -84,9 +84,9 @@ def _upload_page(request: HttpRequest, found: Upload, form: StartForm, status: i
         "form": form,
         "tracks": tracks.rows(found.tracks, found.track),
         "quotes": [(engine, engine.quote(found.duration, {})) for engine in offered_engines()],
-        "can_start": lifecycle.may_start(request.user, found),
+        "can_start": permissions.may_start(request.user, found),
         "can_change": may(request.user, "change", found),
-        "can_delete": lifecycle.may_delete_upload(request.user, found),
+        "can_delete": permissions.may_delete_upload(request.user, found),
     }
     return render(request, "uploads/upload.html", context, status=status)
 
@@ -95,7 +95,7 @@ def _upload_page(request: HttpRequest, found: Upload, form: StartForm, status: i
 def delete_upload(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Delete a recording with all that was made of it."""
     found = get_object_or_404(Upload.objects.visible_to(request.user), pk=pk)
-    if not lifecycle.may_delete_upload(request.user, found):
+    if not permissions.may_delete_upload(request.user, found):
         raise PermissionDenied
     lifecycle.delete_upload(found)
     if negotiation.wants_json(request):
@@ -108,7 +108,7 @@ def delete_upload(request: HttpRequest, pk: UUID) -> HttpResponse:
 def create_job(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Start a job for a recording; the same `request_id` answers with the same job."""
     found = get_object_or_404(Upload.objects.visible_to(request.user), pk=pk)
-    if not lifecycle.may_start(request.user, found):
+    if not permissions.may_start(request.user, found):
         raise PermissionDenied
     form = StartForm(request.POST, upload=found)
     if form.is_valid():
@@ -156,8 +156,8 @@ def job(request: HttpRequest, pk: UUID) -> HttpResponse:
         "socket_path": f"/ws/jobs/{found.pk}/",
         "formats": [(name, exporter.label) for name, exporter in exports.FORMATS.items()],
         "can_hear": found.owner_id == request.user.pk or sees_all(request.user),
-        "can_change": lifecycle.may_change(request.user, found),
-        "can_delete": lifecycle.may_delete(request.user, found),
+        "can_change": permissions.may_change(request.user, found),
+        "can_delete": permissions.may_delete(request.user, found),
     }
     return render(request, "streaming/job.html", context)
 
@@ -175,7 +175,7 @@ def retry(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 def delete(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = _job(request, pk)
-    if not lifecycle.may_delete(request.user, found):
+    if not permissions.may_delete(request.user, found):
         raise PermissionDenied
     lifecycle.delete(found)
     if negotiation.wants_json(request):
@@ -200,7 +200,7 @@ def _job(request: HttpRequest, pk: UUID) -> Job:
 
 def _change(request: HttpRequest, pk: UUID, change: Any) -> HttpResponse:
     found = _job(request, pk)
-    if not lifecycle.may_change(request.user, found):
+    if not permissions.may_change(request.user, found):
         raise PermissionDenied
     try:
         change(found)

@@ -18,21 +18,21 @@ from django.conf import settings
 from django.db import Error
 
 from streaming import events, log, metrics, outages, publisher
-from streaming.db import PASSING, in_thread
+from streaming.db import TRANSIENT, in_thread
 from streaming.engines.base import Engine, EngineBusy, EngineError
 from streaming.jobs import lifecycle
 from streaming.models import Job, Status
 from streaming.results import Result, storable
 from streaming.spool import Spool, open_spool
 from streaming.worker import preemption
-from streaming.worker.retry import hear
+from streaming.worker.retry import transcribe_with_retries
 from uploads.decoder.client import DecodingError
 from uploads.files.storage import StorageAway, StorageRefused
 
 logger = logging.getLogger(__name__)
 
 REASON_CHARACTERS = 1000
-BEAT_SECONDS = 1.0  # between two status events of a running job
+HEARTBEAT_SECONDS = 1.0  # between two status events of a running job
 # Every process with viewers of this job says so every two seconds. At the start, pages are still being opened.
 WATCHED_SECONDS = 10.0
 
@@ -40,7 +40,7 @@ Value = TypeVar("Value")
 Publish = Callable[[str, dict[str, Any]], None]
 
 
-async def insist(write: Callable[..., Value], *args: Any, **kwargs: Any) -> Value:
+async def write_with_retries(write: Callable[..., Value], *args: Any, **kwargs: Any) -> Value:
     """Return what `write` does to the database, waiting for as long as that is away.
 
     If it is away for longer than the lease, the fence decides whose the job is: `write` raises `LostClaim`.
@@ -48,9 +48,9 @@ async def insist(write: Callable[..., Value], *args: Any, **kwargs: Any) -> Valu
     while True:
         try:
             return await in_thread(write)(*args, **kwargs)
-        except PASSING:
+        except TRANSIENT:
             logger.exception("The database did not take a write; trying again")
-            await asyncio.sleep(BEAT_SECONDS)
+            await asyncio.sleep(HEARTBEAT_SECONDS)
 
 
 class Preempted(Exception):
@@ -67,23 +67,23 @@ class Attempt:
         self._publish = publish
         self._partials: dict[str, events.Event] = {}
         self._spool: Spool | None = None
-        self._look = asyncio.Event()
+        self._is_check_due = asyncio.Event()
         self.began_at = self._watched_at = time.monotonic()
         self._outcome = "handed_back"  # of one that is cancelled
         self.is_to_be_preempted = False  # set by the runner; at the next final, if that is still due
 
     async def run(self) -> None:
         """Transcribe to the end. Returns when the job has ended or is lost; is cancelled to give it back."""
-        with log.about(self.job.pk, self.job.attempt):
+        with log.job_context(self.job.pk, self.job.attempt):
             if self.job.attempt == 1 and self.job.started_at is not None:  # of a later one nobody knows since when
                 waited = self.job.started_at - self.job.created_at
                 metrics.QUEUE_WAIT.labels(self.job.engine).observe(max(0.0, waited.total_seconds()))
             self._send_status()
             try:
                 async with asyncio.TaskGroup() as group:
-                    beating = group.create_task(self._beat())
+                    heartbeat = group.create_task(self._heartbeat())
                     await self._transcribe()
-                    beating.cancel()
+                    heartbeat.cancel()
             except* lifecycle.LostClaim:
                 if self._outcome != "preempted":  # after which the lease can't be extended either
                     self._outcome = "lost"
@@ -91,11 +91,11 @@ class Attempt:
                 logger.info("The attempt ends: %s", self._outcome.replace("_", " "))
                 metrics.ATTEMPTS_ENDED.labels(self.job.engine, self._outcome).inc()
 
-    def look(self) -> None:
+    def check_lease(self) -> None:
         """Look at once whether the job is still ours, instead of at the next sign of life."""
-        self._look.set()
+        self._is_check_due.set()
 
-    def watched(self) -> None:
+    def note_viewers(self) -> None:
         """Note that viewers watch the job now: the engine makes partials for `WATCHED_SECONDS` more."""
         self._watched_at = time.monotonic()
 
@@ -106,7 +106,7 @@ class Attempt:
     def is_preemptible(self) -> bool:
         return self._engine.is_preemptible
 
-    def repeat(self) -> None:
+    def republish(self) -> None:
         """Send again what is not in the database, for a feed that has just begun to watch."""
         for partial in self._partials.values():
             self._send(partial)
@@ -119,10 +119,10 @@ class Attempt:
             async with open_spool(self.job.upload, self._folder, channels, self.job.track) as spool:
                 self._spool = spool
                 outages.STORAGE.worked()
-                await self._hear(spool)
+                await self._run_engine(spool)
                 if abs(spool.seconds - self.job.duration) > 0.01:
                     self.job.duration = spool.seconds
-                    await insist(lifecycle.set_duration, self.job, spool.seconds)
+                    await write_with_retries(lifecycle.set_duration, self.job, spool.seconds)
         except EngineBusy as busy:
             logger.info("The job waits: %s", busy)
             await self._postpone(str(busy))
@@ -156,19 +156,19 @@ class Attempt:
         else:
             await self._finish(Status.COMPLETED, position=self.job.duration)
 
-    async def _hear(self, spool: Spool) -> None:
-        request = replace(await insist(lifecycle.remaining, self.job), is_watched=self.is_watched)
+    async def _run_engine(self, spool: Spool) -> None:
+        request = replace(await write_with_retries(lifecycle.remaining, self.job), is_watched=self.is_watched)
 
-        def heard() -> float | None:
+        def seconds_transcribed() -> float | None:
             has_all = spool.is_complete and spool.position >= spool.seconds
             return None if has_all else spool.position - request.start_time
 
-        with metrics.stream(self.job.engine, heard):
-            async with aclosing(hear(self._engine, spool, request)) as results:
+        with metrics.stream(self.job.engine, seconds_transcribed):
+            async with aclosing(transcribe_with_retries(self._engine, spool, request)) as results:
                 async for result in results:
-                    await self._take(result)
+                    await self._handle_result(result)
 
-    async def _take(self, result: Result) -> None:
+    async def _handle_result(self, result: Result) -> None:
         self._advance()
         if result.is_partial:
             event = events.partial(result)
@@ -179,35 +179,37 @@ class Attempt:
             return
         # The database first: what a viewer sees as final is stored.
         seq = self.job.segment_count + 1
-        segment = await insist(lifecycle.store_final, self.job.pk, self.job.attempt, seq, result, self.job.position)
+        segment = await write_with_retries(
+            lifecycle.store_final, self.job.pk, self.job.attempt, seq, result, self.job.position
+        )
         self.job.segment_count = seq
-        self._count_promise(self._partials.pop(result.slot, None), result)
+        self._count_stable_prefix(self._partials.pop(result.slot, None), result)
         self._send(events.final(segment))
         if self.is_to_be_preempted:
-            if await insist(preemption.preempt, self.job):
+            if await write_with_retries(preemption.preempt, self.job):
                 self._outcome = "preempted"
                 raise Preempted
             self.is_to_be_preempted = False  # no other job waits any more
 
-    def _count_promise(self, partial: events.Event | None, final: Result) -> None:
+    def _count_stable_prefix(self, partial: events.Event | None, final: Result) -> None:
         """Count whether the final kept the prefix that its last partial called stable."""
         if partial is not None and (stable := partial.get("stable")):
             kept = final.text.startswith(partial["text"][:stable])
             metrics.STABLE_PREFIXES.labels(self.job.engine, "kept" if kept else "broken").inc()
 
-    async def _beat(self) -> None:
+    async def _heartbeat(self) -> None:
         """Send the state every second, extend the lease several times in its length. Raises `LostClaim`."""
-        lease_beat_seconds = settings.TRANSCRIBE_LEASE_SECONDS / 4
+        extend_seconds = settings.TRANSCRIBE_LEASE_SECONDS / 4
         extended_at = time.monotonic()
         while True:
             try:
-                async with asyncio.timeout(min(BEAT_SECONDS, lease_beat_seconds)):
-                    await self._look.wait()
+                async with asyncio.timeout(min(HEARTBEAT_SECONDS, extend_seconds)):
+                    await self._is_check_due.wait()
             except TimeoutError:
                 pass  # the ordinary beat
             self._advance()
-            if self._look.is_set() or time.monotonic() - extended_at >= lease_beat_seconds:
-                self._look.clear()
+            if self._is_check_due.is_set() or time.monotonic() - extended_at >= extend_seconds:
+                self._is_check_due.clear()
                 extended_at = time.monotonic()
                 try:
                     await in_thread(lifecycle.extend_lease)(self.job.pk, self.job.attempt, self.job.position)
@@ -220,11 +222,11 @@ class Attempt:
         # Whatever is quoted there must not keep the job from its end.
         reason = storable(reason)[:REASON_CHARACTERS]
         self._outcome = str(status)  # already: who is cancelled from here on can't keep the thread from its commit
-        await insist(lifecycle.finish, self.job.pk, self.job.attempt, status, reason, **changes)
+        await write_with_retries(lifecycle.finish, self.job.pk, self.job.attempt, status, reason, **changes)
 
     async def _postpone(self, reason: str, *, is_for_room: bool = True) -> None:
         self._outcome = "postponed"
-        await insist(lifecycle.postpone, self.job.pk, self.job.attempt, reason, is_for_room=is_for_room)
+        await write_with_retries(lifecycle.postpone, self.job.pk, self.job.attempt, reason, is_for_room=is_for_room)
 
     def _advance(self) -> None:
         if self._spool is not None:

@@ -11,7 +11,6 @@ import logging
 import os
 import shutil
 import subprocess
-import threading
 import time
 import uuid
 from contextlib import suppress
@@ -25,7 +24,6 @@ from django.conf import settings
 logger = logging.getLogger(__name__)
 
 OLD_SECONDS = 24 * 3600.0  # a worker touches its lock every few seconds
-END_SECONDS = 8.0  # whoever stops a process mostly kills it after ten
 
 
 class Worker:
@@ -47,7 +45,7 @@ class Worker:
         new.rename(self.folder)
         return self
 
-    def look_around(self) -> list[str]:
+    def check_workers(self) -> list[str]:
         """Return the names of dead workers, and remove old folders. Shows other machines that this worker lives."""
         with suppress(OSError):  # the disk is away
             os.utime(self.folder / "lock")
@@ -81,7 +79,7 @@ def boot_id() -> str:
 
 
 def dead_workers() -> list[str]:
-    """Return the names of the workers that died on this machine since it started; `forget` removes their folders."""
+    """Return the names of the workers that died on this machine since it started."""
     dead = []
     for lock in (Path(settings.DATA_DIR) / "workers").glob("*/lock"):
         if lock.parent.name.startswith("new-"):
@@ -102,7 +100,7 @@ def dead_workers() -> list[str]:
     return dead
 
 
-def forget(names: list[str]) -> None:
+def remove_folders(names: list[str]) -> None:
     """Remove the folders of dead workers, with the spools that they left."""
     for name in names:
         shutil.rmtree(folder_of(name), ignore_errors=True)
@@ -119,13 +117,3 @@ def remove_old_folders() -> None:
             is_old = time.time() - lock.stat().st_mtime > OLD_SECONDS
             if is_old and lock.read_bytes() not in (b"", boot_id().encode()):
                 shutil.rmtree(lock.parent, ignore_errors=True)
-
-
-def end_soon() -> None:
-    """See to it that this process ends, whatever its threads wait for: an event loop that is over, a locked database.
-
-    The jobs that it did not hand back are noticed as those of a worker that was killed.
-    """
-    timer = threading.Timer(END_SECONDS, os._exit, (1,))
-    timer.daemon = True
-    timer.start()

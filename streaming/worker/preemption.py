@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from streaming.db import try_lock_until_commit
 from streaming.jobs import queue
-from streaming.jobs.lifecycle import LostClaim, announce
+from streaming.jobs.lifecycle import LostClaim, publish_status
 from streaming.models import Job
 
 WAIT_SECONDS = 30.0  # that another person's job has been in the queue
@@ -46,5 +46,5 @@ def preempt(job: Job) -> bool:
             return False
         if not Job.objects.filter(pk=job.pk).preempt(job.attempt, REASON, PAUSE_SECONDS):
             raise LostClaim
-    announce(job.pk, "work")
+    publish_status(job.pk, "work")
     return True

@@ -15,10 +15,10 @@ logger = logging.getLogger(__name__)
 
 MOST_FAILURES = 8  # in a row; with the pauses before each, about a minute and a half
 FIRST_PAUSE_SECONDS = 0.5
-HEALTH_SECONDS = 10.0  # of new sound taken; the failures before are forgotten then
+RESET_SECONDS = 10.0  # of new sound taken; the failures before are forgotten then
 
 
-async def hear(engine: Engine, spool: Spool, request: Request) -> AsyncGenerator[Result, None]:
+async def transcribe_with_retries(engine: Engine, spool: Spool, request: Request) -> AsyncGenerator[Result, None]:
     """Yield the engine's results. Raises `EngineError` for a failure that is permanent or does not pass.
 
     `EngineBusy` is raised at once: others may have their turn while this job waits.
@@ -39,7 +39,7 @@ async def hear(engine: Engine, spool: Spool, request: Request) -> AsyncGenerator
         except EngineBusy:
             raise
         except EngineError as error:
-            if spool.position - position >= HEALTH_SECONDS:
+            if spool.position - position >= RESET_SECONDS:
                 failures = 0
             failures += 1
             if error.permanent or failures > MOST_FAILURES:

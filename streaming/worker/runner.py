@@ -23,13 +23,12 @@ from streaming.jobs import lifecycle, queue
 from streaming.models import Job, Status
 from streaming.worker import liveness, preemption
 from streaming.worker.attempt import Attempt
-from streaming.worker.outbox import Outbox
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0  # between two looks for work that nobody rang for
-PREEMPTION_LOOK_SECONDS = 5.0  # between two looks whether a job has to make way for another person's
-DEAD_SECONDS = 5.0  # between two looks for workers that died on this machine
+POLL_SECONDS = 1.0  # between two looks for work that nobody rang for
+PREEMPTION_POLL_SECONDS = 5.0  # between two looks whether a job has to make way for another person's
+DEAD_POLL_SECONDS = 5.0  # between two looks for workers that died on this machine
 
 
 class Runner:
@@ -42,28 +41,28 @@ class Runner:
         self._attempts: dict[UUID, Attempt] = {}
         self._tasks: dict[asyncio.Task[None], Attempt] = {}
         self._claimed_late: list[Job] = []  # while it was being stopped
-        self._outbox = Outbox()
-        self._rung = asyncio.Event()
-        self._looked_for_dead_at = -DEAD_SECONDS
-        self._looked_for_preemption_at = -PREEMPTION_LOOK_SECONDS
+        self._outbox = publisher.Outbox()
+        self._is_notified = asyncio.Event()
+        self._dead_polled_at = -DEAD_POLL_SECONDS
+        self._preemption_polled_at = -PREEMPTION_POLL_SECONDS
 
     async def run(self) -> None:
         """Run jobs until cancelled; then stop what runs and hand it back, for another worker or the next start."""
         with self._worker:
             logger.info("The worker begins, for %d jobs at once", self._max_jobs)
-            helpers = [asyncio.create_task(self._listen()), asyncio.create_task(self._outbox.run())]
+            helpers = [asyncio.create_task(self._receive()), asyncio.create_task(self._outbox.run())]
             try:
                 await self._warm_up()
                 while True:
-                    self._rung.clear()
+                    self._is_notified.clear()
                     try:
-                        await self.look_for_work()
+                        await self.poll()
                     except (Error, OSError):
                         # The database may be restarting, or the process out of files: the jobs are safe.
                         logger.exception("No work could be looked for; trying again")
                     try:
-                        async with asyncio.timeout(LOOK_SECONDS):
-                            await self._rung.wait()
+                        async with asyncio.timeout(POLL_SECONDS):
+                            await self._is_notified.wait()
                     except TimeoutError:
                         pass  # look anyway: a ring may be lost
             finally:
@@ -73,29 +72,29 @@ class Runner:
                 await asyncio.gather(*helpers, return_exceptions=True)
                 logger.info("The worker ends")
 
-    async def look_for_work(self) -> None:
+    async def poll(self) -> None:
         """One cycle: free the jobs of workers that died here, then claim as many as there is room for."""
-        if time.monotonic() - self._looked_for_dead_at >= DEAD_SECONDS:
-            self._looked_for_dead_at = time.monotonic()
-            if dead := await asyncio.to_thread(self._worker.look_around):
-                freed = await in_thread(lifecycle.free_jobs_of)(dead)
-                await asyncio.to_thread(liveness.forget, dead)
+        if time.monotonic() - self._dead_polled_at >= DEAD_POLL_SECONDS:
+            self._dead_polled_at = time.monotonic()
+            if dead := await asyncio.to_thread(self._worker.check_workers):
+                freed = await in_thread(lifecycle.requeue_jobs_of)(dead)
+                await asyncio.to_thread(liveness.remove_folders, dead)
                 logger.info("Took over %d jobs of %d workers that died here", freed, len(dead))
             if outages.CHANNEL_LAYER.is_away:  # an idle worker sends nothing that would notice its return
                 await publisher.is_answering()  # which notes its return
         claims = queue.claims(self._worker.name)
         while len(self._tasks) < self._max_jobs and (job := await self._claim(claims)):
             await self._begin(job)
-        await self._look_for_preemption()
+        await self._check_preemption()
 
-    async def _look_for_preemption(self) -> None:
+    async def _check_preemption(self) -> None:
         """Choose a job to make way where one person's jobs hold all slots and another person's job waits."""
-        is_looking = time.monotonic() - self._looked_for_preemption_at >= PREEMPTION_LOOK_SECONDS
+        is_due = time.monotonic() - self._preemption_polled_at >= PREEMPTION_POLL_SECONDS
         running = sorted(self._tasks.values(), key=lambda attempt: attempt.began_at)
         owner = preemption.sole_owner([attempt.job for attempt in running])
-        if not is_looking or len(running) < self._max_jobs or owner is None:
+        if not is_due or len(running) < self._max_jobs or owner is None:
             return
-        self._looked_for_preemption_at = time.monotonic()
+        self._preemption_polled_at = time.monotonic()
         longest = next((attempt for attempt in running if attempt.is_preemptible), None)
         if longest is None or any(attempt.is_to_be_preempted for attempt in running):
             return
@@ -124,7 +123,7 @@ class Runner:
 
     async def _begin(self, job: Job) -> None:
         if job.lost_count >= lifecycle.MOST_LOSSES:
-            with log.about(job.pk, job.attempt), suppress(lifecycle.LostClaim):  # cancelled in this moment
+            with log.job_context(job.pk, job.attempt), suppress(lifecycle.LostClaim):  # cancelled in this moment
                 logger.error("The job failed: %d workers in a row were lost with it", job.lost_count)
                 await in_thread(lifecycle.finish)(job.pk, job.attempt, Status.FAILED, lifecycle.LOST)
             return
@@ -132,14 +131,14 @@ class Runner:
             engine = self._engines.get(job.engine) or engine_class(job.engine)()
         except (EngineError, ImportError) as error:
             # The site has lost an engine since the job was started.
-            with log.about(job.pk, job.attempt):
+            with log.job_context(job.pk, job.attempt):
                 logger.exception("The engine %s cannot be had", job.engine)
             with suppress(lifecycle.LostClaim):  # cancelled in this moment
                 await in_thread(lifecycle.finish)(job.pk, job.attempt, Status.FAILED, str(error))
             return
         self._engines[job.engine] = engine
         attempt = Attempt(job, engine, self._worker.folder, self._outbox.put)
-        with log.about(job.pk, job.attempt):
+        with log.job_context(job.pk, job.attempt):
             logger.info("The job begins, engine %s", job.engine)
         task = asyncio.create_task(attempt.run(), name=f"job {job.pk}")
         self._tasks[task] = attempt
@@ -152,9 +151,9 @@ class Runner:
             del self._attempts[attempt.job.pk]
         if not task.cancelled() and (error := task.exception()):
             # The database was not there to take the end of the job: its lease runs out, and it goes on.
-            with log.about(attempt.job.pk, attempt.job.attempt):
+            with log.job_context(attempt.job.pk, attempt.job.attempt):
                 logger.error("The attempt broke off", exc_info=error)
-        self._rung.set()
+        self._is_notified.set()
 
     async def _stop(self) -> None:
         running = dict(self._tasks)
@@ -166,14 +165,14 @@ class Runner:
             try:
                 news += await in_thread(lifecycle.hand_back)(job.pk, job.attempt)
             except Error:
-                with log.about(job.pk, job.attempt):
+                with log.job_context(job.pk, job.attempt):
                     logger.exception("The job could not be handed back; its lease will run out")
         # All at once: whoever stops us does not wait for a channel layer that takes its time with each.
         await asyncio.gather(*(publisher.send(group, message) for group, message in news))
         for engine in self._engines.values():
             await engine.aclose()
 
-    async def _listen(self) -> None:
+    async def _receive(self) -> None:
         """Take rings, for ever; the channel layer may come and go."""
         while True:
             layer = get_channel_layer()
@@ -181,22 +180,22 @@ class Runner:
                 channel = await layer.new_channel()
                 await layer.group_add(publisher.RUNNERS, channel)
                 while True:
-                    self._take_message(await layer.receive(channel))
+                    self._handle(await layer.receive(channel))
             except Exception:  # whatever the layer's client raises: without rings work is found by looking
                 logger.exception("The channel layer did not answer; trying again")
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
 
-    def _take_message(self, message: dict[str, Any]) -> None:
+    def _handle(self, message: dict[str, Any]) -> None:
         if message["type"] == "runner.watched":
             for job in message["jobs"]:
                 if running := self._attempts.get(UUID(job)):
-                    running.watched()
+                    running.note_viewers()
             return
         about, attempt = message["about"], self._attempts.get(UUID(message["job"]))
         if about == "work":
-            self._rung.set()
+            self._is_notified.set()
         elif attempt is not None and about == "stop":
-            attempt.look()
+            attempt.check_lease()
         elif attempt is not None and about == "join":
-            attempt.watched()
-            attempt.repeat()
+            attempt.note_viewers()
+            attempt.republish()

@@ -17,7 +17,7 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 from websockets.frames import Opcode
 
 from streaming import events
-from streaming.live.feed import MOST_BEHIND_CHARACTERS
+from streaming.live.feed import MAX_UNREAD_CHARACTERS
 from streaming.publisher import envelope, feed_group
 from streaming.results import Result
 from tests import recordings
@@ -51,14 +51,14 @@ def test_who_never_reads_is_cut_after_a_mebibyte_and_the_others_get_what_is_newe
             wait_until(lambda: b"snapshot" in idle.recv(4096, socket.MSG_PEEK), what="that it watches")
             ended = select.poll()
             ended.register(idle, select.POLLHUP | select.POLLERR | select.POLLRDHUP)
-            count = 2 * MOST_BEHIND_CHARACTERS // PARTIAL_CHARACTERS
+            count = 2 * MAX_UNREAD_CHARACTERS // PARTIAL_CHARACTERS
             publishing = threading.Thread(target=lambda: asyncio.run(publish(redis_url, UUID(job), count)))
             publishing.start()
             texts = (event for event in messages(reader) if event["type"] == "partial")
             assert next(event for event in texts if event["start_time"] == count)
             publishing.join()
             wait_until(lambda: ended.poll(0), PATIENCE_SECONDS, "the end of who never reads")
-            assert cut(idle) < MOST_BEHIND_CHARACTERS, "so much at most had waited for it"
+            assert cut(idle) < MAX_UNREAD_CHARACTERS, "so much at most had waited for it"
 
 
 def test_who_sends_and_does_not_read_is_read_no_further_and_has_all_answers_when_he_does(

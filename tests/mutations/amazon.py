@@ -65,7 +65,7 @@ MUTATIONS = [
     ),
     Mutation(
         fault="The service is unavailable (503)",
-        of="retry.hear",
+        of="transcribe_with_retries",
         replace="error.permanent or failures > MOST_FAILURES",
         by="True",
         fails="test_a_refusal_that_passes_is_tried_again",

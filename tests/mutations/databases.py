@@ -11,13 +11,13 @@ MUTATIONS = [
     ),
     Mutation(
         fault="PostgreSQL restarts while a job runs",
-        of="PASSING",
+        of="TRANSIENT",
         remove="OperationalError, InterfaceError",
         fails="test_jobs_wait_out_a_restart_of_the_database_and_viewers_catch_up",
     ),
     Mutation(
         fault="A client holds a lock on a job's row for long",
-        of="PASSING",
+        of="TRANSIENT",
         remove="OperationalError",
         fails="test_a_job_whose_row_somebody_holds_goes_on_after_and_another_meanwhile",
     ),
@@ -44,13 +44,13 @@ MUTATIONS = [
     ),
     Mutation(
         fault="PostgreSQL is read-only",
-        of="PASSING",
+        of="TRANSIENT",
         remove="InternalError",
         fails="test_a_job_waits_while_the_database_takes_no_writes",
     ),
     Mutation(
         fault="SQLite is locked while a job runs",
-        of="PASSING",
+        of="TRANSIENT",
         remove="OperationalError",
         fails="test_a_job_waits_while_somebody_holds_the_database",
     ),

@@ -26,7 +26,7 @@ MUTATIONS = [
     ),
     Mutation(
         fault="The database's disk is full while a job runs",
-        of="PASSING",
+        of="TRANSIENT",
         remove="OperationalError",
         fails="test_a_job_waits_while_the_disk_of_the_database_is_full",
     ),

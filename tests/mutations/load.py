@@ -125,7 +125,7 @@ MUTATIONS = [
     ),
     Mutation(
         fault="One person's jobs hold all slots: a job returns to the queue for another person's",
-        of="Runner._look_for_preemption",
+        of="Runner._check_preemption",
         replace="await in_thread(preemption.is_due)(owner)",
         by="False",
         fails="test_the_longest_running_job_makes_way_at_a_final_and_resumes_after_it",
@@ -153,7 +153,7 @@ MUTATIONS = [
     ),
     Mutation(
         fault="A job of Amazon Transcribe holds the slot that another person waits for",
-        of="Runner._look_for_preemption",
+        of="Runner._check_preemption",
         replace="attempt.is_preemptible",
         by="True",
         fails="test_a_job_of_an_engine_that_is_not_preemptible_runs_to_its_end",

@@ -26,7 +26,7 @@ MUTATIONS = [
     ),
     Mutation(
         fault="Redis closes the connections of its subscribers",
-        of="Feeds._dispatch",
+        of="Hub._dispatch",
         replace="""if feed is not None and feed.loaded.is_set() and (not feed.apply(message)):
     self._start(self._catch_up(feed))""",
         by="""if feed is not None and feed.loaded.is_set():
@@ -56,7 +56,7 @@ MUTATIONS = [
     ),
     Mutation(
         fault="The network to Redis goes silent: viewers read finals from the database",
-        of="Feeds._look",
+        of="Hub._poll",
         replace="feed.is_behind(row)",
         by="False",
         fails="test_a_redis_that_says_nothing_holds_nobody_up[half_open]",
@@ -70,7 +70,7 @@ MUTATIONS = [
     ),
     Mutation(
         fault="The network to Redis passes one byte at a time",
-        of="Feeds._receive",
+        of="Hub._receive",
         replace="self._dispatch(await layer.receive(self._channel))",
         by="await layer.receive(self._channel)",
         fails="test_whatever_the_way_to_redis_does_the_job_goes_on_and_its_viewers_get_all_of_it[crumble]",

@@ -41,7 +41,7 @@ MUTATIONS = [
     ),
     Mutation(
         fault="A client sends an Origin header that is not UTF-8",
-        of="is_allowed",
+        of="is_origin_allowed",
         replace="headers[b'origin'].decode('latin-1')",
         by="headers[b'origin'].decode()",
         fails="test_what_is_no_utf_8_ends_its_socket_at_most",

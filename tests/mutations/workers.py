@@ -5,14 +5,14 @@ from tests.mutations.mutation import Mutation
 MUTATIONS = [
     Mutation(
         fault="A worker is killed after it claimed a job",
-        of="Runner.look_for_work",
-        replace="await in_thread(lifecycle.free_jobs_of)(dead)",
+        of="Runner.poll",
+        replace="await in_thread(lifecycle.requeue_jobs_of)(dead)",
         by="0",
         fails="test_a_worker_that_is_killed_at_any_step_costs_no_word_and_leaves_nothing[claimed]",
     ),
     Mutation(
         fault="A worker is killed while it decodes",
-        of="liveness.forget",
+        of="liveness.remove_folders",
         remove="shutil.rmtree(folder_of(name), ignore_errors=True)",
         fails="test_a_worker_that_is_killed_at_any_step_costs_no_word_and_leaves_nothing[decoding]",
     ),
@@ -37,7 +37,7 @@ MUTATIONS = [
     ),
     Mutation(
         fault="A worker is killed between a final's commit and its message",
-        of="Feeds._look",
+        of="Hub._poll",
         replace="feed.is_behind(row)",
         by="False",
         fails="test_a_final_whose_worker_was_killed_before_it_told_anybody_reaches_the_viewers",
@@ -84,7 +84,7 @@ MUTATIONS = [
     Mutation(
         fault="A worker receives SIGTERM while the database is locked: it ends within 10 s",
         of="Command.run.stop",
-        remove="end_soon()",
+        remove="exit_by_deadline()",
         fails="test_a_worker_that_is_stopped_while_somebody_holds_the_database_ends_and_another_goes_on",
     ),
     Mutation(

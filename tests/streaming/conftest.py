@@ -241,7 +241,7 @@ def other(transactional_db: None) -> Iterator[Callable[..., Site]]:
             worker.process.send_signal(signal.SIGCONT)
             worker.kill()
         (worker.folder / "log").unlink(missing_ok=True)
-    liveness.forget(liveness.dead_workers())  # or the next test finds them
+    liveness.remove_folders(liveness.dead_workers())  # or the next test finds them
 
 
 async def dies_at(step: str, worker: Site) -> None:

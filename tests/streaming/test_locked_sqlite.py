@@ -13,7 +13,7 @@ from django.db import connection
 
 from streaming.db import THREADS, in_thread
 from streaming.models import Job, Status
-from streaming.worker import liveness
+from streaming.worker import shutdown
 from tests.streaming.conftest import PATIENCE_SECONDS, Other, Running, Watching, words
 from tests.streaming.gated_engine import ALL, LetHear
 from tests.streaming.worker.test_runner import Spoken, heard, start, until_status
@@ -129,7 +129,7 @@ async def test_a_worker_that_is_stopped_while_somebody_holds_the_database_ends_a
     await until_job(job, lambda now: now.segment_count >= 1)
     with held():
         assert await asyncio.to_thread(worker.stop) == 1, "END_SECONDS after the signal, not when it can write"
-        assert liveness.END_SECONDS < 10
+        assert shutdown.END_SECONDS < 10
     await Job.objects.filter(pk=job.pk).aupdate(options={})  # the rest is heard as fast as it goes
     async with running():
         await until_status(job, Status.COMPLETED)

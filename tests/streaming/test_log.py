@@ -123,7 +123,7 @@ def test_both_formats_name_the_job_and_withhold_rows(formatter: logging.Formatte
     except IntegrityError as error:
         fault = (type(error), error, error.__traceback__)
     record = logging.LogRecord("streaming.worker.attempt", logging.ERROR, "", 0, "It failed: %s", (fault[1],), fault)
-    with logs.about(job_id, 3):
+    with logs.job_context(job_id, 3):
         logs.JobFilter().filter(record)
     text = formatter.format(record)
     assert str(job_id) in text
@@ -142,7 +142,7 @@ def test_a_line_about_no_job_names_none() -> None:
 def test_what_is_said_again_and_again_is_logged_once_in_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(logs, "time", SimpleNamespace(monotonic=lambda: now))
-    seldom = logs.SeldomFilter(["about.something.away"])
+    seldom = logs.RateLimitFilter(["about.something.away"])
 
     def passes(name: str, line: str) -> bool:
         return seldom.filter(logging.makeLogRecord({"name": name, "msg": line}))
@@ -150,5 +150,5 @@ def test_what_is_said_again_and_again_is_logged_once_in_ten_seconds(monkeypatch:
     assert [passes("about.something.away", "It is away: %s") for _ in range(3)] == [True, False, False]
     assert passes("about.something.away", "Another line")
     assert [passes("of.others", "It is away: %s") for _ in range(3)] == [True] * 3
-    now += logs.SELDOM_SECONDS
+    now += logs.REPEAT_SECONDS
     assert passes("about.something.away", "It is away: %s")

@@ -11,7 +11,7 @@ from django.core.exceptions import SuspiciousOperation
 from django.db import DataError, OperationalError
 
 from streaming import outages
-from streaming.log import SeldomFilter
+from streaming.log import RateLimitFilter
 from streaming.outages import CHANNEL_LAYER, DATABASE, STORAGE, Outage, OutageFilter, outage_in
 
 
@@ -120,7 +120,7 @@ def test_a_refused_request_has_a_line_without_a_traceback_and_a_fault_keeps_its_
 
 
 def test_the_same_traceback_of_ours_is_logged_once_in_ten_seconds_for_each_job() -> None:
-    seldom = SeldomFilter([])
+    seldom = RateLimitFilter([])
     faults = [record("streaming.worker.runner", KeyError("x"), job=job) for job in ("one", "one", "two")]
     assert [seldom.filter(each) for each in faults] == [True, False, True]
     assert all(seldom.filter(record("streaming.worker.runner")) for _ in range(3)), "lines without one pass"

@@ -178,7 +178,7 @@ def test_a_database_that_is_away_leaves_the_rest(settings: Settings, monkeypatch
         raise metrics.Error
 
     monkeypatch.setattr(metrics, "queue", away)
-    found = values(metrics.of_site().decode())
+    found = values(metrics.site_metrics().decode())
     assert found["transcribe_database_up"] == 0
     assert "transcribe_jobs_stalled" not in found
     assert found["process_open_fds"] > 0

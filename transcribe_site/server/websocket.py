@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet.tcp import Server as Connection
 
-from streaming.live.send_buffer import keep_little_unsent
+from streaming.live.send_buffer import limit_send_buffer
 from transcribe_site.server.backpressure import Flow
 
 SHORT_CHARACTERS = 8 * 1024  # a longer message goes in fragments
@@ -46,7 +46,7 @@ class Socket(Flow, WebSocketProtocol):
         self._is_direct = isinstance(self.transport, Connection) and not self.transport.TLS
         if self._is_direct:
             self.transport.setTcpNoDelay(True)
-            keep_little_unsent(self.transport.socket)
+            limit_send_buffer(self.transport.socket)
             self._watch_flow()
             self._await_flush()  # of the handshake
         super().onOpen()

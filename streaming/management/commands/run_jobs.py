@@ -11,16 +11,16 @@ from django.core.management.base import BaseCommand, CommandError
 from prometheus_client import start_http_server
 
 from streaming import metrics
-from streaming.db import refuse_unmigrated
-from streaming.worker.liveness import end_soon
+from streaming.db import require_migrated
 from streaming.worker.runner import Runner
+from streaming.worker.shutdown import exit_by_deadline
 
 
 class Command(BaseCommand):
     help = "Runs jobs until it is told to stop; what it has not finished then, another worker goes on with."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        refuse_unmigrated()
+        require_migrated()
         with measured():
             asyncio.run(self.run())
 
@@ -28,7 +28,7 @@ class Command(BaseCommand):
         running = asyncio.create_task(Runner().run())
 
         def stop() -> None:
-            end_soon()
+            exit_by_deadline()
             running.cancel()
 
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -23,7 +23,7 @@ from streaming.engines.registry import engine_class
 from streaming.models import Job, Segment, Status
 from streaming.spool import Spool, open_spool_of_file
 from streaming.transcript import exports
-from streaming.worker.retry import hear
+from streaming.worker.retry import transcribe_with_retries
 from uploads import file_types, filenames, tracks
 from uploads.decoder import client as decoder
 from uploads.models import Upload
@@ -188,7 +188,7 @@ async def segments_of(engine: Engine, spool: Spool, job: Job, show: Callable[[st
     """Return the finals as segments, none of them stored."""
     segments: list[Segment] = []
     request = Request(job.language_code, job.options, track=tracks.as_json(job.track))
-    async with aclosing(hear(engine, spool, request)) as results:
+    async with aclosing(transcribe_with_retries(engine, spool, request)) as results:
         async for result in results:
             show(result.text)
             if not result.is_partial:

@@ -13,7 +13,7 @@ from streaming.engines.base import Request
 from streaming.results import Result
 from streaming.spool import open_spool_of_file
 from streaming.worker import retry
-from streaming.worker.retry import hear
+from streaming.worker.retry import transcribe_with_retries
 from tests.interop.raw.server import RawServer
 from tests.recordings import numbers
 from uploads.decoder import client as decoder
@@ -69,7 +69,7 @@ def transcribed(tmp_path: Path) -> Transcribe:
     async def transcribed(**options: Any) -> list[Result]:
         path = numbers(tmp_path / "numbers.wav", COUNT)
         async with open_spool_of_file(path, 16_000, tmp_path) as spool:
-            return [result async for result in hear(AwsEngine(), spool, Request("en-US", options))]
+            return [result async for result in transcribe_with_retries(AwsEngine(), spool, Request("en-US", options))]
 
     return transcribed
 

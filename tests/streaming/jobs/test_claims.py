@@ -53,7 +53,7 @@ def test_the_jobs_of_a_dead_worker_are_free_at_once_and_no_others(alice: User) -
     of_the_dead, of_the_living = queued(upload), queued(upload)
     assert queue.claim_next("dead") is not None
     assert queue.claim_next("living") is not None
-    assert lifecycle.free_jobs_of(["dead"]) == 1
+    assert lifecycle.requeue_jobs_of(["dead"]) == 1
     freed = queue.claim_next("new")
     assert freed is not None
     assert freed.pk == of_the_dead.pk

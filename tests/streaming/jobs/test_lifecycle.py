@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from streaming.engines.base import Request
-from streaming.jobs import lifecycle, queue
+from streaming.jobs import lifecycle, permissions, queue
 from streaming.models import Job, Segment, Status
 from streaming.results import Result, spread_words
 from tests.streaming.factories import make_job, make_upload
@@ -153,7 +153,7 @@ def test_a_person_sees_their_own_and_staff_with_the_permission_all(alice: User, 
     charlie.is_staff = True  # staff without the permission
     seen = {user.username: list(Job.objects.visible_to(user)) for user in (alice, bob, charlie)}
     assert seen == {"alice": [job], "bob": [job], "charlie": []}
-    assert [lifecycle.may_change(user, job) for user in (alice, bob, charlie)] == [True, True, False]
+    assert [permissions.may_change(user, job) for user in (alice, bob, charlie)] == [True, True, False]
 
 
 def test_what_remains_of_a_job_is_what_no_attempt_has_stored(alice: User) -> None:

@@ -95,7 +95,7 @@ def test_the_page_says_which_turn_a_job_has(alice: User, charlie: User, client_o
 async def test_viewers_are_told_when_the_queue_moves(
     alice: User, charlie: User, watching: Watching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streaming.live.hub.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("streaming.live.hub.POLL_SECONDS", 0.05)
     first = await in_thread(waiting)(alice, 1)
     mine = (await in_thread(waiting)(charlie, 1))[0]
     async with watching(charlie, mine) as viewer:

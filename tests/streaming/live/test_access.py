@@ -24,7 +24,7 @@ def is_of(session: Session, user: User) -> bool:
 async def test_who_has_signed_out_gets_no_more(
     watching: Watching, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "AUTHORISE_SECONDS", 0.05)
+    monkeypatch.setattr(hub, "RECHECK_SECONDS", 0.05)
     job = await some_job(alice, ["one"])
     async with watching(alice, job) as viewer:
         await viewer.next()
@@ -52,7 +52,7 @@ async def test_sockets_learn_at_once_of_a_sign_out_and_of_a_new_password(
     path: str,
 ) -> None:
     for module in (hub, library_hub):
-        monkeypatch.setattr(module, "AUTHORISE_SECONDS", 600.0)
+        monkeypatch.setattr(module, "RECHECK_SECONDS", 600.0)
     job = await some_job(alice, ["one"])
     path = path.format(job=job)
 
@@ -84,7 +84,7 @@ async def test_sockets_learn_at_once_of_a_sign_out_and_of_a_new_password(
 async def test_whose_right_is_taken_away_gets_no_more(
     watching: Watching, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "AUTHORISE_SECONDS", 0.05)
+    monkeypatch.setattr(hub, "RECHECK_SECONDS", 0.05)
     job = await some_job(alice, ["one"])
     async with watching(bob, job) as viewer:
         await viewer.next()
@@ -95,7 +95,7 @@ async def test_whose_right_is_taken_away_gets_no_more(
 async def test_an_answer_that_was_kept_for_those_who_join_together_ends_with_the_session(
     watching: Watching, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "AUTHORISE_SECONDS", 600.0)
+    monkeypatch.setattr(hub, "RECHECK_SECONDS", 600.0)
     job = await some_job(alice, ["one"])
     cookie = (await in_thread(cookie_of)(alice)).decode()
 
@@ -118,7 +118,7 @@ async def test_an_answer_that_was_kept_for_those_who_join_together_ends_with_the
 async def test_a_list_that_opens_during_a_sign_out_is_closed_at_once(
     watching: Watching, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("AUTHORISE_SECONDS", "FULL_LOOK_SECONDS"):
+    for name in ("RECHECK_SECONDS", "FULL_POLL_SECONDS"):
         monkeypatch.setattr(library_hub, name, 600.0)
     cookie = (await in_thread(cookie_of)(alice)).decode()
     visible = library_hub.visible

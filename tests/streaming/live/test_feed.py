@@ -16,7 +16,7 @@ from streaming.db import in_thread
 from streaming.jobs import lifecycle, queue
 from streaming.live import hub as feeds
 from streaming.live.feed import LOG_LENGTH, Feed
-from streaming.live.subscriber import Cursor
+from streaming.live.subscriber import Subscriber
 from streaming.models import Job, Segment, Status
 from streaming.results import Result
 from tests.streaming.conftest import PATIENCE_SECONDS, Running, Watching, words
@@ -65,29 +65,29 @@ async def test_finals_that_the_channel_layer_loses_arrive_all_the_same(
     assert get_channel_layer().seen > 10
 
 
-async def feed_of(job: Job) -> tuple[Feed, Cursor]:
+async def feed_of(job: Job) -> tuple[Feed, Subscriber]:
     feed = Feed(job.pk)
     await feed.catch_up()
-    cursor = join(feed)
-    await feed.resync(cursor, 0)
-    return feed, cursor
+    subscriber = join(feed)
+    await feed.resync(subscriber, 0)
+    return feed, subscriber
 
 
-def a_viewer() -> Cursor:
-    return Cursor("a session", lambda code: None)
+def a_viewer() -> Subscriber:
+    return Subscriber("a session", lambda code: None)
 
 
-def join(feed: Feed) -> Cursor:
-    cursor = a_viewer()
-    feed.enter(cursor)
-    return cursor
+def join(feed: Feed) -> Subscriber:
+    subscriber = a_viewer()
+    feed.add(subscriber)
+    return subscriber
 
 
-async def unsent(feed: Feed, cursor: Cursor) -> list[str]:
+async def unsent(feed: Feed, subscriber: Subscriber) -> list[str]:
     """Return all that a viewer has not been sent, as the consumer reads it."""
     texts: list[str] = []
-    while (pending := feed.pending(cursor)) is None:
-        texts += await feed.read_on(cursor)
+    while (pending := feed.pending(subscriber)) is None:
+        texts += await feed.read_page(subscriber)
     return texts + pending
 
 
@@ -108,11 +108,11 @@ async def running_job(alice: User, texts: list[str]) -> Job:
 @pytest.mark.django_db(transaction=True)
 async def test_snapshots_of_every_length_are_not_kept(alice: User) -> None:
     job = await running_job(alice, ["a line of some length " * 20] * 400)
-    feed, cursor = await feed_of(job)
+    feed, subscriber = await feed_of(job)
     tracemalloc.start()
     try:
         for after in range(400):
-            await feed.resync(cursor, after)
+            await feed.resync(subscriber, after)
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -123,48 +123,48 @@ async def test_snapshots_of_every_length_are_not_kept(alice: User) -> None:
 async def test_what_a_worker_sends_that_lost_the_job_is_dropped(alice: User) -> None:
     job = await running_job(alice, ["one"])
     await Job.objects.filter(pk=job.pk).aupdate(attempt=2)
-    feed, cursor = await feed_of(job)
+    feed, subscriber = await feed_of(job)
     assert feed.apply(partial(job, 2, 1, "of the new worker"))
     assert feed.apply(partial(job, 1, 1, "of the old worker"))
-    (text,) = await unsent(feed, cursor)
+    (text,) = await unsent(feed, subscriber)
     assert "of the new worker" in text
 
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_slow_viewer_skips_partials_that_are_out_of_date(alice: User) -> None:
     job = await running_job(alice, [])
-    feed, cursor = await feed_of(job)
+    feed, subscriber = await feed_of(job)
     for number in range(1000):
         feed.apply(partial(job, 1, 0, f"version {number}"))
-    (text,) = await unsent(feed, cursor)
+    (text,) = await unsent(feed, subscriber)
     assert "version 999" in text
-    assert await unsent(feed, cursor) == []
+    assert await unsent(feed, subscriber) == []
 
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_partial_that_was_overtaken_by_its_final_is_dropped(alice: User) -> None:
     job = await running_job(alice, ["one"])
-    feed, cursor = await feed_of(job)
+    feed, subscriber = await feed_of(job)
     assert feed.apply(partial(job, 1, 0, "late"))
-    assert await unsent(feed, cursor) == []
+    assert await unsent(feed, subscriber) == []
 
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_viewer_who_is_further_behind_than_memory_gets_the_rest_from_the_database(alice: User) -> None:
     job = await running_job(alice, [])
-    feed, cursor = await feed_of(job)
+    feed, subscriber = await feed_of(job)
     count = LOG_LENGTH + 700
     await in_thread(make_segments)(job, [f"w{number}" for number in range(count)])
     await feed.catch_up()
-    texts = await unsent(feed, cursor)
+    texts = await unsent(feed, subscriber)
     assert [f'"seq":{number},' in text for number, text in enumerate(texts[:count], start=1)] == [True] * count
-    assert cursor.seq == count
+    assert subscriber.seq == count
 
 
 @pytest.mark.django_db(transaction=True)
 async def test_feeds_of_one_process_share_one_subscription_and_end_with_their_last_viewer(alice: User) -> None:
     job = await running_job(alice, ["one"])
-    hub = feeds.feeds()
+    hub = feeds.get_hub()
     layer = get_channel_layer()
     async with hub.watch(job.pk, 0, a_viewer()), hub.watch(job.pk, 0, a_viewer()), hub.watch(job.pk, 0, a_viewer()):
         assert len(layer.groups[publisher.feed_group(job.pk)]) == 1
@@ -226,8 +226,8 @@ class Play:
 
     async def run(self, played: list[tuple[str, bool]]) -> None:
         await self.feed.catch_up()
-        self.cursor = join(self.feed)
-        self.page.take(await self.feed.resync(self.cursor, 0))
+        self.subscriber = join(self.feed)
+        self.page.take(await self.feed.resync(self.subscriber, 0))
         for step, arrives in played:
             await getattr(self, step)(arrives)
         await self.feed.catch_up()
@@ -273,7 +273,7 @@ class Play:
         await self.feed.catch_up()
 
     async def read(self, _: bool) -> None:
-        for text in await unsent(self.feed, self.cursor):
+        for text in await unsent(self.feed, self.subscriber):
             self.page.take(text)
 
 

@@ -70,7 +70,7 @@ Listing = Callable[..., AbstractAsyncContextManager[List]]
 @pytest.fixture
 def listing(watching: Watching, monkeypatch: pytest.MonkeyPatch) -> Listing:
     """Opens the socket of a list, with its snapshot taken. Looks are quick, so that tests are."""
-    for name in ("LOOK_SECONDS", "FULL_LOOK_SECONDS", "AUTHORISE_SECONDS"):
+    for name in ("POLL_SECONDS", "FULL_POLL_SECONDS", "RECHECK_SECONDS"):
         monkeypatch.setattr(library_hub, name, 0.05)
 
     @asynccontextmanager

@@ -33,7 +33,7 @@ async def test_after_a_day_a_cancel_a_start_and_a_late_viewer_are_noticed_at_onc
     # Only messages can be in time: each look at the database, and each extension of a lease, is further off.
     settings.TRANSCRIBE_LEASE_SECONDS = LONG_LEASE_SECONDS
     for module in (runner, hub):
-        monkeypatch.setattr(module, "LOOK_SECONDS", LONG_LEASE_SECONDS)
+        monkeypatch.setattr(module, "POLL_SECONDS", LONG_LEASE_SECONDS)
     upload = await in_thread(spoken)(30)
     async with running() as worker, watching(alice, await start(upload)) as viewer:
         let_hear(6)

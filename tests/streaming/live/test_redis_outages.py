@@ -15,7 +15,6 @@ from streaming.db import in_thread
 from streaming.jobs import lifecycle
 from streaming.live import hub
 from streaming.models import Status
-from streaming.worker import outbox
 from tests.faults.proxy import Proxy
 from tests.servers import Redis
 from tests.streaming.conftest import PATIENCE_SECONDS, Running, Viewer, Watching, layer_on, words
@@ -119,7 +118,7 @@ async def test_whatever_redis_does_the_job_goes_on_and_its_viewers_get_all_of_it
     fault: Fault,
 ) -> None:
     """The next message tells what is missing: nobody looks into the database here."""
-    monkeypatch.setattr(hub, "LOOK_SECONDS", HOUR_SECONDS)
+    monkeypatch.setattr(hub, "POLL_SECONDS", HOUR_SECONDS)
     through(server.port)
     job = await start(await in_thread(spoken)(COUNT))
     async with running(), watching(alice, job) as viewer:
@@ -162,7 +161,7 @@ async def test_whatever_the_way_to_redis_does_the_job_goes_on_and_its_viewers_ge
     monkeypatch: pytest.MonkeyPatch,
     fault: Callable[[Proxy], None],
 ) -> None:
-    monkeypatch.setattr(outbox, "CAPACITY", 10)  # messages, so that the rest of the recording is too many
+    monkeypatch.setattr(publisher, "OUTBOX_CAPACITY", 10)  # messages, so that the rest of the recording is too many
     through(proxy.port)
     job = await start(await in_thread(spoken)(COUNT))
     async with running(), watching(alice, job) as viewer:

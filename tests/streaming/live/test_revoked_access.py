@@ -27,7 +27,7 @@ WAITING = {"texts": ["one"], "status": Status.QUEUED}
 @pytest.fixture(autouse=True)
 def nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each step asks for itself: nothing here is told, and nobody sent away, by a look that a slow test would meet."""
-    for name in ("LOOK_SECONDS", "AUTHORISE_SECONDS"):
+    for name in ("POLL_SECONDS", "RECHECK_SECONDS"):
         monkeypatch.setattr(feeds, name, 600.0)
 
 
@@ -158,7 +158,7 @@ async def test_a_thousand_who_come_and_leave_at_any_moment_leave_no_cursor_task_
     for _ in range(50):
         async with asyncio.timeout(PATIENCE_SECONDS):
             await asyncio.gather(*(come_and_leave() for _ in range(20)))
-    hub = feeds.feeds()
+    hub = feeds.get_hub()
     async with asyncio.timeout(PATIENCE_SECONDS):
         while asyncio.all_tasks() - others:  # those that were cancelled come to their ends
             await asyncio.sleep(0.01)

@@ -62,7 +62,7 @@ async def test_cancel_and_retry_over_the_socket(
     let_hear: LetHear,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hub, "LOOK_SECONDS", 3600.0)  # so that it is told at once, or never
+    monkeypatch.setattr(hub, "POLL_SECONDS", 3600.0)  # so that it is told at once, or never
     job = await start(await in_thread(spoken)(30))
     let_hear(4)
     async with running(), watching(alice, job) as viewer:
@@ -98,7 +98,7 @@ async def test_a_socket_that_is_ended_while_it_answers_watches_no_longer(
         viewer.communicator.future.cancel()
         with suppress(asyncio.CancelledError):
             await viewer.communicator.wait(timeout=PATIENCE_SECONDS)
-        assert hub.feeds()._feeds == {}
+        assert hub.get_hub()._feeds == {}
 
 
 async def test_an_engine_knows_whether_its_job_is_watched(
@@ -109,7 +109,7 @@ async def test_an_engine_knows_whether_its_job_is_watched(
     let_hear: LetHear,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hub, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(hub, "POLL_SECONDS", 0.05)
     requests: list[Request] = []
     transcribe = ScriptedEngine.transcribe
 

@@ -13,7 +13,7 @@ from streaming.db import in_thread
 from streaming.jobs import lifecycle, queue
 from streaming.models import Job, Status
 from streaming.results import Result
-from streaming.worker import liveness
+from streaming.worker import shutdown
 from tests.faults.proxy import Proxy
 from tests.streaming.conftest import (
     LONG_LEASE_SECONDS,
@@ -114,7 +114,7 @@ async def test_a_worker_that_is_stopped_under_load_hands_every_job_back_within_t
         if redis_says == "nothing":
             proxy.hold()
         assert await asyncio.to_thread(worker.stop) == 0, "in order, or END_SECONDS after the signal it is ended with 1"
-        assert liveness.END_SECONDS < 10
+        assert shutdown.END_SECONDS < 10
     assert "Traceback" not in worker.log()
     left = {(job.status, job.worker, job.lease_expires_at) async for job in Job.objects.all()}
     assert left == {(Status.QUEUED, "", None)}
@@ -148,7 +148,7 @@ async def test_a_job_is_given_to_a_limited_number_of_workers_in_a_row(
         if way == "the lease ran out":
             await Job.objects.filter(pk=job.pk).aupdate(lease_expires_at=timezone.now())
         else:
-            assert await in_thread(lifecycle.free_jobs_of)(["doomed"]) == 1
+            assert await in_thread(lifecycle.requeue_jobs_of)(["doomed"]) == 1
         return taken
 
     for _ in range(lifecycle.MOST_LOSSES - 1):

@@ -31,7 +31,7 @@ PACED = {"pace": 10, "words_per_final": 2}  # five finals a second
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A job that waits makes another one due at once, not after 30 seconds."""
     monkeypatch.setattr(preemption, "WAIT_SECONDS", 0.0)
-    monkeypatch.setattr(runner, "PREEMPTION_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(runner, "PREEMPTION_POLL_SECONDS", 0.0)
 
 
 @pytest.mark.parametrize("slots", [1, 2])

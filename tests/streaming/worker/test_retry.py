@@ -9,7 +9,7 @@ import pytest
 from streaming.engines.base import Engine, Request
 from streaming.results import Result, Word
 from streaming.spool import Spool, open_spool_of_file
-from streaming.worker.retry import hear
+from streaming.worker.retry import transcribe_with_retries
 from tests import recordings
 
 
@@ -37,7 +37,7 @@ class Overshooting(Engine):
 async def test_no_result_and_no_word_ends_after_the_recording(tmp_path: Path, seconds: float) -> None:
     path = recordings.tone(seconds)
     async with open_spool_of_file(path, 16_000, tmp_path) as spool:
-        results = [result async for result in hear(Overshooting(), spool, Request("en-US"))]
+        results = [result async for result in transcribe_with_retries(Overshooting(), spool, Request("en-US"))]
     assert spool.seconds == pytest.approx(seconds, abs=0.0001)
     end = int(spool.seconds * 1000) / 1000
     assert [(result.end_time, [word.end_time for word in result.words]) for result in results] == [

@@ -207,7 +207,7 @@ async def test_a_job_is_found_without_a_ring(running: Running, spoken: Spoken, m
         job = await in_thread(Job.objects.create)(
             upload=upload, owner_id=upload.owner_id, engine="scripted", language_code="en-US", duration=4.0
         )
-        assert not worker._rung.is_set()
+        assert not worker._is_notified.is_set()
         await until_status(job, Status.COMPLETED)
 
 
@@ -229,7 +229,7 @@ def test_a_worker_that_was_killed_is_noticed_and_a_living_one_is_not(tmp_path: P
         dead = liveness.dead_workers()
         assert len(dead) == 1
         assert living.name not in dead
-        liveness.forget(dead)
+        liveness.remove_folders(dead)
         assert liveness.dead_workers() == []
         assert living.folder.exists()
     assert not living.folder.exists()
@@ -242,7 +242,7 @@ def test_a_folder_of_a_worker_without_a_name_costs_no_other_its_own(tmp_path: Pa
         empty.mkdir()
         (empty / "lock").write_text(liveness.boot_id())
         assert liveness.dead_workers() == ["deadbeef"]
-        liveness.forget(liveness.dead_workers())
+        liveness.remove_folders(liveness.dead_workers())
         assert living.folder.exists()
         assert not empty.exists()
 
@@ -285,7 +285,7 @@ def test_folders_that_another_boot_left_a_day_ago_are_removed(tmp_path: Path, se
         left_by(boot_id, f"new {boot_id}", tmp_path, age_seconds=liveness.OLD_SECONDS - 60)
     with liveness.Worker() as living:
         os.utime(living.folder / "lock", (0, 0))
-        dead = living.look_around()
+        dead = living.check_workers()
         left = {path.name for path in (tmp_path / "workers").iterdir()}
         assert left == {living.name, "new another boot", *dead}
         assert sorted(dead) == sorted(f"{age} {liveness.boot_id()}" for age in ("old", "new"))

@@ -130,7 +130,7 @@ async def test_a_job_waits_for_a_database_that_is_away(
             return write(*args, **kwargs)
 
         monkeypatch.setattr(lifecycle, name, flaky)
-    monkeypatch.setattr(attempt_module, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(attempt_module, "HEARTBEAT_SECONDS", 0.05)
     job = await start(await in_thread(spoken)(8))
     async with running():
         await until_status(job, Status.COMPLETED)
@@ -150,7 +150,7 @@ async def test_a_final_whose_commit_was_not_confirmed_is_there_once(
         return segment
 
     monkeypatch.setattr(lifecycle, "store_final", stored_unheard)
-    monkeypatch.setattr(attempt_module, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(attempt_module, "HEARTBEAT_SECONDS", 0.05)
     job = await start(await in_thread(spoken)(12))
     async with running():
         done = await until_status(job, Status.COMPLETED)

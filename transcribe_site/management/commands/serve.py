@@ -12,9 +12,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from streaming.db import refuse_unmigrated
-from streaming.worker.liveness import end_soon
+from streaming.db import require_migrated
 from streaming.worker.runner import Runner
+from streaming.worker.shutdown import exit_by_deadline
 from transcribe_site.server.connections import raise_descriptor_limit
 from transcribe_site.static import refuse_uncollected
 
@@ -49,7 +49,7 @@ class Command(BaseCommand):
         from transcribe_site.asgi import application
         from transcribe_site.server.daphne import Server
 
-        refuse_unmigrated()
+        require_migrated()
         refuse_uncollected()
         # Bodies of requests go to files on the disk that recordings are meant for, not to the system's.
         tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)
@@ -78,7 +78,7 @@ class Command(BaseCommand):
         try:
             self.server.run()
         finally:
-            end_soon()
+            exit_by_deadline()
         if self.server.failure:
             raise CommandError(f"The site can't listen on {settings.HOST}:{settings.PORT}: {self.server.failure}.")
         if self.running is not None and not self.running.cancelled() and self.running.exception() is not None:
@@ -97,7 +97,7 @@ class Command(BaseCommand):
             self.server.stop()
 
     async def stop(self) -> None:
-        end_soon()
+        exit_by_deadline()
         if self.sweeping is not None:
             self.sweeping.cancel()
         if self.running is not None:

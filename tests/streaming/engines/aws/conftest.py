@@ -17,7 +17,7 @@ from streaming.engines.scripted import say
 from streaming.results import Result
 from streaming.spool import open_spool_of_file
 from streaming.worker import retry
-from streaming.worker.retry import hear
+from streaming.worker.retry import transcribe_with_retries
 from tests.standin import Record, Service
 from tests.streaming.conftest import PATIENCE_SECONDS, numbers
 from uploads.decoder import client as decoder
@@ -77,7 +77,7 @@ def listen(tmp_path: Path) -> Hear:
         path = path or numbers(tmp_path / f"{count}.wav", count, sample_rate=sample_rate)
         request = request or Request("en-US")
         async with open_spool_of_file(path, sample_rate, tmp_path, AwsEngine.channels(request.options)) as spool:
-            return [result async for result in hear(AwsEngine(), spool, request)]
+            return [result async for result in transcribe_with_retries(AwsEngine(), spool, request)]
 
     return listen
 

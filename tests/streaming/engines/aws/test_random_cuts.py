@@ -19,7 +19,7 @@ from streaming.models import Job, Status
 from streaming.results import Result
 from streaming.spool import open_spool_of_file
 from streaming.worker.attempt import Attempt
-from streaming.worker.retry import hear
+from streaming.worker.retry import transcribe_with_retries
 from tests.standin import Fault, Record, Service
 from tests.streaming.conftest import PATIENCE_SECONDS, numbers
 from tests.streaming.engines.aws.conftest import WORD_SECONDS, Point, finals, said, sent_seconds, spoken
@@ -58,7 +58,7 @@ async def test_cut_at_random_points_every_word_comes_once(point: Point, tmp_path
         results: list[Result] = []
         final_until: list[float] = []
         async with open_spool_of_file(numbers(tmp_path / "a.wav", COUNT), 16_000, tmp_path) as spool:
-            async for result in hear(Noting(service, final_until), spool, Request("en-US")):
+            async for result in transcribe_with_retries(Noting(service, final_until), spool, Request("en-US")):
                 results.append(result)
         assert spoken(results) == said(COUNT)
         assert not any(final.is_provisional for final in finals(results))

@@ -16,7 +16,7 @@ from streaming.engines.aws.results import Timeline
 from streaming.engines.base import Request
 from streaming.engines.scripted import say
 from streaming.spool import Spool
-from streaming.worker.retry import hear
+from streaming.worker.retry import transcribe_with_retries
 from tests.standin import Fault, Key, Service
 from tests.standin.recognition import Segment
 from tests.streaming.conftest import numbers
@@ -85,7 +85,7 @@ async def test_sound_that_comes_late_is_made_up_for_with_silence_and_times_stay_
 
     spool.path.touch()
     decoding = asyncio.create_task(decode_slowly())
-    results = [result async for result in hear(AwsEngine(), spool, Request("en-US"))]
+    results = [result async for result in transcribe_with_retries(AwsEngine(), spool, Request("en-US"))]
     await decoding
     assert spoken(results) == said(12)
     (request,) = service.requests

@@ -1,0 +1,34 @@
+"""Which of the jobs and recordings that a person can see they may change, delete or transcribe.
+
+Views and socket consumers call these functions. `visible_to` of the query sets decides which rows a person can see.
+The person is the owner, or staff with Django's permission of the same kind.
+"""
+
+from typing import TYPE_CHECKING
+
+from streaming.models import Job
+from uploads.models import Upload, may
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser, User
+
+
+def may_change(user: "User | AnonymousUser", job: Job) -> bool:
+    """Whether this person may cancel and retry a job that they may see."""
+    return job.owner_id == user.pk or (user.is_staff and user.has_perm("streaming.change_job"))
+
+
+def may_delete(user: "User | AnonymousUser", job: Job) -> bool:
+    """Whether this person may delete a job that they may see."""
+    return job.owner_id == user.pk or (user.is_staff and user.has_perm("streaming.delete_job"))
+
+
+def may_delete_upload(user: "User | AnonymousUser", upload: Upload) -> bool:
+    """Whether this person may delete a recording that they may see, which takes its jobs with it."""
+    return may(user, "delete", upload) and (upload.owner_id == user.pk or user.has_perm("streaming.delete_job"))
+
+
+def may_start(user: "User | AnonymousUser", upload: Upload) -> bool:
+    """Whether this person may start jobs for an upload that they may see: who starts one sees what is said in it."""
+    needed = ("streaming.add_job", "streaming.view_job")
+    return upload.owner_id == user.pk or (user.is_staff and user.has_perms(needed))
