@@ -271,7 +271,7 @@ MUTATIONS = [
     ),
     Mutation(
         fault="A person signs out: the sockets of lists close at once",
-        of="Library._listen",
+        of="Library._receive_checks",
         remove="self._is_check_due.set()",
         fails="test_sockets_learn_at_once_of_a_sign_out_and_of_a_new_password",
     ),

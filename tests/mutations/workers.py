@@ -155,7 +155,7 @@ MUTATIONS = [
     ),
     Mutation(
         fault="Workers that are killed free a job again and again",
-        of="free_jobs_of",
+        of="requeue_jobs_of",
         remove="lost_count=F('lost_count') + 1",
         fails="test_a_job_is_given_to_a_limited_number_of_workers_in_a_row[the lock is free]",
     ),
