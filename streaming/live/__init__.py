@@ -1,1 +1,1 @@
-"""Live views: feeds of jobs, the sockets that relay them, and their limits and access checks."""
+"""WebSockets that show jobs while they run: feeds, consumers, access checks, and limits on sockets."""

@@ -1,4 +1,8 @@
-"""Who somebody is now, and what they may watch: for sockets, which outlive the request that opened them."""
+"""Access checks for sockets: the person of a session, the jobs that they may watch, and the allowed origins.
+
+A socket outlives the request that opened it, so consumers and feeds repeat these checks while it is open. The server
+and a middleware use the checks of sessions and origins too.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
@@ -18,12 +22,16 @@ from streaming.models import Job
 
 View = Callable[..., HttpResponseBase]
 
-# In a scope of our own server: a function that notes that a request or socket is a signed-in person's.
+# Key in the ASGI scopes of our own server. Its value is a function; call it when a connection belongs to a signed-in
+# person, so that it does not count as an anonymous one.
 SIGNED_IN = "transcribe_site.signed_in"
 
 
 def current_user(session_key: str | None) -> User | None:
-    """Return the person of a session, or None once it has ended (signed out, expired, password changed, blocked)."""
+    """Return the person of a session, or None if it has ended (signed out, expired, password changed, blocked).
+
+    Two queries.
+    """
     if session_key is None:
         return None
     request = HttpRequest()
@@ -33,7 +41,7 @@ def current_user(session_key: str | None) -> User | None:
 
 
 def watchable(session_key: str | None, job_ids: Iterable[UUID]) -> set[UUID] | None:
-    """Return which of these jobs the person of a session may watch; None if nobody is signed in there any more."""
+    """Return which of these jobs the person of a session may watch; None if the session has ended."""
     user = current_user(session_key)
     if user is None:
         return None
@@ -41,7 +49,7 @@ def watchable(session_key: str | None, job_ids: Iterable[UUID]) -> set[UUID] | N
 
 
 def rechecks_access(view: View) -> View:
-    """After a POST, tell all processes to re-check viewer permissions now rather than at the next periodic check."""
+    """Wrap a view: after a POST, all processes re-check viewer permissions now, not at the next periodic check."""
 
     @wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -54,9 +62,9 @@ def rechecks_access(view: View) -> View:
 
 
 def is_https_only() -> bool:
-    """Return whether people reach the site by https alone, as the trusted origins tell.
+    """Return whether all addresses of the site are https, according to `CSRF_TRUSTED_ORIGINS`.
 
-    A TLS proxy talks plain HTTP to this process, so the scheme of a connection does not tell it.
+    The scheme of a connection can't answer this, because a TLS proxy talks plain HTTP to this process.
     """
     trusted: list[str] = settings.CSRF_TRUSTED_ORIGINS
     return bool(trusted) and all(origin.lower().startswith("https://") for origin in trusted)
@@ -65,13 +73,14 @@ def is_https_only() -> bool:
 def is_origin_allowed(scope: Mapping[str, Any]) -> bool:
     """Return whether the Origin of a WebSocket is this site's own (scheme, host and port) or a trusted one.
 
-    Clients that are not browsers send no Origin. They carry no other site's cookies, so they are allowed.
+    Clients that are not browsers send no Origin. Another site can't make them send a person's cookies, so they are
+    allowed.
     """
     headers = dict(scope["headers"])
     if b"origin" not in headers:
         return True
     origin = headers[b"origin"].decode("latin-1").lower()
-    # Behind TLS an http page of the same name is under the control of anybody on the network path.
+    # On a site with TLS, anybody on the network path can forge an http page of the same host.
     scheme = "https" if scope.get("scheme") == "wss" or is_https_only() else "http"
     host = headers.get(b"host", b"").decode("latin-1").lower()
     is_own = origin == f"{scheme}://{host}" and validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS)
@@ -79,7 +88,7 @@ def is_origin_allowed(scope: Mapping[str, Any]) -> bool:
 
 
 def _is_same_origin(origin: str, trusted: str) -> bool:
-    """Return whether an origin is one that the setting names, `https://*.example.org` as in Django."""
+    """Return whether an origin matches an entry of the setting, which may be `https://*.example.org` as in Django."""
     scheme, _, host = origin.partition("://")
     trusted_scheme, _, trusted_host = trusted.partition("://")
     return scheme == trusted_scheme and is_same_domain(host, trusted_host.removeprefix("*"))

@@ -1,7 +1,7 @@
-"""The sockets: join a job's feed, relay it, and pass on what the viewer asks for.
+"""The WebSocket consumers: they join a job's feed, send its events to the viewer, and execute the viewer's messages.
 
-A consumer never runs a job and never fails on bad input: whatever a viewer sends is answered, at worst with an
-`error` event, and the socket stays open.
+A consumer starts and cancels jobs, but a worker runs them. A consumer survives bad input: it answers with an `error`
+event and keeps the socket open. `routing.py` lists the addresses; `docs/protocol.md` describes the messages.
 """
 
 import asyncio
@@ -36,16 +36,16 @@ from uploads.recordings import DISK_FULL
 logger = logging.getLogger(__name__)
 
 MESSAGE_CHARACTERS = 64 * 1024
-AUTH_CACHE_SECONDS = 2.0  # for which all sockets of a session get the same answer to who it is and what it may see
-CLOSE_SECONDS = 1.0  # for a close frame to be taken by a socket that has long taken nothing
+AUTH_CACHE_SECONDS = 2.0  # how long the sockets of a session share the result of one access check
+CLOSE_SECONDS = 1.0  # how long to wait until a viewer that does not read accepts the close frame
 
 Message = dict[str, Any]
 
 
 class ViewerConsumer(AsyncWebsocketConsumer):
-    """What both addresses share: who it is, what it watches, and the answer to each message."""
+    """The base of all consumers: authentication, the background task that sends events, and the viewer's messages."""
 
-    # No channel of its own: a feed has one for the whole process. (Channels takes an unknown alias for "none".)
+    # No channel per socket: the hub has one for the whole process. (Channels treats an unknown alias as no layer.)
     channel_layer_alias = "no layer"
 
     async def __call__(self, *connection: Any) -> None:
@@ -55,7 +55,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
         self._counted_for: int | None = None
         try:
             await super().__call__(*connection)
-        finally:  # however it ends: `disconnect` is not called for who is cancelled, or fails, before he has left
+        finally:  # Channels does not call `disconnect` if the consumer is cancelled or raises
             if self._counted_for is not None:
                 limits.release(self._counted_for)
             await self.unwatch()
@@ -70,8 +70,8 @@ class ViewerConsumer(AsyncWebsocketConsumer):
             await self.close(BAD_ORIGIN)
             return
         try:
-            # Asked once for the many sockets that a session opens for a job at once: the first has this process hear
-            # of sign-outs, which end the sharing.
+            # Cache the access check per session and job; the first socket subscribes this process to sign-out messages,
+            # which clear the cache. Without that subscription there is no caching.
             seconds = 0.0 if self.job_id is None or get_hub().is_unsubscribed else AUTH_CACHE_SECONDS
             key = (self.session_key, self.job_id)
             user, is_there = await shared(key, lambda: in_thread(self._authenticate)(), seconds)
@@ -91,27 +91,28 @@ class ViewerConsumer(AsyncWebsocketConsumer):
             await self.close(TRY_AGAIN)
 
     def _authenticate(self) -> tuple[User | None, bool]:
-        """Return who it is, and whether there is a job for them at this address, or none is asked for."""
+        """Return the person of the session, and whether they may see the job of this address. True without a job."""
         user = current_user(self.session_key)
         if user is None or self.job_id is None:
             return user, True
         return user, visible_job(user, self.job_id) is not None
 
     async def open(self) -> None:
-        """Begin, for somebody who is signed in and may."""
+        """Start serving a viewer that has passed all checks."""
 
     async def user(self) -> User | None:
-        """Return who is at the other end as the database knows them now, not as they were when they connected."""
+        """Return the person of the session now, or None: the session may have ended since the viewer connected."""
         return await in_thread(current_user)(self.session_key)
 
     # Watching
 
     async def watch(self, job_id: UUID, after: int = 0) -> None:
+        """Send a job's events from now on, with the finals after number `after`. Stops watching any other job."""
         self.job_id = job_id
         await self.serve(self._watch(job_id, after))
 
     async def serve(self, watching: Coroutine[Any, Any, None]) -> None:
-        """Serve the viewer in the background, instead of what it watched before, until `unwatch`."""
+        """Run `watching` in the background until `unwatch`. Stops what this socket watched before."""
         await self.unwatch()
         self._watching = asyncio.create_task(self._serve(watching))
 
@@ -119,21 +120,22 @@ class ViewerConsumer(AsyncWebsocketConsumer):
         try:
             await watching
         except OSError:
-            pass  # the viewer has left (some servers say so to who sends); the end of the socket is about to come
+            pass  # the viewer has left. Some servers raise this from `send`; the disconnect message follows
         except Exception:
-            # The database is away, or a fault of ours. The browser connects again by itself, here or elsewhere.
+            # The database is unavailable, or a bug. Close the socket: the page reconnects, perhaps to another process.
             metrics.FAILURES.labels("viewer").inc()
             logger.exception("A viewer is sent away from %s", self.scope["path"])
             self._evict(TRY_AGAIN)
 
     async def unwatch(self) -> None:
+        """Cancel the background task, and wait until it has left the feed."""
         watching, self._watching, self._subscriber = self._watching, None, None
         if watching is not None:
             watching.cancel()
             await asyncio.wait({watching})
 
     async def _watch(self, job_id: UUID, after: int) -> None:
-        """Send the snapshot, then what is new whenever something is, until cancelled."""
+        """Send the snapshot, then each new event, until cancelled."""
         subscriber = Subscriber(self.session_key, self._evict)
         async with get_hub().watch(job_id, after, subscriber) as (feed, snapshot):
             self._subscriber = subscriber
@@ -148,14 +150,16 @@ class ViewerConsumer(AsyncWebsocketConsumer):
 
     async def _send_all(self, feed: Feed, subscriber: Subscriber, texts: list[str]) -> None:
         for text in texts:
-            subscriber.published_at_send = feed.published_characters + len(text)  # it may take long to take that
+            subscriber.published_at_send = feed.published_characters + len(
+                text
+            )  # `send` may block; see `evict_stalled`
             subscriber.sent_count += 1
-            # Past two layers of Channels that would only wrap it: this is done for every viewer of every event.
+            # Not `self.send`: it adds two layers of calls, and this runs for every event and viewer.
             await self.base_send({"type": "websocket.send", "text": text})
         subscriber.published_at_send = None
 
     def _evict(self, code: int) -> None:
-        """Close the socket for a viewer, even while it takes nothing of what is being sent. Returns at once."""
+        """Close the socket in the background, even if the viewer does not read. Returns at once."""
         if self._closing is None:
             self._closing = asyncio.create_task(self._stop_and_close(code))
 
@@ -165,13 +169,13 @@ class ViewerConsumer(AsyncWebsocketConsumer):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self.close(code)
         except TimeoutError:
-            # It waits for who does not read. Our own server ends such a connection by itself.
+            # The viewer does not read. daphne closes such a connection by itself; other servers need this.
             if self._transport is not None:
                 abort(self._transport)
         except OSError:
-            pass  # it has ended
+            pass  # the connection has ended
 
-    # What viewers send
+    # Messages of viewers
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         try:
@@ -193,7 +197,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
             await self.send(text_data=events.encode(events.error("unavailable", message)))
 
     async def answer(self, user: User, text: str) -> None:
-        """Answer one message of a viewer. Raises `JobRefused` with what is wrong with it."""
+        """Execute one message of a viewer. Raises `JobRefused` with a sentence for the viewer, and database errors."""
         message = parse(text)
         match message.get("type"):
             case "cancel":
@@ -205,7 +209,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
                 if not isinstance(after, int) or isinstance(after, bool) or after < 0:
                     raise JobRefused("bad_message", "`after` is the number of a final: 0, 1, 2 …")
                 job = await self._own_job(user, to_change=False)
-                if self._subscriber is None:  # it is still joining: what it gets first is what it asks for now
+                if self._subscriber is None:  # still joining: start again, with the requested number
                     await self.watch(job.pk, after)
                 else:
                     self._subscriber.sync_after = after
@@ -216,7 +220,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
                 )
 
     async def _own_job(self, user: User, *, to_change: bool = True) -> Job:
-        """Return the watched job, for somebody who may do this to it. Raises `JobRefused`."""
+        """Return the watched job. Raises `JobRefused` if the person may not see it or, with `to_change`, change it."""
         if self.job_id is None:
             raise JobRefused("bad_message", "There is no job here yet: start one first.")
         job = await in_thread(visible_job)(user, self.job_id)
@@ -228,17 +232,17 @@ class ViewerConsumer(AsyncWebsocketConsumer):
 
 
 class JobConsumer(ViewerConsumer):
-    """`/ws/jobs/<uuid>/[?after=<seq>]`: watches one job."""
+    """`/ws/jobs/<uuid>/[?after=<seq>]`: sends the events of one job."""
 
     async def open(self) -> None:
         assert self.job_id is not None
         given = parse_qs(self.scope["query_string"].decode("latin-1")).get("after", ["0"])[0]
-        # What is not a number asks for everything.
+        # An invalid number counts as 0: the viewer gets all finals.
         await self.watch(self.job_id, int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0)
 
 
 class NowhereConsumer(AsyncWebsocketConsumer):
-    """Any other address: there is nothing."""
+    """Any other address: closes the socket with 4404."""
 
     channel_layer_alias = ViewerConsumer.channel_layer_alias
 
@@ -248,11 +252,11 @@ class NowhereConsumer(AsyncWebsocketConsumer):
 
 
 class StreamConsumer(ViewerConsumer):
-    """`/ws/stream/`: starts jobs for uploads and relays each, as often as wanted."""
+    """`/ws/stream/`: starts jobs for uploads, one after the other, and sends the events of the newest."""
 
     async def answer(self, user: User, text: str) -> None:
         if not text.strip():
-            await self.close(1000)  # an empty line is how a person at a terminal says goodbye
+            await self.close(1000)  # a person at a terminal sends an empty line to quit
         elif not is_json(text):
             upload = await in_thread(newest_upload_named)(user, text.strip())
             await self._start(user, upload, {})
@@ -298,10 +302,12 @@ def parse(text: str) -> Message:
 
 
 def visible_job(user: User, job_id: UUID) -> Job | None:
+    """Return the job, or None if there is none that this person may see."""
     return Job.objects.visible_to(user).filter(pk=job_id).first()
 
 
 def visible_upload(user: User, given: object) -> Upload | None:
+    """Return the recording with this id, or None if the person may see none. Raises `JobRefused` for a malformed id."""
     try:
         pk = UUID(str(given))
     except ValueError:
@@ -310,5 +316,6 @@ def visible_upload(user: User, given: object) -> Upload | None:
 
 
 def newest_upload_named(user: User, name: str) -> Upload | None:
-    # PostgreSQL knows no NUL in a text, and no recording's name has one.
+    """Return this person's newest recording of that name, or None."""
+    # PostgreSQL refuses a query with a NUL character. No recording's name has one.
     return Upload.objects.filter(owner_id=user.pk, name=name.replace("\0", "")).order_by("-created_at").first()

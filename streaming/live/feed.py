@@ -1,12 +1,12 @@
-"""A feed: one process's view of one job that somebody here watches. `hub.py` keeps them up to date.
+"""A feed: the events of one job, shared by all viewers of that job in this process. `hub.py` keeps feeds up to date.
 
-It keeps what its viewers need: finals as a log, partials as a register of the newest in each slot, and the
-newest state, each as the text that goes over the socket. It never sends: every viewer reads from it at a subscriber
-of its own, so one who is slow skips partials that are out of date and slows nobody. The log reaches back as far as
-somebody needed in the last seconds, so that of hundreds who join together one asks the database.
+A feed holds the finals as a log, the newest partial of each slot, and the newest status, each encoded as the text that
+the sockets send. A feed never sends. Each viewer is a subscriber with its own position and reads from the feed, so a
+slow viewer skips stale partials and does not delay the others. The log keeps older finals for some seconds after a
+viewer needed them, so that hundreds of viewers that join together share one query.
 
-What the channel layer loses is noticed by its number (every message says how many finals its sender had stored)
-and fetched from the database.
+Every message names the number of finals that its sender had stored. A gap in these numbers reveals that the channel
+layer lost a message; the feed then reads the missing finals from the database.
 """
 
 import asyncio
@@ -25,25 +25,25 @@ from streaming.live import close_codes
 from streaming.live.subscriber import Subscriber
 from streaming.models import Job, Segment, Status
 
-LOG_LENGTH = 500  # finals kept in memory for long; a viewer who is further behind gets them from the database
-LONG_LOG_SECONDS = 10.0  # for which the log stays longer, after somebody joined who had to be sent more
-PAGE = 500  # finals fetched at a time; not more than the log holds, so that nobody is sent what is not known here
-MAX_UNREAD_CHARACTERS = 1024 * 1024  # published while a viewer takes nothing: then it is sent away
+LOG_LENGTH = 500  # finals that always stay in memory; a viewer that is further behind gets them from the database
+LONG_LOG_SECONDS = 10.0  # how long the log keeps older finals after a viewer needed them
+PAGE = 500  # finals per query; at most LOG_LENGTH, so that `read_page` never returns finals newer than the feed's log
+MAX_UNREAD_CHARACTERS = 1024 * 1024  # a viewer that reads nothing while so many are published is evicted
 
 
 class Newest(NamedTuple):
-    """The newest text of the state, or of a slot's partial, and the version of the register that it came with."""
+    """The newest text of the status or of a slot's partial, and the feed's version at which it was set."""
 
     version: int
     text: str
 
 
 class Feed:
-    """One watched job. Made and kept up to date by `Hub`."""
+    """The events of one watched job. `Hub` creates it and passes it messages."""
 
     def __init__(self, job_id: UUID) -> None:
         self.job_id = job_id
-        self.seq = 0  # the number of the last final that is known here
+        self.seq = 0  # the number of the last final in the log
         self.loaded = asyncio.Event()
         self.is_deleted = False
         self.is_subscribed = False
@@ -56,25 +56,26 @@ class Feed:
         self._status = Newest(0, "")
         self._version = 0
         self.subscribers: set[Subscriber] = set()
-        # What was made for viewers, until something is new: what `pending` found, the snapshot after a number.
+        # Caches, valid until the next event: the results of `pending` by position, and the last snapshot.
         self._texts_after: dict[tuple[int, int], list[str]] = {}
         self._newest_snapshot: tuple[int, str] | None = None
-        self.published_characters = 0  # of all that was ever to be sent to viewers
+        self.published_characters = 0  # total length of all events so far
         self._catching_up = asyncio.Lock()
 
     # For viewers
 
     def add(self, subscriber: Subscriber) -> None:
-        """Take in a new viewer; `resync` gives it its snapshot."""
+        """Add a new viewer. Call `resync` for its snapshot."""
         self.subscribers.add(subscriber)
 
     async def resync(self, subscriber: Subscriber, after: int) -> str:
-        """Move a subscriber behind all that is known, and return the snapshot that shows what comes after `after`.
+        """Move a subscriber to the newest event, and return the snapshot with the finals after number `after`.
 
-        What comes later is sent by `pending`. Who joins together gets one snapshot.
+        `pending` returns later events. Viewers that join with the same `after` between two events share one snapshot.
+        Raises the database's errors.
         """
         if after > self.seq:
-            await self.catch_up()  # it has seen more, in another process
+            await self.catch_up()  # the viewer has seen more finals, in another process
         await self._reach_back(after)
         if self._newest_snapshot is None or self._newest_snapshot[0] != after:
             self._newest_snapshot = after, self._snapshot(min(after, self.seq))
@@ -82,14 +83,14 @@ class Feed:
         return self._newest_snapshot[1]
 
     async def _reach_back(self, after: int) -> None:
-        """Have the finals after this number in the log."""
+        """Extend the log backwards until it holds all finals after this number. No query if it does."""
         async with self._reaching_back:
             if after < self.seq - LOG_LENGTH:
                 self._long_until = asyncio.get_running_loop().time() + LONG_LOG_SECONDS
             while after < (begin := self._begin):
                 finals = await in_thread(finals_between)(self.job_id, after, begin)
                 if len(finals) < begin - after:
-                    return  # deleted in the meantime
+                    return  # the job was deleted during the query
                 if self._begin == begin:
                     self._log[:0] = [final.text for final in finals]
 
@@ -101,10 +102,11 @@ class Feed:
 
     @property
     def _begin(self) -> int:
-        """The number of the final before the first in the log."""
+        """The number of the last final before the log; the log holds the finals from `_begin` + 1 to `seq`."""
         return self.seq - len(self._log)
 
     def remove(self, subscriber: Subscriber) -> None:
+        """Remove a viewer, and add its last messages to the metrics."""
         self.subscribers.discard(subscriber)
         subscriber.count_sent()
 
@@ -113,9 +115,10 @@ class Feed:
         return bool(self._job.get("status") == Status.RUNNING)
 
     def pending(self, subscriber: Subscriber) -> list[str] | None:
-        """Return what a viewer has not been sent yet: finals in order, the state, the newest partials.
+        """Return the events that a viewer has not been sent: finals in order, the status, and the newest partials.
 
-        Returns None where it is so far behind that `read_page` has to be asked. Who is at the same place gets the same.
+        Advances the subscriber's position. Returns None, without advancing, if the log no longer reaches back to the
+        position: call `read_page` then. Viewers at the same position share one list; do not change it.
         """
         place = subscriber.seq, subscriber.version
         texts = self._texts_after.get(place)
@@ -123,7 +126,7 @@ class Feed:
             if subscriber.seq < self._begin:
                 return None
             texts = self._log[subscriber.seq - self._begin :] if subscriber.seq < self.seq else []
-            # The state first: one of a new attempt ends what the viewer shows of the attempt before.
+            # The status before the partials: the status of a new attempt makes viewers drop the old attempt's partials.
             newest = [self._status, *sorted(self._partials.values())]
             texts += [text for version, text in newest if version > subscriber.version]
             self._texts_after[place] = texts
@@ -131,40 +134,43 @@ class Feed:
         return texts
 
     async def read_page(self, subscriber: Subscriber) -> list[str]:
-        """Return the next page of finals for a viewer who is far behind; `pending` is to be asked again after it."""
+        """Return the next finals from the database for a viewer that is far behind, and advance its position.
+
+        Notifies the subscriber, so that its consumer calls `pending` again.
+        """
         finals = await in_thread(finals_between)(self.job_id, subscriber.seq, subscriber.seq + PAGE)
-        subscriber.seq = finals[-1].seq if finals else self.seq  # deleted in the meantime
+        subscriber.seq = finals[-1].seq if finals else self.seq  # the job was deleted during the query
         subscriber.notify()
         return [final.text for final in finals]
 
     # For the hub
 
     def apply(self, message: dict[str, Any]) -> bool:
-        """Take a message of the channel layer. Returns False, and takes nothing, if something before it is missing."""
+        """Apply a message of the channel layer. Returns False, and ignores it, if an earlier message is missing."""
         kind, seq, text = message["kind"], message["seq"], message["text"]
         if self.is_deleted or message["attempt"] < self._attempt:
-            return True  # of a worker that has lost the job
+            return True  # from a worker that has lost the job
         if kind == "error":
             self.mark_deleted()
             return True
         status = json.loads(text) if kind == "status" else None
         is_of_running = kind == "partial" or (status is not None and status["job"]["status"] == Status.RUNNING)
         if is_of_running and message["attempt"] == self._attempt and self._job["status"] != Status.RUNNING:
-            return True  # the end was told past what the worker had still to send: no attempt runs again
+            return True  # late: the job's end overtook it. An ended attempt never runs again
         if seq > self.seq + (kind == "final") or (kind != "status" and message["attempt"] > self._attempt):
             return False
         self._set_attempt(message["attempt"])
         if kind == "final" and seq > self.seq:
             self._partials.pop(message["slot"], None)
             self._append(seq, text)
-        elif kind == "partial" and seq == self.seq:  # an older one was overtaken by a final
+        elif kind == "partial" and seq == self.seq:  # else a final has overtaken this partial
             self._partials[message["slot"]] = Newest(self._next_version(text), text)
         elif status is not None:
             self._set_status(status)
         return True
 
     async def catch_up(self) -> None:
-        """Read the job, and the finals that are missing, from the database."""
+        """Read the job and the missing finals from the database. Concurrent calls run one after the other."""
         async with self._catching_up:
             before = self._status
             job = await in_thread(Job.objects.filter(pk=self.job_id).first)()
@@ -172,22 +178,22 @@ class Feed:
                 self.mark_deleted()
                 return
             if not self.loaded.is_set():
-                self.seq = job.segment_count  # who joins reads the finals before it by himself
+                self.seq = job.segment_count  # earlier finals are loaded lazily by `_reach_back`
             while self.seq < job.segment_count and (
                 finals := await in_thread(finals_between)(self.job_id, self.seq, self.seq + PAGE)
             ):
                 for final in finals:
                     self._partials.pop(final.slot, None)
                     self._append(final.seq, final.text)
-            # A state that came as a message in the meantime is newer than the row; not one that it was overtaken by.
+            # A status received during the query wins, unless the row shows that the job has already ended.
             is_newest = self._status is before or (self._job["status"] == Status.RUNNING != job.status)
             if job.attempt > self._attempt or (job.attempt == self._attempt and is_newest):
                 self._set_attempt(job.attempt)
                 self._set_status(events.status(job))
-            self.loaded.set()  # from here on messages are taken
+            self.loaded.set()  # from here on `Hub` passes messages to `apply`
 
     def is_behind(self, row: dict[str, Any]) -> bool:
-        """Whether the job's row in the database (some of its values) has something that no message told."""
+        """Return whether a job's row (`attempt`, `status`, `segment_count`) is newer than all messages received."""
         return (
             row["segment_count"] > self.seq
             or row["attempt"] > self._attempt
@@ -195,13 +201,16 @@ class Feed:
         )
 
     def update_place(self, places: Mapping[UUID, int]) -> None:
-        """Tell the viewers of a job that waits when it has its turn, if that has changed."""
+        """Update the queue position of a queued job, by job id in `places`. Notifies viewers if it has changed."""
         job = events.queued(self._job, places)
         if self._job["status"] == Status.QUEUED and job != self._job:
             self._set_status({"type": "status", "job": job})
 
     def evict_stalled(self) -> None:
-        """Send away who takes nothing while much is published. Called at each look: nobody is stuck for a moment."""
+        """Evict viewers that have read nothing while 1 MiB was published.
+
+        `Hub` calls this every 2 s, so brief stalls are tolerated.
+        """
         for subscriber in self.subscribers:
             is_stuck = not subscriber.count_sent()
             since = subscriber.published_at_send
@@ -209,22 +218,22 @@ class Feed:
                 subscriber.evict(close_codes.TRY_AGAIN)
 
     def shorten_log(self) -> None:
-        """Forget what nobody has needed for long. Called now and then."""
+        """Drop all but the last `LOG_LENGTH` finals, if no viewer needed older ones in the last `LONG_LOG_SECONDS`."""
         if asyncio.get_running_loop().time() > self._long_until:
             del self._log[:-LOG_LENGTH]
 
     def mark_deleted(self) -> None:
-        """Tell the viewers that the job was deleted."""
+        """Send viewers the error that the job was deleted. Later messages are ignored."""
         if not self.is_deleted:
             self.is_deleted = True
-            self.loaded.set()  # there is nothing to wait for
+            self.loaded.set()  # wake tasks that wait for the job to be loaded
             self._partials.clear()
             self._set_status_text(events.encode(events.job_deleted()))
 
     # Inside
 
     def _append(self, seq: int, text: str) -> None:
-        if seq == self.seq + 1:  # else a message and the database met, and it is here already
+        if seq == self.seq + 1:  # else the final is in the log already, from a message or from the database
             self.seq = seq
             self._log.append(text)
             if len(self._log) > 2 * LOG_LENGTH:
@@ -234,11 +243,14 @@ class Feed:
     def _set_attempt(self, attempt: int) -> None:
         if attempt > self._attempt:
             self._attempt = attempt
-            self._partials.clear()  # of a worker that has lost the job
+            self._partials.clear()  # they are from a worker that has lost the job
 
     def _set_status(self, event: events.Event) -> None:
         if event["job"]["status"] == Status.QUEUED and "queue" in self._job:
-            event = {**event, "job": {"queue": self._job["queue"], **event["job"]}}  # until the next look
+            event = {
+                **event,
+                "job": {"queue": self._job["queue"], **event["job"]},
+            }  # keep the position until the next poll
         if self.is_deleted or event["job"] == self._job:
             return
         self._job = event["job"]
@@ -255,7 +267,7 @@ class Feed:
         return self._version
 
     def _notify_all(self, text: str) -> None:
-        """Let every viewer look what is new, now that `text` is."""
+        """Clear the caches and notify all subscribers of the new event `text`."""
         self._texts_after.clear()
         self._newest_snapshot = None
         self.published_characters += len(text)
@@ -264,7 +276,7 @@ class Feed:
 
 
 class Final(NamedTuple):
-    """A stored final, and the text of its event."""
+    """A stored final with the encoded text of its event."""
 
     seq: int
     slot: str
@@ -272,7 +284,7 @@ class Final(NamedTuple):
 
 
 def finals_between(job_id: UUID, after: int, last: int) -> list[Final]:
-    """Return a job's finals after number `after` up to number `last`."""
+    """Return a job's finals with numbers from `after` + 1 to `last`, in order. One query."""
     segments = Segment.objects.filter(job_id=job_id, seq__gt=after, seq__lte=last).order_by("seq")
     rows = segments.values_list(*events.Row._fields[:-1], Cast("words", TextField()))
     made = (events.Row._make((*known, orjson.Fragment(words))) for *known, words in rows)

@@ -1,6 +1,7 @@
-"""The feeds of this process: one subscription for all of them, and a look into the database for what it lost.
+"""The hub: all feeds of this process, with one subscription to the channel layer and one poll of the database.
 
-Consumers join and leave here. Without a channel layer viewers still get everything, at the pace of the looks.
+Consumers call `Hub.watch` to join a job's feed. The channel layer delivers events at once; the poll, every 2 s, finds
+the events that the layer lost. While the layer is unavailable, viewers get all finals and statuses from the poll.
 """
 
 import asyncio
@@ -26,31 +27,39 @@ from streaming.models import Job, Status
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 2.0
-RECHECK_SECONDS = 5.0  # between two looks whether those who watch still may
+POLL_SECONDS = 2.0  # between two comparisons of all feeds with the database
+RECHECK_SECONDS = 5.0  # between two periodic access checks of all viewers
 
 
 class Hub:
+    """The feeds of this process. Its background tasks run while there is at least one feed."""
+
     def __init__(self) -> None:
         self._feeds: dict[UUID, Feed] = {}
-        # Each lives as long as somebody joins, watches or leaves that job.
+        # A lock exists only while a viewer joins, watches or leaves that job.
         self._locks: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
         self._channel = ""
         self._has_channel = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._short_tasks: set[asyncio.Task[None]] = set()
-        self._is_recheck_due = asyncio.Event()  # whether those who watch still may
+        self._is_recheck_due = asyncio.Event()  # set by a message: run the access checks now
 
     @property
     def is_unsubscribed(self) -> bool:
-        """Whether somebody watches here and this process hears only at the next look of what others do."""
+        """Whether this process has feeds, but no subscription to the channel layer.
+
+        It then learns of sign-outs only at the next access check, so consumers must not cache the result of one.
+        """
         return bool(self._tasks) and not self._has_channel.is_set()
 
     @asynccontextmanager
     async def watch(self, job_id: UUID, after: int, subscriber: Subscriber) -> AsyncIterator[tuple[Feed, str]]:
-        """Join the feed of a job for as long as the context lasts: the feed and the text of the snapshot."""
+        """Add a subscriber to the feed of a job while the context lasts.
+
+        Yields the feed and the text of the snapshot with the finals after number `after`. Raises the database's errors.
+        """
         lock = self._locks.setdefault(job_id, asyncio.Lock())
-        async with lock:  # of two who join first, one makes the feed
+        async with lock:  # two first viewers must not both create the feed
             feed = self._feeds.get(job_id) or await self._open(job_id)
             feed.add(subscriber)
         metrics.VIEWERS.inc()
@@ -64,20 +73,23 @@ class Hub:
                     await self._close(job_id)
 
     async def _open(self, job_id: UUID) -> Feed:
-        """Subscribe first, then read: what is stored between the two is not lost, and what comes is a message."""
+        """Create the feed of a job: subscribe, then read the database.
+
+        In this order, because a final that is stored between the two steps arrives as a message.
+        """
         feed = Feed(job_id)
         self._feeds[job_id] = feed
         try:
             if not self._tasks:
                 self._has_channel.clear()
                 self._tasks = [asyncio.create_task(run()) for run in (self._receive, self._poll, self._recheck_access)]
-            with suppress(TimeoutError):  # subscribed later, by _poll
+            with suppress(TimeoutError):  # the layer is unavailable: _poll subscribes later
                 async with asyncio.timeout(publisher.LAYER_SECONDS):
                     await self._has_channel.wait()
             await self._subscribe(feed)
             await feed.catch_up()
         except BaseException:
-            # The viewer has left in this moment, or the database is away: whoever comes next begins anew.
+            # Also for a cancellation: the viewer has left, or the database is unavailable. The next viewer starts anew.
             await self._close(job_id)
             raise
         return feed
@@ -87,7 +99,7 @@ class Hub:
         if feed.is_subscribed:
             await self._unsubscribe(publisher.feed_group(job_id))
         if not self._feeds:
-            clear_shared()  # from here on nobody hears of a sign-out
+            clear_shared()  # this process no longer receives sign-outs, which end the caching of access checks
             tasks, self._tasks = self._tasks, []
             for task in [*tasks, *self._short_tasks]:
                 task.cancel()
@@ -95,7 +107,7 @@ class Hub:
                 await self._unsubscribe(publisher.WATCHERS)
 
     async def _unsubscribe(self, group: str) -> None:
-        # Where this fails, messages that still come are ignored.
+        # If this fails, messages keep arriving and `_dispatch` ignores them.
         await publisher.succeeds(get_channel_layer().group_discard(group, self._channel))
 
     async def _subscribe(self, feed: Feed) -> None:
@@ -104,8 +116,8 @@ class Hub:
         group = publisher.feed_group(feed.job_id)
         feed.is_subscribed = await publisher.succeeds(get_channel_layer().group_add(group, self._channel))
         if feed.is_subscribed:  # else _poll tries again
-            # Partials are nowhere but with the worker that runs the job; a feed that has not loaded would drop the
-            # answer.
+            # Only the worker that runs the job has its partials, so ask for them. In a task, because the feed is not
+            # loaded yet and would drop the answer.
             self._start(self._ask_for_partials(feed))
 
     async def _ask_for_partials(self, feed: Feed) -> None:
@@ -113,7 +125,7 @@ class Hub:
         await publisher.send(publisher.RUNNERS, publisher.worker_message("join", feed.job_id))
 
     async def _receive(self) -> None:
-        """Give messages to their feeds, for ever; the channel layer may come and go."""
+        """Pass the messages of the channel layer to their feeds, until cancelled. Subscribes again after an outage."""
         layer = get_channel_layer()
         while True:
             try:
@@ -122,7 +134,7 @@ class Hub:
                 self._has_channel.set()
                 while True:
                     self._dispatch(await layer.receive(self._channel))
-            except Exception:  # whatever the layer's client raises: viewers are served from the database
+            except Exception:  # of any class, from the layer's client: meanwhile _poll serves the viewers
                 logger.exception("The channel layer did not answer; trying again")
                 self._has_channel.clear()
                 for feed in self._feeds.values():
@@ -150,7 +162,7 @@ class Hub:
         task.add_done_callback(self._short_tasks.discard)
 
     async def _poll(self) -> None:
-        """Compare all feeds with the database in one query, for ever."""
+        """Compare all feeds with the database every `POLL_SECONDS`, in one or two queries, until cancelled."""
         while True:
             await asyncio.sleep(POLL_SECONDS)
             feeds = [feed for feed in self._feeds.values() if feed.loaded.is_set() and not feed.is_deleted]
@@ -164,7 +176,7 @@ class Hub:
                 feed.evict_stalled()
                 row = rows.get(feed.job_id)
                 if feed.is_deleted:
-                    continue  # it was told so in the meantime
+                    continue  # a message during the query said that the job was deleted
                 if row is None:
                     feed.mark_deleted()
                 elif feed.is_behind(row):
@@ -176,15 +188,15 @@ class Hub:
                 if not feed.is_subscribed:
                     await self._subscribe(feed)
                     if not feed.is_subscribed:
-                        break  # the layer is away, for the others as well
+                        break  # the layer is unavailable; do not wait for each of the other feeds
 
     async def _notify_workers(self, feeds: list[Feed]) -> None:
-        """Say which running jobs are watched here: for the others, engines may save their partials."""
+        """Tell the workers which running jobs have viewers here. Engines may omit partials for jobs without viewers."""
         if watched := [feed.job_id for feed in feeds if feed.is_running and feed.subscribers]:
             await publisher.send(publisher.RUNNERS, publisher.watched_message(watched))
 
     async def _recheck_access(self) -> None:
-        """Send away who is signed out, or may no longer see what they watch; for ever."""
+        """Check the access of all viewers every `RECHECK_SECONDS`, and when a message asks for it, until cancelled."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(RECHECK_SECONDS):
@@ -196,7 +208,10 @@ class Hub:
                 logger.exception("Nobody could be asked whether viewers still may watch; trying again")
 
     async def _evict_unauthorised(self) -> None:
-        """A few queries for each session, however many sockets it has here."""
+        """Evict viewers whose session has ended or who may no longer see the job.
+
+        A few queries for each session, however many sockets it has in this process.
+        """
         watching: defaultdict[str | None, defaultdict[Feed, list[Subscriber]]] = defaultdict(lambda: defaultdict(list))
         for feed in self._feeds.values():
             if not feed.is_deleted:
@@ -208,7 +223,7 @@ class Hub:
                 if allowed is None:
                     code = close_codes.NOT_SIGNED_IN
                 elif feed.job_id in allowed or not await in_thread(Job.objects.filter(pk=feed.job_id).exists)():
-                    continue  # of a job that was deleted `_poll` tells
+                    continue  # allowed, or deleted: `_poll` handles deleted jobs
                 else:
                     code = close_codes.NOT_FOUND
                 for subscriber in theirs:
@@ -216,7 +231,10 @@ class Hub:
 
 
 def rows_of(job_ids: list[UUID]) -> tuple[dict[UUID, dict[str, Any]], dict[UUID, int]]:
-    """Return what the database has of these jobs, and the places of all jobs in the queue if one of these waits."""
+    """Return the rows of these jobs by id, and the queue positions of all jobs if one of these is queued.
+
+    One query, or three.
+    """
     rows = {
         row["pk"]: dict(row)
         for row in Job.objects.filter(pk__in=job_ids).values("pk", "attempt", "status", "segment_count")
@@ -225,9 +243,10 @@ def rows_of(job_ids: list[UUID]) -> tuple[dict[UUID, dict[str, Any]], dict[UUID,
     return rows, queue.places() if waits else {}
 
 
-# A process has one event loop, and so one of these; tests have many.
+# A process has one event loop, and so one hub. Each test has its own loop.
 _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
 
 
 def get_hub() -> Hub:
+    """Return the hub of the running event loop."""
     return _of_loop.setdefault(asyncio.get_running_loop(), Hub())

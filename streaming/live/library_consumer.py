@@ -1,4 +1,7 @@
-"""`/ws/library/?ids=…`: the rows of a page that lists recordings or jobs, live."""
+"""The consumer of `/ws/library/?ids=…`: keeps the rows of a page that lists recordings or jobs up to date.
+
+It sends a snapshot of the rows, then the rows as they change. `library_hub.py` finds the changes.
+"""
 
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -10,11 +13,11 @@ from streaming.jobs.lifecycle import JobRefused
 from streaming.live.consumers import ViewerConsumer, parse
 from streaming.live.library_hub import Listing, get_library
 
-MOST_IDS = 200  # a page lists 30
+MOST_IDS = 200  # more are ignored; a page lists 30 rows
 
 
 class LibraryConsumer(ViewerConsumer):
-    """Sends a snapshot, then changes; `sync` with other ids starts over."""
+    """Sends a snapshot, then changes. A `sync` message replaces the ids and starts again with a snapshot."""
 
     async def open(self) -> None:
         given = parse_qs(self.scope["query_string"].decode("latin-1")).get("ids", [""])[0]
@@ -44,7 +47,7 @@ class LibraryConsumer(ViewerConsumer):
 
 
 def ids_in(text: str) -> frozenset[UUID]:
-    """Return the ids in a text with commas, at most `MOST_IDS`; leaves out anything else."""
+    """Return the ids among the first `MOST_IDS` parts of a comma-separated text. Skips parts that are not UUIDs."""
     found = []
     for part in text.split(",")[:MOST_IDS]:
         try:

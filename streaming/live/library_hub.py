@@ -1,9 +1,9 @@
-"""The library, live: recordings and jobs as they change, for all sockets of this process that show lists of them.
+"""Live lists: find changed recordings and jobs for all sockets of this process that show lists of them.
 
-Data flow: once a second one read of the database for all sockets → `Listing.update` compares it with the events that a
-socket has been sent → the consumer sends those that are pending. It depends on no messages, so it cannot miss one. A
-list may be up to three seconds late; a transcript has its own feed. One message makes it quicker: after a sign-out all
-sockets are checked at once, as those of feeds are.
+Data flow: 1. `Library` polls the database, once for all sockets. 2. `Listing.update` compares the rows with the events
+that its socket was sent. 3. The socket's consumer (`library_consumer.py`) sends the difference. Changes come from the
+database alone, so no lost message can hide one; a list may lag by three seconds. The channel layer is used only to
+re-check access as soon as a session ends.
 """
 
 import asyncio
@@ -24,16 +24,17 @@ from streaming.live.library_rows import Rows, read, read_active, visible
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 1.0  # between two looks at the jobs that were active
-FULL_POLL_SECONDS = 3.0  # between two looks at everything: new jobs, new names, what was deleted
-RECHECK_SECONDS = 5.0  # between two checks whether a socket may still see its rows
-LAYER_TIMEOUT_SECONDS = 2.0  # a channel layer that is away must not keep a list from a reader
+POLL_SECONDS = 1.0  # between two polls of active jobs
+FULL_POLL_SECONDS = 3.0  # between two polls of all rows, which find new jobs, new names and deleted rows
+RECHECK_SECONDS = 5.0  # between two access checks of a socket
+LAYER_TIMEOUT_SECONDS = 2.0  # an unavailable channel layer must not delay a list for longer
 
 
 class Listing:
-    """One socket's list. `ids` are recordings, with their jobs, and jobs.
+    """The list that one socket shows. `ids` are ids of recordings, which bring their jobs, and of jobs.
 
-    A pending event replaces an older one about the same row, so a slow socket costs no more memory than its rows.
+    At most one event is pending for each row, because a newer event replaces it. So the memory of a slow socket is
+    bounded by the number of its rows. `evict` closes the socket with a close code.
     """
 
     def __init__(self, session_key: str | None, ids: frozenset[UUID], evict: Callable[[int], None]) -> None:
@@ -41,20 +42,20 @@ class Listing:
         self.ids = ids
         self.evict = evict
         self.visible: set[UUID] = set()
-        self.checked_jobs: set[UUID] = set()  # jobs whose visibility is known
+        self.checked_jobs: set[UUID] = set()  # jobs that the last access check covered
         self.checked_at = float("-inf")
-        self.is_open = False  # it has its snapshot
-        self._sent: dict[tuple[str, UUID], events.Event] = {}  # or pending
+        self.is_open = False  # whether its snapshot was made; only then is it polled
+        self._sent: dict[tuple[str, UUID], events.Event] = {}  # by kind and id: the newest event, sent or pending
         self._pending: dict[tuple[str, UUID], events.Event] = {}
         self._is_notified = asyncio.Event()
 
     def jobs_in(self, rows: Rows) -> set[UUID]:
-        """Return the jobs among `rows` that belong to this list, whether it may see them or not."""
+        """Return the jobs among `rows` that belong to this list, including those that its person may not see."""
         of_uploads = {job for upload in self.ids for job in rows.jobs_of.get(upload, ())}
         return of_uploads | (self.ids & rows.jobs.keys())
 
     def update(self, rows: Rows, *, is_full: bool) -> None:
-        """Note the changes. Only a full look shows which rows were deleted."""
+        """Queue the changes since the last call. `is_full`: `rows` are complete, so a missing row was deleted."""
         shown: dict[tuple[str, UUID], events.Event] = {}
         for upload in self.ids & self.visible & rows.uploads.keys():
             shown["upload", upload] = rows.uploads[upload]
@@ -76,7 +77,7 @@ class Listing:
             self._is_notified.set()
 
     def snapshot(self, rows: Rows) -> events.Event:
-        """Start over with the result of a full look, and return the first message."""
+        """Start again with complete `rows`, and return the first message."""
         self._sent.clear()
         self.update(rows, is_full=True)
         self._pending = {key: event for key, event in self._pending.items() if key[0] == "words"}
@@ -85,7 +86,7 @@ class Listing:
         return {"type": "snapshot", "uploads": uploads, "jobs": jobs}
 
     async def wait(self) -> list[events.Event]:
-        """Wait for changes and return them."""
+        """Wait for changes, and return their events. One task at a time may wait."""
         await self._is_notified.wait()
         self._is_notified.clear()
         pending, self._pending = self._pending, {}
@@ -93,24 +94,24 @@ class Listing:
 
 
 class Library:
-    """The listings of this process, and the task that looks for them while there are any."""
+    """The listings of this process. Its background tasks run while there is at least one listing."""
 
     def __init__(self) -> None:
         self._listings: set[Listing] = set()
         self._active: set[UUID] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._is_subscribed = asyncio.Event()
-        self._is_check_due = asyncio.Event()  # a session may have ended
+        self._is_check_due = asyncio.Event()  # set when a session may have ended: check access now
         self._checks_asked = 0
 
     @asynccontextmanager
     async def watch(self, listing: Listing) -> AsyncIterator[events.Event]:
-        """Keep a listing up to date as long as the context lasts; yields its snapshot. Raises the database's errors."""
+        """Keep a listing up to date while the context lasts. Yields its snapshot. Raises the database's errors."""
         self._listings.add(listing)
         try:
             if not self._tasks:
                 self._tasks = [asyncio.create_task(run()) for run in (self._poll, self._receive_checks)]
-            with suppress(TimeoutError):  # then the regular checks notice a sign-out
+            with suppress(TimeoutError):  # without a subscription, the periodic checks notice sign-outs
                 async with asyncio.timeout(LAYER_TIMEOUT_SECONDS):
                     await self._is_subscribed.wait()
             checks_asked = self._checks_asked
@@ -120,7 +121,7 @@ class Library:
             self._active |= rows.active
             listing.is_open = True
             if self._checks_asked != checks_asked:
-                self._is_check_due.set()  # the check above may have been too early
+                self._is_check_due.set()  # a session ended during the check above, so check again
             yield snapshot
         finally:
             self._listings.discard(listing)
@@ -132,7 +133,7 @@ class Library:
                     await asyncio.wait(tasks)
 
     async def _recheck_access(self, listing: Listing, rows: Rows) -> None:
-        """Check which rows a listing may show now. Closes the socket if its session has ended."""
+        """Determine which rows a listing may show now. Evicts the socket if its session has ended. A few queries."""
         jobs = listing.jobs_in(rows)
         found = await in_thread(visible)(listing.session_key, listing.ids, jobs)
         listing.checked_jobs = jobs
@@ -142,6 +143,7 @@ class Library:
             listing.evict(close_codes.NOT_SIGNED_IN)
 
     async def _poll(self) -> None:
+        """Update all listings every `POLL_SECONDS`, and when an access check is due, until cancelled."""
         full_at = time.monotonic()
         while True:
             with suppress(TimeoutError):
@@ -164,14 +166,14 @@ class Library:
                         await self._recheck_access(listing, rows)
                     listing.update(rows, is_full=is_full)
             except Error as error:
-                # Restarting, or locked: the next look shows what changed meanwhile.
+                # The database is restarting or locked. The next poll finds the changes of the meantime.
                 logger.warning("Could not compare the lists with the database", exc_info=error)
             except Exception:
-                # A fault of ours in one list must not stop all of them.
+                # A bug in one listing must not end the updates of all.
                 logger.exception("Could not compare the lists with the database")
 
     async def _receive_checks(self) -> None:
-        """Have all sockets checked when somebody signs out, for ever; the channel layer may come and go."""
+        """Make `_poll` check access when a session ends, until cancelled. Subscribes again after an outage."""
         layer = get_channel_layer()
         while True:
             channel = ""
@@ -183,12 +185,12 @@ class Library:
                     await layer.receive(channel)
                     self._checks_asked += 1
                     self._is_check_due.set()
-            except Exception:  # whatever the layer's client raises: the regular checks go on
+            except Exception:  # of any class, from the layer's client: the periodic checks continue
                 logger.exception("The channel layer did not answer; trying again")
                 await asyncio.sleep(POLL_SECONDS)
             finally:
                 self._is_subscribed.clear()
-                with suppress(Exception):  # of any kind, from the layer's client: nothing reads this channel any more
+                with suppress(Exception):  # of any class, from the layer's client: nothing reads this channel any more
                     async with asyncio.timeout(LAYER_TIMEOUT_SECONDS):
                         await layer.group_discard(publisher.WATCHERS, channel)
 
@@ -197,5 +199,5 @@ _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Library] = WeakKeyDiction
 
 
 def get_library() -> Library:
-    """Return the library of this process. A process has one event loop; tests have many."""
+    """Return the library of the running event loop: a process has one loop, each test its own."""
     return _of_loop.setdefault(asyncio.get_running_loop(), Library())

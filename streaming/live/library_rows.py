@@ -1,4 +1,4 @@
-"""The rows that the library socket shows, read for many viewers at once. Called by `library_hub.py`."""
+"""Read the rows of live lists from the database, for many viewers at once. Called by `library_hub.py`."""
 
 from collections.abc import Collection, Iterable, Iterator, Set
 from dataclasses import dataclass, field
@@ -13,29 +13,33 @@ from streaming.live.auth import current_user
 from streaming.models import ACTIVE, Job, Segment, Status
 from uploads.models import Upload
 
-IDS_A_QUERY = 400  # SQLite takes 999 values in a query, and a recording's jobs need its id twice
-MOST_JOBS = 50  # of one recording: the newest
+IDS_A_QUERY = 400  # SQLite allows 999 parameters per query, and the query of jobs uses each id twice
+MOST_JOBS = 50  # jobs of one recording that are shown: the newest
 
 
 @dataclass
 class Rows:
-    """Events about recordings and jobs, by id; `words` are the newest final of each running job."""
+    """Events about recordings and jobs, by id. `words` holds an event with the newest final of each running job."""
 
     uploads: dict[UUID, events.Event] = field(default_factory=dict)
     jobs: dict[UUID, events.Event] = field(default_factory=dict)
-    jobs_of: dict[UUID, list[UUID]] = field(default_factory=dict)  # of an upload
+    jobs_of: dict[UUID, list[UUID]] = field(default_factory=dict)  # by recording
     words: dict[UUID, events.Event] = field(default_factory=dict)
-    active: set[UUID] = field(default_factory=set)  # jobs
+    active: set[UUID] = field(default_factory=set)  # queued and running jobs
 
 
 def chunks(ids: Iterable[UUID]) -> Iterator[list[UUID]]:
+    """Split ids into lists of at most `IDS_A_QUERY`."""
     every = list(ids)
     for begin in range(0, len(every), IDS_A_QUERY):
         yield every[begin : begin + IDS_A_QUERY]
 
 
 def read(ids: Collection[UUID]) -> Rows:
-    """Return the recordings and jobs with these ids, and the newest jobs of these recordings."""
+    """Return the recordings and jobs with these ids, and the newest jobs of these recordings.
+
+    The number of queries grows with every `IDS_A_QUERY` ids, not with the rows.
+    """
     rows = Rows()
     for some in chunks(ids):
         for upload in Upload.objects.filter(pk__in=some).only("name", "size", "duration", "created_at"):
@@ -49,7 +53,7 @@ def read(ids: Collection[UUID]) -> Rows:
 
 
 def read_active(job_ids: Collection[UUID]) -> Rows:
-    """Return only these jobs: those that were active at the last look, and so may have changed."""
+    """Return only these jobs. The caller passes those that were active at the last poll: others rarely change."""
     rows = Rows()
     for some in chunks(job_ids):
         _add(rows, Job.objects.filter(pk__in=some).order_by())
@@ -68,7 +72,7 @@ def _add(rows: Rows, jobs: Iterable[Job]) -> None:
 
 
 def _finish(rows: Rows) -> None:
-    """Add places in the queue, and the newest words of running jobs."""
+    """Add the queue positions of queued jobs, and the newest final of running jobs."""
     queued = [pk for pk in rows.active if rows.jobs[pk]["job"]["status"] == Status.QUEUED]
     if queued:
         places = queue.places()
@@ -83,7 +87,7 @@ def _finish(rows: Rows) -> None:
 def visible(session_key: str | None, ids: Set[UUID], job_ids: Set[UUID]) -> set[UUID] | None:
     """Return which of these recordings (or jobs) `ids`, and which `job_ids`, the person of a session may see.
 
-    None if nobody is signed in there any more.
+    None if the session has ended.
     """
     user = current_user(session_key)
     if user is None:

@@ -1,3 +1,5 @@
+"""The addresses of the WebSockets. `transcribe_site/asgi.py` uses them."""
+
 from django.urls import path, re_path
 
 from streaming.live.consumers import JobConsumer, NowhereConsumer, StreamConsumer

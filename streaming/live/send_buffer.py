@@ -1,6 +1,7 @@
-"""How little a socket may keep of what its client has not read: so that partials go out of date here, not there.
+"""Limit the kernel's send buffer of a socket, so that stale partials can be dropped before they are sent.
 
-`transcribe_site/server/websocket.py` does it for our server, the consumers for any other that shows its transport.
+Data in that buffer can no longer be replaced by newer data. `transcribe_site/server/websocket.py` calls this for
+daphne; the consumers call it for other servers that expose their transport, such as uvicorn.
 """
 
 import asyncio
@@ -9,19 +10,20 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-MAX_UNSENT_BYTES = 512  # in the kernel, beside what is on its way; who reads quickly never has so much
+MAX_UNSENT_BYTES = 512  # in the kernel, beside the data in flight; a client that reads quickly never reaches this limit
 
 
 def limit_send_buffer(connection: socket.socket) -> None:
-    """Have the kernel take little that it can't send at once. Sockets that are not TCP stay as they are."""
+    """Have the kernel accept little data that it can't send at once. Leaves sockets that are not TCP unchanged."""
     if hasattr(socket, "TCP_NOTSENT_LOWAT") and connection.family in (socket.AF_INET, socket.AF_INET6):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT_BYTES)
 
 
 def transport_of(send: Callable[..., Any]) -> asyncio.WriteTransport | None:
-    """Return the transport that an application's `send` writes to, where the server (uvicorn) shows it.
+    """Return the transport that an application's `send` writes to; None if the server does not expose it.
 
-    From then on `send` waits until the kernel has taken what was sent before, not until it has left less than 64 KB.
+    Side effect: `send` then waits until the kernel has accepted all earlier data. By default it waits only while
+    more than 64 KB are buffered in the process.
     """
     transport = getattr(getattr(send, "__self__", None), "transport", None)
     if not isinstance(transport, asyncio.WriteTransport):
@@ -33,7 +35,8 @@ def transport_of(send: Callable[..., Any]) -> asyncio.WriteTransport | None:
 
 
 def abort(transport: asyncio.WriteTransport) -> None:
-    """End a connection at once. Without more ado the kernel would go on offering what the client does not read."""
+    """Close a connection at once and discard its unsent data."""
+    # SO_LINGER 0: otherwise the kernel keeps retransmitting to a client that does not read.
     if connection := transport.get_extra_info("socket"):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()

@@ -1,4 +1,7 @@
-"""A viewer's place in a feed: the feed moves it and says when there is more, the consumer waits for that."""
+"""A subscriber: the position of one viewer in a feed, and the signal that the feed has new events.
+
+The feed advances the position and notifies the subscriber. The viewer's consumer waits for the notification.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -7,9 +10,11 @@ from streaming import metrics
 
 
 class Subscriber:
-    """How far one viewer has come: the last final and the version of the register that it was sent.
+    """One viewer of a feed.
 
-    `session_key` says whose it is; `evict` is called with the code to close with, perhaps more than once.
+    `seq` is the number of the last final that was sent to the viewer, `version` the version of the feed's partials and
+    status that was sent last. `session_key` identifies the session for access checks. `evict` closes the viewer's
+    socket with a close code; it may be called more than once.
     """
 
     def __init__(self, session_key: str | None, evict: Callable[[int], None]) -> None:
@@ -17,23 +22,24 @@ class Subscriber:
         self.evict = evict
         self.seq = 0
         self.version = 0
-        self.sync_after: int | None = None  # the viewer asked for a new snapshot, of what comes after this
+        self.sync_after: int | None = None  # the viewer asked for a new snapshot of the finals after this number
         self._is_notified = False
         self._waiter: asyncio.Future[None] | None = None
-        self.sent_count = 0  # messages that its socket was given
-        self._counted = 0  # of them
-        self.published_at_send: int | None = None  # characters, while its socket has not taken the last of them
+        self.sent_count = 0  # messages that were passed to the socket
+        self._counted = 0  # those of them that are already in the metrics
+        # While a message is being sent: the feed's `published_characters` when that started; else None.
+        self.published_at_send: int | None = None
 
     def notify(self) -> None:
-        """Say that something is new."""
+        """Wake the consumer because the feed has new events. Returns at once."""
         self._is_notified = True
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     async def wait(self) -> None:
-        """Wait until something is new since this returned before.
+        """Wait until `notify` was called since this method last returned. One task at a time may wait.
 
-        An `asyncio.Event` would do, and cost a seventh more of all that it takes to serve a viewer an event.
+        A bare future instead of an `asyncio.Event`: an event would add a seventh to the CPU time of a delivery.
         """
         if not self._is_notified:
             self._waiter = asyncio.get_running_loop().create_future()
@@ -44,7 +50,7 @@ class Subscriber:
         self._is_notified = False
 
     def count_sent(self) -> int:
-        """Return how many messages its socket was given since this was asked before, and add them to the metrics."""
+        """Return the number of messages sent since the previous call, and add it to the metrics."""
         new, self._counted = self.sent_count - self._counted, self.sent_count
         metrics.EVENTS_SENT.inc(new)
         return new
