@@ -1,1 +1,1 @@
-"""Jobs as rows: their life from start to end, the queue that workers claim from, and who may do what."""
+"""Jobs: their transitions from start to end, the queue that workers claim jobs from, and permissions."""

@@ -1,7 +1,7 @@
-"""The life of a job: start, cancel, retry, delete for people; store, finish for workers, which get it from the queue.
+"""The lifecycle of a job. Views and consumers start, cancel, retry and delete jobs; workers store finals and end jobs.
 
-All of it is synchronous database work, each step one short transaction; what it means for viewers and runners
-is sent after the commit.
+All functions are synchronous: call them in a thread from the event loop. Each step is one short transaction. Messages
+to viewers and workers are sent after its commit. Workers claim jobs through `queue.py`.
 """
 
 import uuid
@@ -24,10 +24,12 @@ from streaming.transitions import requeued
 from uploads import recordings, tracks
 from uploads.models import Upload
 
-FIRST_PAUSE_SECONDS = 1.0  # of a postponed job
-# In a row, up to half a minute each: a day, because a full engine is busy with other jobs; and an hour.
+FIRST_PAUSE_SECONDS = 1.0  # backoff after a job was postponed once
+# How often in a row a job may be postponed, up to 30 s each time. About a day if its engine has no room, because the
+# engine is then busy with other jobs; an hour if the storage is unavailable.
 MOST_WAITS_FOR_ROOM, MOST_WAITS_FOR_STORAGE = 2880, 120
-# Workers in a row that a job may cost without a final: a recording that crashes its worker must not do so for ever.
+# How many workers in a row may be lost while they run a job, without a new final. Without this limit a recording that
+# crashes its worker would crash all workers, one after the other.
 MOST_LOSSES = 5
 LOST = (
     f"The process that transcribed this recording stopped unexpectedly {MOST_LOSSES} times at the same place. "
@@ -36,7 +38,7 @@ LOST = (
 
 
 class JobRefused(Exception):
-    """What was asked for cannot be done; the text says why and what to do, `code` is for programs."""
+    """A request of a person that cannot be executed. Its text is a sentence for the person, `code` is for programs."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -44,7 +46,7 @@ class JobRefused(Exception):
 
 
 class LostClaim(Exception):
-    """The job is no longer this worker's: it was cancelled, deleted, or taken over after its lease ran out."""
+    """The worker no longer holds the job: it was cancelled, deleted, or claimed again after the lease expired."""
 
 
 def start(
@@ -56,11 +58,11 @@ def start(
     track: object = None,
     request_id: str | None = None,
 ) -> tuple[Job, bool]:
-    """Return a new job for an upload and True; or, where its owner has used `request_id` before, that job and False.
+    """Create a job for a recording and notify the workers. Returns the job and True.
 
-    `track` is an index among the audio tracks, or `all`; without it the recording's chosen track is taken.
-    Raises `JobRefused` for an engine that is unknown or not set up, for an unknown language, for options that the
-    engine does not take and for a track that isn't there or can't be decoded.
+    If the owner has used `request_id` before, returns that job and False. `track` is an index among the audio tracks,
+    or `all`; by default the recording's chosen track. Raises `JobRefused` for an engine that is unknown or not
+    configured, an unknown language, options that the engine refuses, and a track that is missing or can't be decoded.
     """
     engine = engine or settings.TRANSCRIBE_DEFAULT_ENGINE
     try:
@@ -68,7 +70,7 @@ def start(
         if missing := chosen.missing():
             raise EngineError(missing, permanent=True)
         language_code = language_code or chosen.default_language(options or {})
-        # Stored even when the person chose none: a retry must not take another track.
+        # Stored even if the person chose none, so that a retry uses the same track.
         asked_track = tracks.parse(track)
         tracks.check(upload.tracks, asked_track)
         asked_track = tracks.resolved(upload.tracks, asked_track, upload.track)
@@ -94,7 +96,7 @@ def start(
     except IntegrityError:
         mine = Job.objects.filter(owner_id=upload.owner_id, request_id=request_id)
         same = mine.first() if request_id is not None else None
-        if same is None:  # not the same request: the upload was deleted in this moment
+        if same is None:  # no earlier request: the recording was deleted since it was read
             raise JobRefused("not_found", "This recording is no longer there.") from None
         if same.upload_id != upload.pk:
             raise JobRefused("bad_request", "This request_id was used for another recording.") from None
@@ -104,24 +106,24 @@ def start(
 
 
 def cancel(job: Job) -> Job:
-    """Cancel a job that waits or runs; what was final stays. Raises `JobRefused` if it has ended."""
+    """Cancel a queued or running job. Its finals are kept. Returns the new row. Raises `JobRefused` if it has ended."""
     if not Job.objects.filter(pk=job.pk).cancel():
         raise _refused(job, "cancelled", "There is nothing left to cancel.")
     return _publish_change(job, "stop")
 
 
 def retry(job: Job) -> Job:
-    """Queue a failed or cancelled job again: it goes on after its last final. Raises `JobRefused` otherwise."""
+    """Queue a failed or cancelled job again; it resumes after its last final. Raises `JobRefused` for any other job."""
     if not Job.objects.filter(pk=job.pk).retry():
         raise _refused(job, "resumed", "Only failed or cancelled jobs can be resumed, unless they would fail again.")
     return _publish_change(job, "work")
 
 
 def delete(job: Job) -> None:
-    """Delete a job and its transcript, whatever it is doing."""
+    """Delete a job and its transcript, even while it runs; its worker and viewers are notified."""
     with transaction.atomic():
         mine = Job.objects.filter(pk=job.pk)
-        mine.fence()  # no final is stored while its job is being deleted
+        mine.fence()  # its worker must not store another final before the row is deleted
         mine.delete()
         gone = publisher.envelope(job.pk, job.attempt + 1, job.segment_count, events.job_deleted())
         publisher.send_after_commit(publisher.feed_group(job.pk), gone)
@@ -129,9 +131,9 @@ def delete(job: Job) -> None:
 
 
 def delete_upload(upload: Upload) -> None:
-    """Delete a recording with its jobs and their transcripts, whatever they are doing."""
+    """Delete a recording with its jobs and their transcripts, even while they run."""
     with transaction.atomic():
-        # Whoever starts a job for it in this moment waits, and then finds it gone.
+        # Lock the row: a concurrent `start` waits for this transaction and is then refused.
         Upload.objects.select_for_update().filter(pk=upload.pk).values_list("pk").first()
         for job in upload.jobs.all():
             delete(job)
@@ -139,7 +141,7 @@ def delete_upload(upload: Upload) -> None:
 
 
 def _texts(value: object) -> Iterator[str]:
-    """Yield the texts in a JSON value, names of members too."""
+    """Yield all strings in a JSON value, including the keys of objects."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -150,7 +152,7 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def _publish_change(job: Job, about: str) -> Job:
-    """Read a job again after a transition, and tell who must know."""
+    """Read a job again after a transition, and notify its viewers and the workers."""
     try:
         job.refresh_from_db()
     except Job.DoesNotExist:
@@ -167,24 +169,25 @@ def _refused(job: Job, what: str, why: str) -> JobRefused:
 
 
 def requeue_jobs_of(workers: list[str]) -> int:
-    """Put the jobs of workers that are known to be dead back into the queue; return how many there were."""
+    """Return the jobs of dead workers to the queue. Returns their number. Each counts as a lost worker of its job."""
     held = Job.objects.filter(status=Status.RUNNING, worker__in=workers)
     return held.update(lost_count=F("lost_count") + 1, **requeued(timezone.now()))
 
 
 def extend_lease(job_id: uuid.UUID, attempt: int, position: float) -> None:
-    """Give a sign of life. Raises `LostClaim`."""
+    """Extend the lease of a job, and store its position (seconds of audio). Raises `LostClaim`."""
     if not Job.objects.filter(pk=job_id).extend_lease(attempt, settings.TRANSCRIBE_LEASE_SECONDS, position):
         raise LostClaim
 
 
 def store_final(job_id: uuid.UUID, attempt: int, seq: int, result: Result, position: float) -> Segment:
-    """Commit a final as number `seq` of its job. Raises `LostClaim`, and then nothing is stored.
+    """Commit a final as number `seq` of its job. Raises `LostClaim`; nothing is stored then.
 
-    Done again with the same final, it returns what was stored: a connection may die after the commit, before we hear.
+    Idempotent: a second call with the same final returns the stored one. A connection may break after the commit,
+    before the worker learns of it, and the worker then repeats the call.
     """
     with transaction.atomic():
-        # The update is fence, counter and row lock in one.
+        # One update checks the fence, counts the final, and locks the row.
         held = Job.objects.filter(pk=job_id, segment_count=seq - 1).held(attempt)
         changes = {
             "segment_count": seq,
@@ -207,7 +210,7 @@ def store_final(job_id: uuid.UUID, attempt: int, seq: int, result: Result, posit
 
 
 def remaining(job: Job) -> Request:
-    """Return what an engine is to be asked for: what no earlier attempt at this job has stored."""
+    """Return the request for an engine: the recording after the finals of earlier attempts. Two queries."""
     slots = job.segments.order_by().values_list("slot").annotate(Max("end_time"))
     speakers = job.segments.exclude(speaker="").order_by().values_list("speaker").annotate(first=Min("seq"))
     return Request(
@@ -221,9 +224,9 @@ def remaining(job: Job) -> Request:
 
 
 def set_duration(job: Job, duration: float) -> None:
-    """Correct the length of a job after all of it was decoded. Raises `LostClaim`.
+    """Correct the duration of a job after the whole track was decoded. Raises `LostClaim`.
 
-    Of its recording too, if the job's track is the chosen one: another track may be shorter.
+    Corrects the recording's duration too if the job's track is its chosen one, because other tracks may be shorter.
     """
     if not Job.objects.filter(pk=job.pk).held(job.attempt).update(duration=duration):
         raise LostClaim
@@ -232,23 +235,22 @@ def set_duration(job: Job, duration: float) -> None:
 
 
 def finish(job_id: uuid.UUID, attempt: int, status: Status, failure_reason: str = "", **changes: Any) -> None:
-    """End a job. Raises `LostClaim`."""
+    """End a job with a status, and notify its viewers. `changes` are further fields. Raises `LostClaim`."""
     if not Job.objects.filter(pk=job_id).finish(attempt, status, failure_reason, **changes):
         raise LostClaim
     publish_status(job_id)
 
 
 def publish_status(job_id: uuid.UUID, about: str = "") -> None:
-    """Tell viewers and runners of a job what the database has of it, unless it was deleted in this moment."""
+    """Send the stored status of a job to its viewers, and `about` to the workers. Does nothing if it was deleted."""
     for job in Job.objects.filter(pk=job_id):
         publisher.job_changed(job, about)
 
 
 def postpone(job_id: uuid.UUID, attempt: int, reason: str, *, is_for_room: bool = True) -> None:
-    """Put a job back into the queue, each time for longer, and fail it after too many times in a row.
+    """Return a job to the queue with a backoff, or fail it after too many times in a row. Raises `LostClaim`.
 
-    `is_for_room`: its engine has no room, and so later jobs of the engine wait too. Otherwise the storage is away.
-    Raises `LostClaim`.
+    `is_for_room`: the engine has no room, so later jobs for it wait too. Otherwise the storage is unavailable.
     """
     count = Job.objects.filter(pk=job_id).values_list("postponed_count", flat=True).first() or 0
     if count >= (MOST_WAITS_FOR_ROOM if is_for_room else MOST_WAITS_FOR_STORAGE):
@@ -261,9 +263,10 @@ def postpone(job_id: uuid.UUID, attempt: int, reason: str, *, is_for_room: bool 
 
 
 def hand_back(job_id: uuid.UUID, attempt: int) -> list[tuple[str, dict[str, Any]]]:
-    """Let another worker have a job that this one won't finish; return who is to be told, and what.
+    """Return a job to the queue at once, for another worker. Returns the messages to send, each with its group.
 
-    Nothing happens, and nobody is told, where the job is already lost.
+    Unlike the other functions it does not send them: a stopping worker sends those of all jobs together. Returns an
+    empty list if the worker no longer holds the job.
     """
     if not Job.objects.filter(pk=job_id).hand_back(attempt):
         return []

@@ -14,21 +14,24 @@ if TYPE_CHECKING:
 
 
 def may_change(user: "User | AnonymousUser", job: Job) -> bool:
-    """Whether this person may cancel and retry a job that they may see."""
+    """Return whether this person may cancel and retry a job that they may see."""
     return job.owner_id == user.pk or (user.is_staff and user.has_perm("streaming.change_job"))
 
 
 def may_delete(user: "User | AnonymousUser", job: Job) -> bool:
-    """Whether this person may delete a job that they may see."""
+    """Return whether this person may delete a job that they may see."""
     return job.owner_id == user.pk or (user.is_staff and user.has_perm("streaming.delete_job"))
 
 
 def may_delete_upload(user: "User | AnonymousUser", upload: Upload) -> bool:
-    """Whether this person may delete a recording that they may see, which takes its jobs with it."""
+    """Return whether this person may delete a recording that they may see, and with it all its jobs."""
     return may(user, "delete", upload) and (upload.owner_id == user.pk or user.has_perm("streaming.delete_job"))
 
 
 def may_start(user: "User | AnonymousUser", upload: Upload) -> bool:
-    """Whether this person may start jobs for an upload that they may see: who starts one sees what is said in it."""
+    """Return whether this person may start jobs for a recording that they may see.
+
+    Staff need the permission to view jobs too, because starting a job shows its transcript.
+    """
     needed = ("streaming.add_job", "streaming.view_job")
     return upload.owner_id == user.pk or (user.is_staff and user.has_perms(needed))

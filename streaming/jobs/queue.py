@@ -1,8 +1,8 @@
-"""The queue: whose job is next, its claim by a worker, and which turn each waiting job has.
+"""The queue: the order in which workers claim jobs, the claims, and the queue position of each waiting job.
 
-Who has fewest running jobs is next, and of theirs the oldest: one person's hundred recordings do not starve
-another's one. Who claims waits for nobody: what others hold is passed over. Runners claim here; pages and feeds ask
-for places.
+The owner with the fewest running jobs goes first; within an owner, the oldest job first. So one person's hundred
+recordings do not delay another person's single one. A claim never waits for a lock: it skips jobs and owners that
+another worker is claiming. Workers claim jobs; pages and feeds read positions.
 """
 
 import uuid
@@ -25,20 +25,20 @@ from streaming.transitions import is_free, is_held, is_waiting_for_room
 
 
 def running() -> JobQuerySet:
-    """Return the jobs that are in the hands of a worker which still gives signs of life."""
+    """Return the running jobs whose worker still extends the lease."""
     return Job.objects.filter(is_held(timezone.now())).order_by()
 
 
 class Openings(NamedTuple):
-    """The jobs that workers with a free slot may claim now. Made by one query."""
+    """The jobs that may be claimed now. `openings` creates it."""
 
-    jobs: JobQuerySet  # not evaluated; also of people who have too many running
-    since: dict[int, datetime]  # by owner: when the oldest of these jobs was created
-    held_counts: Counter[int]  # by owner: how many of that person's jobs run
+    jobs: JobQuerySet  # not evaluated; includes jobs of owners at their limit, so filter by `since`
+    since: dict[int, datetime]  # by owner within the limits: when the oldest of their claimable jobs was created
+    held_counts: Counter[int]  # by owner: the number of running jobs
 
 
 def openings() -> Openings:
-    """Return what may be claimed now, within the limits of engines and people."""
+    """Return the jobs that may be claimed now, within the limits of engines and owners. One query."""
     now = timezone.now()
     groups = (
         Job.objects.filter(status__in=ACTIVE)
@@ -53,7 +53,7 @@ def openings() -> Openings:
     by_owner: Counter[int] = Counter()
     by_engine: Counter[str] = Counter()
     oldest: dict[tuple[int, str], datetime] = {}
-    bounds: dict[str, datetime] = {}  # later jobs must not overtake a job that waits for room at its engine
+    bounds: dict[str, datetime] = {}  # by engine: later jobs must not overtake a job that waits for room
     for owner, engine, held_count, free_since, no_room_since in groups:
         by_owner[owner] += held_count
         by_engine[engine] += held_count
@@ -76,21 +76,20 @@ def openings() -> Openings:
 
 
 def has_waiting(seconds: float, *, except_of: int) -> bool:
-    """Return whether a job that a worker may claim now, of any other person, has waited for so long. Two queries."""
+    """Return whether a claimable job of any other owner has waited for at least `seconds`. Two queries."""
     open_now = openings()
     others = open_now.jobs.filter(owner_id__in=open_now.since.keys() - {except_of})
-    # A running job waits from the end of its lease on.
+    # A running job with an expired lease has waited since the lease expired.
     waits_since = Coalesce("lease_expires_at", "queued_at", "created_at")
     until = timezone.now() - timedelta(seconds=seconds)
     return others.annotate(waits_since=waits_since).filter(waits_since__lte=until).exists()
 
 
 def claims(worker: str) -> Iterator[Job]:
-    """Claim a job (its `upload` comes along) each time that the next is asked for, until there is none.
+    """Claim one job per iteration, with its `upload` loaded, until there is none. Run each iteration in a thread.
 
-    The order is computed once per call, so do not iterate past the worker's free slots. A person for whom another
-    worker claims at the same moment is passed over: a worker looks again in a second. Attempts tell viewers of the
-    claim.
+    The order is computed once per call, so do not iterate past the worker's free slots. An owner for whom another
+    worker is claiming is skipped until the worker's next poll, a second later. The attempt notifies viewers.
     """
     free, first, running_counts = openings()
     people = sorted((running_counts[owner], since, owner) for owner, since in first.items())  # a heap
@@ -105,12 +104,12 @@ def claims(worker: str) -> Iterator[Job]:
 
 
 def claim_next(worker: str) -> Job | None:
-    """Take the job whose turn it is, or return None where there is none to be had now."""
+    """Claim the next job; return None if there is none to claim now."""
     return next(claims(worker), None)
 
 
 def _claim_of(free: JobQuerySet, worker: str) -> Job | None:
-    """Take the first of these jobs; None where others were quicker, or are about to be."""
+    """Claim the first of these jobs; return None if there is none or another worker is claiming it."""
     if connection.features.has_select_for_update_skip_locked:
         free = free.select_for_update(skip_locked=True, of=("self",))
     with transaction.atomic():
@@ -124,9 +123,10 @@ def _claim_of(free: JobQuerySet, worker: str) -> Job | None:
 
 
 def _is_surely_within_limits(job: Job) -> bool:
-    """Whether a job that was just claimed passes no limit. Who claims next for the same person or engine counts it.
+    """Return whether a job that was just claimed exceeds no limit. Call it before the claim's commit.
 
-    Also False while somebody else claims for them: whoever froze in the middle of it would hold up everybody's jobs.
+    The locks serialise claims for the same engine or owner, so that each counts the jobs claimed before it. False if
+    another worker holds a lock: do not block on it, because a frozen holder would stall all claims.
     """
     for name, value, most in (
         ("engine", job.engine, limits().get(job.engine)),
@@ -142,7 +142,7 @@ def _is_surely_within_limits(job: Job) -> bool:
 
 
 def most_of_a_person() -> int | None:
-    """Return how many jobs of one person may run at once; None: any number."""
+    """Return how many jobs of one owner may run at once; None: any number."""
     return settings.TRANSCRIBE_MAX_JOBS_A_PERSON or None
 
 
@@ -153,7 +153,7 @@ def limits() -> dict[str, int]:
 
 
 def places() -> dict[uuid.UUID, int]:
-    """Return the turn of each waiting job, 1 for the next, as if no job ended before. Two queries."""
+    """Return the position of each queued job, 1 for the next, if no running job ends first. Two queries."""
     taken = Counter(dict(running().values_list("owner").annotate(Count("pk"))))
     turns = []
     waiting = Job.objects.filter(status=Status.QUEUED).order_by("created_at", "id").values_list("pk", "owner")
