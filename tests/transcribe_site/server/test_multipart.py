@@ -4,7 +4,7 @@ import asyncio
 import base64
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -229,31 +229,44 @@ async def test_a_sender_is_paused_while_the_disk_is_slow(settings: Settings, mon
     form.close()
 
 
-def begin(person_id: int) -> multipart.Form | None:
-    headers = [(b"content-type", b"multipart/form-data; boundary=x")]
-    return multipart.begin(b"POST", headers, None, person_id, lambda _: None, lambda: None)
-
-
-async def close(forms: list[multipart.Form | None]) -> None:
-    """Close forms, all of which have a thread, and wait until the threads have ended."""
+async def end(forms: list[multipart.Form]) -> None:
+    """Close forms, and wait until their threads have ended."""
     for form in forms:
-        assert form is not None
         form.close()
     while multipart._forms_of:
         await asyncio.sleep(0.01)
+    forms.clear()
 
 
-async def test_a_form_has_no_thread_while_all_threads_are_in_use() -> None:
-    forms = [begin(number // multipart.MAX_FORMS_OF_PERSON) for number in range(multipart.MAX_FORMS)]
-    assert all(forms)
-    assert begin(multipart.MAX_FORMS) is None
-    await close(forms)
-    await close([begin(multipart.MAX_FORMS)])
+@pytest.fixture
+async def begun() -> AsyncIterator[list[multipart.Form]]:
+    """The forms that a test has begun. They end with it: a thread that waits for a body keeps the process."""
+    forms: list[multipart.Form] = []
+    yield forms
+    await end(forms)
 
 
-async def test_one_person_leaves_threads_for_the_forms_of_other_people() -> None:
-    forms = [begin(1) for _ in range(multipart.MAX_FORMS_OF_PERSON)]
-    assert all(forms)
-    assert begin(1) is None
-    await close([*forms, begin(2)])
-    await close([begin(1)])
+def begin(forms: list[multipart.Form], person_id: int) -> bool:
+    """Begin a form of a person. Returns whether it has a thread."""
+    headers = [(b"content-type", b"multipart/form-data; boundary=x")]
+    form = multipart.begin(b"POST", headers, None, person_id, lambda _: None, lambda: None)
+    if form is not None:
+        forms.append(form)
+    return form is not None
+
+
+async def test_a_form_has_no_thread_while_all_threads_are_in_use(begun: list[multipart.Form]) -> None:
+    for number in range(multipart.MAX_FORMS):
+        assert begin(begun, number // multipart.MAX_FORMS_OF_PERSON)
+    assert not begin(begun, multipart.MAX_FORMS)
+    await end(begun)
+    assert begin(begun, multipart.MAX_FORMS)
+
+
+async def test_one_person_leaves_threads_for_the_forms_of_other_people(begun: list[multipart.Form]) -> None:
+    for _ in range(multipart.MAX_FORMS_OF_PERSON):
+        assert begin(begun, 1)
+    assert not begin(begun, 1)
+    assert begin(begun, 2)
+    await end(begun)
+    assert begin(begun, 1)
