@@ -1,7 +1,7 @@
-"""Turning an upload into a live transcript."""
+"""Jobs that transcribe recordings, their workers, and the pages and sockets that show the transcripts."""
 
 import os
 
-# aiofile would read through io_uring with a kernel thread that polls: 7 % of a core for one read a second. Threads
-# that sleep in between cost next to nothing. It looks at this when it is first imported.
+# By default aiofile reads through io_uring with a polling kernel thread, which uses 7 % of a core at one read a second.
+# Threads sleep between reads and use almost nothing. Set here because aiofile reads the variable when first imported.
 os.environ.setdefault("CAIO_IMPL", "thread")

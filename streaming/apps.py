@@ -1,3 +1,5 @@
+"""The Django app of jobs and transcripts."""
+
 from django.apps import AppConfig
 
 

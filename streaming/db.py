@@ -1,7 +1,7 @@
-"""Database work from the event loop, in threads of its own.
+"""Run database work from the event loop in a pool of threads, and share queries between concurrent callers.
 
-Django's `sync_to_async` has one thread for a whole process outside of requests: one slow query would hold up every
-consumer and every running job.
+Consumers, feeds and workers call this. Django's `sync_to_async` uses one thread per process outside of requests, so one
+slow query would delay every consumer and every running job.
 """
 
 import asyncio
@@ -21,15 +21,15 @@ from streaming import metrics, outages
 Parameters = ParamSpec("Parameters")
 Value = TypeVar("Value")
 
-# What a database raises that is away, locked or (PostgreSQL: "internal") may not be written for now. What it will
-# never take raises something else.
+# Errors of a database that is unavailable, locked or (PostgreSQL: "internal") read-only for now. A retry may succeed,
+# unlike after the errors for data that the database refuses.
 TRANSIENT = (OperationalError, InterfaceError, InternalError)
 THREADS = 4
 _executor = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
 
 
 def require_migrated() -> None:
-    """Raise `CommandError` where the database has not the tables of this version, or does not answer."""
+    """Raise `CommandError` if migrations are pending or the database does not answer."""
     try:
         executor = MigrationExecutor(connection)
     except OperationalError as error:
@@ -39,9 +39,9 @@ def require_migrated() -> None:
 
 
 def try_lock_until_commit(name: str) -> bool:
-    """Hold the lock of that name until the commit, unless another transaction holds it. Returns whether we do."""
+    """Acquire a named lock until the commit, without waiting. Returns False if another transaction holds it."""
     if connection.vendor != "postgresql":
-        return True  # SQLite has one writer at a time
+        return True  # SQLite allows one write transaction at a time
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name])
         is_held: bool = cursor.fetchone()[0]
@@ -52,16 +52,17 @@ _shared_tasks: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, async
 
 
 async def shared(key: Hashable, make: Callable[[], Awaitable[Value]], seconds: float = 0.0) -> Value:
-    """Return what `make` returns, made once for all who ask for the same `key` until `seconds` after it was made.
+    """Return the result of `make`, called once for all concurrent callers with the same `key`.
 
-    For hundreds who come at the same moment. What fails is not kept.
+    The result is cached for another `seconds`; an exception is raised to the concurrent callers, but not cached. For
+    hundreds of viewers that connect at the same moment.
     """
     tasks = _shared_tasks.setdefault(asyncio.get_running_loop(), {})
     task = tasks.get(key)
     if task is None:
         task = tasks[key] = asyncio.ensure_future(make())
         task.add_done_callback(partial(_finished, tasks, key, seconds))
-    return await asyncio.shield(task)  # who leaves takes nothing from the others
+    return await asyncio.shield(task)  # shielded: one caller's cancellation must not cancel the shared query
 
 
 def _finished(tasks: dict[Hashable, asyncio.Future[Any]], key: Hashable, seconds: float, task: Any) -> None:
@@ -76,11 +77,13 @@ def _finished(tasks: dict[Hashable, asyncio.Future[Any]], key: Hashable, seconds
 
 
 def clear_shared() -> None:
-    """Have everybody who asks from now on get an answer of their own."""
+    """Clear the cache of `shared`. Later callers do not join calls in progress either."""
     _shared_tasks.pop(asyncio.get_running_loop(), None)
 
 
 class InThread(SyncToAsync):
+    """`SyncToAsync` that replaces dead connections, and records outages of the database and their end."""
+
     def thread_handler(self, *args: Any, **kwargs: Any) -> Any:
         close_dead_connections()
         try:
@@ -98,14 +101,14 @@ class InThread(SyncToAsync):
 
 
 def close_dead_connections() -> None:
-    """Close the connections of this thread that have died; those to a server go back to their pool."""
+    """Close unusable connections of this thread, and return those to PostgreSQL to their pool."""
     for each in connections.all(initialized_only=True):
         if each.vendor == "sqlite":
-            each.close_at = None  # a file does not grow old, and to open it takes longer than most of what is asked
+            each.close_at = None  # never too old: opening the file takes longer than most queries
         each.close_if_unusable_or_obsolete()
 
 
 def in_thread(function: Callable[Parameters, Value]) -> Callable[Parameters, Awaitable[Value]]:
-    """Return `function` to be awaited, with a database connection that lives."""
+    """Return an awaitable version of `function` that runs in the pool with a usable database connection."""
     wrapped: Callable[Parameters, Awaitable[Value]] = InThread(function, thread_sensitive=False, executor=_executor)
     return wrapped

@@ -1,4 +1,4 @@
-"""The builder of every message that a viewer can get. `docs/protocol.md` describes them."""
+"""Build every message that the server sends to viewers. `docs/protocol.md` describes them."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -15,19 +15,22 @@ from uploads.models import Upload
 
 Event = dict[str, Any]
 
-SEGMENT = ',"segment":'  # stands before the segment in a final's text; within a string its quotes would be escaped
+SEGMENT = (
+    ',"segment":'  # marks the segment in a final's text; can't occur inside a string, where its quotes would be escaped
+)
 
 
 def encode(event: Event) -> str:
-    """Return the text of an event as it goes over the socket."""
+    """Return an event as the JSON text that the socket sends."""
     try:
         return orjson.dumps(event).decode()
     except TypeError:
-        # An error may quote half a character (\ud800), which no socket can carry.
+        # An error may quote a lone surrogate (\ud800), which UTF-8 can't encode. Replace it.
         return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode(errors="replace").decode()
 
 
 def job_object(job: Job) -> dict[str, Any]:
+    """Return a job as the protocol's object. No query."""
     return {
         "id": str(job.pk),
         "upload": str(job.upload_id),
@@ -48,7 +51,7 @@ def job_object(job: Job) -> dict[str, Any]:
 
 
 def upload(upload: Upload) -> Event:
-    """Return the library's event about a recording."""
+    """Return the event of a live list about a recording."""
     return {
         "type": "upload",
         "upload": {
@@ -62,13 +65,13 @@ def upload(upload: Upload) -> Event:
 
 
 def queued(job: dict[str, Any], places: Mapping[UUID, int]) -> dict[str, Any]:
-    """Return a job's object with its turn, where it waits."""
+    """Return a job's object with its queue position, or unchanged if `places` does not have it."""
     place = places.get(UUID(job["id"]))
     return job | {"queue": {"place": place, "length": len(places)}} if place else job
 
 
 class Row(NamedTuple):
-    """A segment as a row of the database: all that viewers are told of it."""
+    """The columns of a segment that are sent to viewers, as a row of the database."""
 
     seq: int
     slot: str
@@ -79,10 +82,13 @@ class Row(NamedTuple):
     channel: str
     language_code: str
     is_provisional: bool
-    words: Any  # or the JSON that the database has of them: thousands need not be read to be written again
+    words: (
+        Any  # a list, or an `orjson.Fragment` of the stored JSON, which avoids decoding and encoding thousands of words
+    )
 
 
 def segment_object(segment: Segment | Row) -> dict[str, Any]:
+    """Return a stored final as the protocol's object."""
     return {
         "seq": segment.seq,
         "start_time": segment.start_time,
@@ -95,9 +101,10 @@ def segment_object(segment: Segment | Row) -> dict[str, Any]:
 
 
 def snapshot(job: dict[str, Any], finals: Iterable[str], partials: Iterable[str], seq: int) -> str:
-    """Return the text of the first message: finals after the number that the viewer named, `seq` that of the last.
+    """Return the text of a snapshot, the first message to a viewer.
 
-    Finals and partials are the texts of their own events.
+    `finals` and `partials` are the texts of their events; `finals` are those after the number that the viewer asked
+    for, and `seq` is the number of the last final.
     """
     segments = ",".join(text[text.index(SEGMENT) + len(SEGMENT) : -1] for text in finals)
     shown = f'"segments":[{segments}],"partials":[{",".join(partials)}],"seq":{seq}'
@@ -129,12 +136,12 @@ def error(code: str, message: str) -> Event:
 
 
 def job_deleted() -> Event:
-    """What the viewers of a job are told when it is deleted."""
+    """Return the error that the viewers of a deleted job get."""
     return error("not_found", "This job was deleted.")
 
 
 def _known(**fields: str) -> dict[str, str]:
-    """Leave out what is empty: the protocol's optional fields are absent, not null."""
+    """Return the fields without empty ones: optional fields of the protocol are absent, not null."""
     return {name: value for name, value in fields.items() if value}
 
 

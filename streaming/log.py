@@ -1,7 +1,6 @@
-"""Lines of the log: each that is about a job says so, and none says what was said in it.
+"""Log filters and formatters: they add the job to each line, limit repeated lines, and redact transcripts.
 
-`about` marks what happens inside it, in tasks and threads too; the settings put the filter and one of the formatters on
-the handler.
+`job_context` marks the lines of a job. The settings install the filters and one of the formatters on the handler.
 """
 
 import json
@@ -16,17 +15,17 @@ from typing import Any
 from uuid import UUID
 
 REPEAT_SECONDS = 10.0
-MOST_LINES = 1000  # that are remembered
+MOST_LINES = 1000  # distinct lines that `RateLimitFilter` remembers
 
 _job: ContextVar[tuple[UUID, int] | None] = ContextVar("job", default=None)
 
-# What PostgreSQL adds to an error is the row that it is about: a transcript's words, a session's key.
+# PostgreSQL quotes the affected row in its errors, which may contain a transcript or a session key.
 DETAIL = re.compile(r"\bDETAIL: .*?(?=\n\n|\Z)", re.DOTALL)
 
 
 @contextmanager
 def job_context(job_id: UUID, attempt: int) -> Iterator[None]:
-    """Have the lines that are logged inside name a job, and which attempt at it."""
+    """Add a job and its attempt to all lines logged inside, also in tasks and threads started there."""
     token = _job.set((job_id, attempt))
     try:
         yield
@@ -35,7 +34,7 @@ def job_context(job_id: UUID, attempt: int) -> Iterator[None]:
 
 
 class JobFilter(logging.Filter):
-    """Gives each record `job` (a text) and `attempt` (a number), or None, and both as words in `about`."""
+    """Sets `job` (text) and `attempt` (number) on each record, or None, and `about`, the text of both for a line."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         job_id, attempt = _job.get() or (None, None)
@@ -46,7 +45,10 @@ class JobFilter(logging.Filter):
 
 
 class RateLimitFilter(logging.Filter):
-    """Passes the lines of these loggers once in ten seconds, and so each traceback of ours about the same job."""
+    """Passes each line once in ten seconds: all lines of the named loggers, and lines of ours with a traceback.
+
+    The same line about another job counts as another line.
+    """
 
     def __init__(self, names: Collection[str]) -> None:
         super().__init__()
@@ -61,13 +63,13 @@ class RateLimitFilter(logging.Filter):
         if now < self._silent_until.get(line, 0.0):
             return False
         if len(self._silent_until) >= MOST_LINES:
-            self._silent_until.clear()  # of jobs that ended long ago, mostly
+            self._silent_until.clear()  # simple bound on memory; most entries are of jobs that ended long ago
         self._silent_until[line] = now + REPEAT_SECONDS
         return True
 
 
 class LineFormatter(logging.Formatter):
-    """A line for people; a traceback has lines of its own."""
+    """Formats a record as one line for people, with a traceback on further lines."""
 
     def __init__(self) -> None:
         super().__init__("{asctime} {levelname} {name}{about}: {message}", style="{")
@@ -80,7 +82,7 @@ class LineFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message; job, attempt and error where there are such."""
+    """Formats a record as a JSON object: time, level, logger, message, and if present job, attempt and error."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -97,5 +99,5 @@ class JsonFormatter(logging.Formatter):
 
 
 def redacted(text: str) -> str:
-    """Return a text without the rows that a database quotes in it."""
+    """Return a text with the rows that PostgreSQL quotes in it replaced."""
     return DETAIL.sub("DETAIL: (withheld)", text)

@@ -1,6 +1,6 @@
-"""What Prometheus is told: counts of this process, and with one query what all of them have in common.
+"""The Prometheus metrics: counters of this process, and the state of the queue, which is the same for all processes.
 
-A site answers with both at /metrics, a worker with its own on a port. `docs/operations.md` says what each means.
+Web processes serve both at /metrics, workers serve their own counters on a port. `docs/operations.md` explains each.
 """
 
 import time
@@ -25,7 +25,7 @@ from prometheus_client.registry import Collector
 
 from streaming.models import ACTIVE, Job, Status
 
-disable_created_metrics()  # a second series for each count, of which nobody asks
+disable_created_metrics()  # we don't use the `_created` series
 
 PROCESS = CollectorRegistry()
 ProcessCollector(registry=PROCESS)
@@ -34,38 +34,38 @@ WAIT_SECONDS = (0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600)
 
 QUEUE_WAIT = Histogram(
     "transcribe_queue_wait_seconds",
-    "From the start of a job by a person to its first claim by a worker.",
+    "Time from the start of a job by a person to its first claim by a worker.",
     ["engine"],
     buckets=WAIT_SECONDS,
     registry=PROCESS,
 )
 ATTEMPTS_ENDED = Counter(
     "transcribe_attempts_ended",
-    "Attempts at jobs that ended here: completed, failed, postponed, handed_back (at a stop), lost (cancelled, deleted "
-    "or taken over).",
+    "Ended attempts of this worker by outcome: completed, failed, postponed, preempted, handed_back (the worker "
+    "stopped), lost (cancelled, deleted or claimed by another worker).",
     ["engine", "outcome"],
     registry=PROCESS,
 )
 FAILURES = Counter(
     "transcribe_failures",
-    "What went wrong and was survived, by where: database, channel_layer, storage, engine, viewer.",
+    "Handled failures by part: database, channel_layer, storage, engine, viewer.",
     ["part"],
     registry=PROCESS,
 )
 EVENTS_PUBLISHED = Counter(
-    "transcribe_events_published", "Events of jobs that run here, given to the channel layer.", registry=PROCESS
+    "transcribe_events_published", "Events of jobs that this worker published.", registry=PROCESS
 )
-EVENTS_SENT = Counter("transcribe_events_sent", "Messages to viewers.", registry=PROCESS)
+EVENTS_SENT = Counter("transcribe_events_sent", "Messages sent to viewers.", registry=PROCESS)
 STABLE_PREFIXES = Counter(
     "transcribe_stable_prefixes",
-    "Finals whose last partial had a stable prefix, by whether the final begins with it: kept or broken.",
+    "Finals whose last partial had a stable prefix: kept if the final begins with it, else broken.",
     ["engine", "outcome"],
     registry=PROCESS,
 )
-VIEWERS = Gauge("transcribe_viewers", "Sockets that watch a job here.", registry=PROCESS)
+VIEWERS = Gauge("transcribe_viewers", "Sockets of this process that watch a job.", registry=PROCESS)
 
 for part in ("database", "channel_layer", "storage", "engine", "viewer"):
-    FAILURES.labels(part)  # a count that begins at 0 can be compared with later
+    FAILURES.labels(part)  # create the series at 0, so that the first failure shows as an increase
 
 
 @dataclass(eq=False)
@@ -78,7 +78,7 @@ class Stream:
 
     @property
     def lag(self) -> float:
-        """Seconds behind somebody who listens at the speed at which it was spoken."""
+        """How far (seconds) the engine is behind real time since the stream began."""
         transcribed = self.transcribed()
         return 0.0 if transcribed is None else max(0.0, time.monotonic() - self.began_at - transcribed)
 
@@ -98,11 +98,15 @@ def stream(engine: str, transcribed: Callable[[], float | None]) -> Iterator[Non
 
 
 class Streams(Collector):
+    """The number and the largest lag of this process's streams, by engine."""
+
     def collect(self) -> Iterable[Metric]:
-        count = GaugeMetricFamily("transcribe_streams", "Engines that hear a recording here.", labels=["engine"])
+        count = GaugeMetricFamily(
+            "transcribe_streams", "Recordings that the engine transcribes in this process.", labels=["engine"]
+        )
         lag = GaugeMetricFamily(
             "transcribe_stream_lag_seconds",
-            "How far the slowest stream here is behind real time, in seconds of sound.",
+            "How far the slowest stream of this process is behind real time, in seconds of audio.",
             labels=["engine"],
         )
         lags: dict[str, list[float]] = {}
@@ -115,30 +119,32 @@ class Streams(Collector):
 
 
 class Jobs(Collector):
-    """The queue, as the database has it: one query, over the index of the jobs that have not ended."""
+    """The state of the queue. One query, which uses the partial index of active jobs."""
 
     def collect(self) -> Iterable[Metric]:
-        is_up = GaugeMetricFamily("transcribe_database_up", "Whether the database told the values of the queue.")
+        is_up = GaugeMetricFamily(
+            "transcribe_database_up", "1 if the database returned the state of the queue, else 0."
+        )
         try:
             found = queue()
         except Error:
             is_up.add_metric([], 0)
-            return [is_up]  # the rest is still worth having
+            return [is_up]  # the metrics of this process remain available
         is_up.add_metric([], 1)
-        jobs = GaugeMetricFamily("transcribe_jobs", "Jobs that wait or run, in all.", labels=["status"])
+        jobs = GaugeMetricFamily("transcribe_jobs", "Queued and running jobs of the whole site.", labels=["status"])
         for status in ACTIVE:
             jobs.add_metric([status], found[status])
-        oldest = GaugeMetricFamily("transcribe_queue_oldest_seconds", "How long the oldest waiting job has waited.")
+        oldest = GaugeMetricFamily("transcribe_queue_oldest_seconds", "How long the oldest queued job has waited.")
         oldest.add_metric([], found["oldest_seconds"])
         stalled = GaugeMetricFamily(
-            "transcribe_jobs_stalled", "Running jobs whose lease ran out: their worker is dead or frozen."
+            "transcribe_jobs_stalled", "Running jobs with an expired lease: their worker is dead or frozen."
         )
         stalled.add_metric([], found["stalled"])
         return is_up, jobs, oldest, stalled
 
 
 def queue() -> dict[str, float]:
-    """Return how many jobs wait, run and are stalled, and the age of the oldest that waits (seconds). One query."""
+    """Return the numbers of queued, running and stalled jobs, and the age of the oldest queued one. One query."""
     now, queued = timezone.now(), Q(status=Status.QUEUED)
     found = Job.objects.filter(status__in=ACTIVE).aggregate(
         queued=Count("pk", filter=queued),
@@ -156,5 +162,5 @@ _site.register(Jobs())
 
 
 def site_metrics() -> bytes:
-    """Return all that a web process has to tell, as Prometheus reads it. One query, which may fail."""
+    """Return all metrics of a web process in Prometheus's text format. One query; its failure is a metric too."""
     return generate_latest(PROCESS) + generate_latest(_site)

@@ -1,4 +1,7 @@
-"""Job and Segment: one attempt to transcribe one upload, and its transcript."""
+"""The models of jobs and transcripts. A job transcribes one recording; its segments are the stored finals.
+
+`transitions.py` changes the status of jobs.
+"""
 
 import uuid
 from datetime import timedelta
@@ -17,12 +20,15 @@ __all__ = ["ACTIVE", "RETRYABLE", "Job", "JobQuerySet", "Segment", "Status"]
 
 
 class Job(models.Model):
-    """One attempt to transcribe one upload. `position` and `duration` are seconds of audio."""
+    """A job that transcribes one recording. `position` and `duration` are seconds of audio.
+
+    Workers run a job in one or more attempts, which the field `attempt` numbers.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     upload = models.ForeignKey(Upload, on_delete=models.CASCADE, related_name="jobs")
-    # The same person as the upload's; here too, so that a person's history is one index and no join. The compound index
-    # below begins with the owner.
+    # Always the upload's owner. Repeated here so that a person's history needs no join. It needs no index of its own:
+    # the compound index below begins with the owner.
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="jobs", db_index=False)
     request_id = models.CharField(max_length=100, null=True, blank=True, editable=False)  # noqa: DJ001 null is never equal to null
     engine = models.CharField(max_length=32)
@@ -47,15 +53,15 @@ class Job(models.Model):
     worker = models.CharField(max_length=200, blank=True, editable=False)
     lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
     resume_time = models.FloatField(default=0, editable=False, help_text="Seconds: what comes before it is final.")
-    # A postponed job waits until then, each time longer; for room at its engine, or else for the storage.
+    # Workers must not claim the job before this time: a backoff after it was postponed or preempted.
     claimable_at = models.DateTimeField(null=True, blank=True, editable=False)
     postponed_count = models.PositiveIntegerField(default=0, editable=False)
-    # How many workers in a row died with it, or did not extend its lease, without a final.
+    # How many workers in a row died or lost the lease while they ran this job, without a new final.
     lost_count = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     is_waiting_for_room = models.BooleanField(default=False, db_default=False, editable=False)
-    # When it last entered the queue; null: when it was created.
+    # When the job last entered the queue; null: when it was created.
     queued_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # When it last made way for another person's job.
+    # When the job was last returned to the queue for another person's job.
     preempted_at = models.DateTimeField(null=True, blank=True, editable=False)
     is_final = models.BooleanField(
         default=False, db_default=False, editable=False, help_text="A failure that would come again."
@@ -85,7 +91,7 @@ class Job(models.Model):
         return reverse("job", args=[self.pk])
 
     def claim(self, worker: str, lease_seconds: float) -> bool:
-        """queued, or running with an expired lease → running. Returns whether it was taken."""
+        """queued, or running with an expired lease → running. Returns False if another worker claimed it first."""
         now = timezone.now()
         changes = {
             "status": Status.RUNNING,
@@ -99,9 +105,9 @@ class Job(models.Model):
         }
         if self.status == Status.RUNNING:
             changes["lost_count"] = self.lost_count + 1
-        if self.started_at is not None:  # taken over: its worker may have worked until the end of the lease
+        if self.started_at is not None:  # its last worker may have worked until the lease expired
             changes["worked"] = self.worked + (min(now, self.lease_expires_at or now) - self.started_at)
-        # It was read, claimable, in the same transaction; nobody has had it since, because each who has counts it up.
+        # The caller read it as claimable. Every claim increments `attempt`, so an equal number means no other claim.
         if not Job.objects.filter(pk=self.pk, attempt=self.attempt, status=self.status).update(**changes):
             return False
         for name, value in changes.items():
@@ -118,7 +124,7 @@ class Job(models.Model):
 
     @property
     def took(self) -> timedelta | None:
-        """The processing time of a job that has ended: all its attempts, without the waits between them."""
+        """The processing time of an ended job: the sum of its attempts, without the time in the queue between them."""
         if self.finished_at is None:
             return None
         last = timedelta() if self.started_at is None else self.finished_at - self.started_at
@@ -126,9 +132,9 @@ class Job(models.Model):
 
 
 class Segment(models.Model):
-    """A stored final. `seq` counts from 1 in order of arrival; `words` are the objects of the protocol."""
+    """A stored final. `seq` counts from 1 in order of arrival; `words` are objects of the protocol."""
 
-    # The unique constraint has an index that begins with the job.
+    # Needs no index of its own: the index of the unique constraint begins with the job.
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="segments", db_index=False)
     seq = models.PositiveIntegerField()
     slot = models.CharField(max_length=16, default="0")
@@ -152,13 +158,13 @@ class Segment(models.Model):
 
     @property
     def voice(self) -> str:
-        """Who spoke, or on which channel: “Speaker 2”, “Channel 1”."""
+        """The label of the speaker, or else of the channel, as in “Speaker 2” or “Channel 1”; empty if unknown."""
         number = self.channel.removeprefix("ch_")
         return self.speaker or (f"Channel {int(number) + 1}" if number.isdecimal() else self.channel)
 
     @classmethod
     def of(cls, job_id: uuid.UUID, seq: int, result: Result) -> "Segment":
-        """Return a final as number `seq` of a job, not stored."""
+        """Return an unsaved segment: a final as number `seq` of a job."""
         return cls(
             job_id=job_id,
             seq=seq,

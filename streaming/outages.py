@@ -1,7 +1,7 @@
-"""Log lines about a part that is away: one when it goes, one every ten seconds, one when it is back; no traceback.
+"""Log outages of the database, the channel layer and the storage in a few lines instead of many tracebacks.
 
-Callers of the database, the channel layer and the storage fail repeatedly during an outage, and so do libraries.
-`OutageFilter` replaces each log record with such an error by the line of its part.
+During an outage, our own code and libraries fail repeatedly. Each part logs one line when an outage begins, one every
+ten seconds while it lasts, and one when it ends. `OutageFilter` drops all other records with such an error.
 """
 
 import logging
@@ -14,14 +14,14 @@ logger = logging.getLogger(__name__)
 
 REPEAT_SECONDS = 10.0
 REASON_CHARACTERS = 300
-# Primary result codes of SQLite: busy, locked, read-only, I/O error, full, can't open. Others are faults of ours.
+# Primary result codes of SQLite: busy, locked, read-only, I/O error, full, can't open. All others are bugs.
 SQLITE_CODES = frozenset({5, 6, 8, 10, 13, 14})
 # Classes of PostgreSQL's SQLSTATE: connection, read-only, rollback, resources, locks, shutdown, system.
 SQLSTATE_CLASSES = frozenset({"08", "25", "40", "53", "55", "57", "58"})
 
 
 class Outage:
-    """One part of the site as this process sees it. Called from any thread: at worst two threads log the same line."""
+    """The state of one part, as seen by this process. Not locked: at worst two threads log the same line."""
 
     def __init__(self, part: str) -> None:
         self.part = part
@@ -30,19 +30,19 @@ class Outage:
         self._logged_at = -REPEAT_SECONDS
 
     def failed(self, error: BaseException) -> None:
-        """Note a failure. Logs at most once in ten seconds, also for a part that comes and goes."""
+        """Record a failure. Logs at most one line in ten seconds, also for a part that fails intermittently."""
         now = time.monotonic()
         if now - self._logged_at < REPEAT_SECONDS:
             return
         if not self.is_away:
             self.is_away, self._away_at = True, now
         self._logged_at = now
-        # The first line of an error says what is wrong; more may quote rows.
+        # The first line of an error is its message. Later lines may quote rows of the database.
         reason = f"{type(error).__name__}: {error}".strip().splitlines()[0][:REASON_CHARACTERS]
         logger.warning("The %s is away: %s", self.part, reason)
 
     def worked(self) -> None:
-        """Note that the part answers."""
+        """Record a success, and log the end of the outage if there was one."""
         if self.is_away:
             self.is_away = False
             logger.warning("The %s is back after %.0f s", self.part, time.monotonic() - self._away_at)
@@ -53,25 +53,25 @@ CLIENTS = {"redis": CHANNEL_LAYER, "botocore": STORAGE, "boto3": STORAGE}
 
 
 def outage_in(error: BaseException | None) -> Outage | None:
-    """Return the part that an error says is away, or None for a fault."""
+    """Return the part whose outage caused an error, or None if the error is a bug."""
     if isinstance(error, BaseExceptionGroup):
         parts = {outage_in(each) for each in error.exceptions}
         return parts.pop() if len(parts) == 1 else None
     if isinstance(error, OperationalError | InterfaceError | InternalError):
         return DATABASE if _is_away(error.__cause__) else None
-    # Clients that are loaded only where there is a Redis or a bucket.
+    # By name of the package, because these clients are imported only if Redis or a bucket is configured.
     return CLIENTS.get(type(error).__module__.partition(".")[0])
 
 
 def _is_away(cause: BaseException | None) -> bool:
     if isinstance(cause, sqlite3.Error):
         return getattr(cause, "sqlite_errorcode", 0) & 0xFF in SQLITE_CODES
-    state = getattr(cause, "sqlstate", None)  # None: there is no connection, or none was free in the pool
+    state = getattr(cause, "sqlstate", None)  # None: no connection, or no free one in the pool
     return cause is not None and (state is None or state[:2] in SQLSTATE_CLASSES)
 
 
 class OutageFilter(logging.Filter):
-    """Keeps needless tracebacks out of the log: of parts that are away, and of requests that were refused."""
+    """Drops tracebacks of outages, and removes those of requests that were answered with a 4xx status."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None

@@ -1,7 +1,7 @@
-"""What leaves this process over the channel layer: events of a job to the feeds, and rings to the runners.
+"""Publish messages over the channel layer: events of jobs to the feeds, notifications to the workers.
 
-Both may be lost: finals and states are in the database before they are sent, feeds notice what is missing, and
-runners look for work by themselves. So nothing here fails or holds up its caller for long.
+Any message may be lost: finals and statuses are stored before they are sent, feeds detect gaps, and workers poll. So no
+function here raises an error of the channel layer, or blocks its caller for longer than `LAYER_SECONDS` per message.
 """
 
 import asyncio
@@ -17,22 +17,24 @@ from streaming import events, metrics, outages
 from streaming.models import Job
 from uploads import db_connections
 
-RUNNERS = "runners"
-WATCHERS = "watchers"  # the feeds of every process
-RECHECK_ACCESS = {"type": "feed.doubt"}  # to them: somebody signed out or changed a password, look who may still watch
-OUTBOX_CAPACITY = 10_000  # messages: while the channel layer is away the oldest are dropped, feeds fetch what they miss
-LAYER_SECONDS = 2.0  # a channel layer that is not there must not hold up a request, a job or a viewer
+RUNNERS = "runners"  # the group of all workers
+WATCHERS = "watchers"  # the group of all processes with viewers
+# To the watchers: a session ended or a password changed, so check the access of all viewers now.
+RECHECK_ACCESS = {"type": "feed.doubt"}
+OUTBOX_CAPACITY = 10_000  # messages; during an outage the oldest are dropped, and feeds read the database instead
+LAYER_SECONDS = 2.0  # an unavailable channel layer must not delay a request, a job or a viewer for longer
 
 
 def feed_group(job_id: UUID) -> str:
+    """Return the group of the feeds of a job."""
     return f"job.{job_id.hex}"
 
 
 def envelope(job_id: UUID, attempt: int, seq: int, event: events.Event) -> dict[str, Any]:
     """Return the message that carries an event to the feeds.
 
-    `seq` is the number of finals that its sender has stored: a feed that has fewer has lost one. `attempt` is
-    the fence: what a worker sends that lost the job is older than what the feed knows.
+    `seq` is the number of finals that the sender has stored; a feed with fewer finals has lost a message. `attempt` is
+    the fencing token: feeds ignore messages of a worker that has lost the job, because their attempt is older.
     """
     return {
         "type": "feed.event",
@@ -46,16 +48,19 @@ def envelope(job_id: UUID, attempt: int, seq: int, event: events.Event) -> dict[
 
 
 async def send(group: str, message: dict[str, Any]) -> bool:
-    """Send to a group; return whether it went out. Never raises."""
+    """Send a message to a group. Returns whether that succeeded. Never raises an error of the layer."""
     return await succeeds(get_channel_layer().group_send(group, message))
 
 
 async def succeeds(call: Awaitable[None]) -> bool:
-    """Await a call of the channel layer, but not for long; return whether it succeeded. Never raises."""
+    """Await a call of the channel layer, for `LAYER_SECONDS` at most. Returns whether it succeeded.
+
+    Never raises an error of the layer: it records the outage and counts the failure.
+    """
     try:
         async with asyncio.timeout(LAYER_SECONDS):
             await call
-    except Exception as error:  # whatever the layer's client raises: the message is not worth a job
+    except Exception as error:  # of any class, from the layer's client: a lost message must not fail its job
         outages.CHANNEL_LAYER.failed(error)
         metrics.FAILURES.labels("channel_layer").inc()
         return False
@@ -64,32 +69,39 @@ async def succeeds(call: Awaitable[None]) -> bool:
 
 
 async def is_answering() -> bool:
-    """Return whether the channel layer takes messages now: sends one to a group that nobody is in."""
+    """Return whether the channel layer accepts messages now. Sends one to a group without members."""
     return await send("readiness", {"type": "nobody.listens"})
 
 
 def worker_message(about: str, job_id: UUID) -> dict[str, Any]:
-    """Return the message that tells runners something: `work`, `stop` (look whether the job is still yours), `join`."""
+    """Return the message that notifies the workers about a job.
+
+    `about` is `work` (a job can be claimed), `stop` (check whether you still hold the job) or `join` (a new
+    feed needs the partials).
+    """
     return {"type": "runner.ring", "about": about, "job": job_id.hex}
 
 
 def watched_message(job_ids: list[UUID]) -> dict[str, Any]:
-    """Return the message that tells runners which jobs have viewers in this process."""
+    """Return the message that tells the workers which jobs have viewers in this process."""
     return {"type": "runner.watched", "jobs": [job_id.hex for job_id in job_ids]}
 
 
 def send_after_commit(group: str, message: dict[str, Any]) -> None:
-    """Send from synchronous code, once what it speaks of is in the database."""
+    """Send a message from synchronous code after the current transaction commits; at once without a transaction."""
 
     def send_now() -> None:
-        db_connections.release()  # a channel layer that is away takes two seconds a message
+        db_connections.release()  # do not hold a pooled connection while the layer times out
         async_to_sync(send)(group, message)
 
     transaction.on_commit(send_now)
 
 
 def changes(job: Job, about: str = "") -> list[tuple[str, dict[str, Any]]]:
-    """Return what tells the viewers of a job its state, and the runners what it means for them, each with its group."""
+    """Return the messages with the status of a job for its viewers and, if given, `about` for the workers.
+
+    Each comes with its group.
+    """
     messages = [(feed_group(job.pk), envelope(job.pk, job.attempt, job.segment_count, events.status(job)))]
     if about:
         messages.append((RUNNERS, worker_message(about, job.pk)))
@@ -97,7 +109,7 @@ def changes(job: Job, about: str = "") -> list[tuple[str, dict[str, Any]]]:
 
 
 def job_changed(job: Job, about: str = "") -> None:
-    """Tell it to all of them."""
+    """Send the `changes` of a job after the commit."""
     for group, message in changes(job, about):
         send_after_commit(group, message)
 
@@ -108,22 +120,24 @@ def notify_workers(about: str, job_id: UUID) -> None:
 
 
 def recheck_access() -> None:
-    """Let every process look now, instead of within seconds, who may still watch what they watch."""
+    """After the commit, tell all processes to check viewer permissions now, not at the next periodic check."""
     send_after_commit(WATCHERS, RECHECK_ACCESS)
 
 
 class Outbox:
+    """The queue of a worker's messages, which one task sends in order. The worker never waits for the channel layer."""
+
     def __init__(self) -> None:
         self._messages: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(OUTBOX_CAPACITY)
 
     def put(self, group: str, message: dict[str, Any]) -> None:
-        """Take a message; returns at once, whatever the channel layer does."""
+        """Queue a message. Drops the oldest one if the queue is full. Returns at once."""
         if self._messages.full():
             self._messages.get_nowait()
         self._messages.put_nowait((group, message))
 
     async def run(self) -> None:
-        """Send, for ever."""
+        """Send the queued messages until cancelled."""
         while True:
             group, message = await self._messages.get()
             await send(group, message)

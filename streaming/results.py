@@ -1,4 +1,4 @@
-"""Pure values: what an engine yields. Times are seconds from the start of the recording."""
+"""The results that engines yield. Times are seconds from the start of the recording."""
 
 import math
 import re
@@ -10,10 +10,10 @@ UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word as it was said. What an engine does not know is None.
+    """One word of a result. A field is None if the engine does not provide it.
 
-    `confidence` is 0 to 1, `pii` the kind of personal data that it belongs to (Amazon's names: `NAME`, `PHONE` …),
-    `vocabulary_filter_match` true where a vocabulary filter is to tag it.
+    `confidence` is 0 to 1. `pii` is the kind of personal data that the word belongs to, with Amazon's names (`NAME`,
+    `PHONE` …). `vocabulary_filter_match` is true if a vocabulary filter tagged the word.
     """
 
     text: str
@@ -24,18 +24,18 @@ class Word:
     vocabulary_filter_match: bool | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the JSON object of the protocol, without what is not known."""
+        """Return the protocol's object, without fields that are None."""
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What an engine heard: a partial, still being revised, or a final.
+    """One line that an engine recognised: a partial, which the engine may still revise, or a final.
 
-    A partial replaces the one before it in its `slot`; a final ends what stood there. There is one slot for
-    each channel or lane of an engine that hears several at once. The first `stable` characters of a partial will
-    not change any more. A final is `is_provisional` where the engine ended before it confirmed the words.
-    `resume_time`, of a final: what comes before it is final in every slot; None: its own end.
+    A partial replaces the previous partial of its `slot`; a final clears the slot. An engine that transcribes several
+    channels at once has one slot for each. Later partials begin with the first `stable` characters of a partial. A
+    final `is_provisional` if the engine stopped before confirming it. `resume_time` of a final: everything before this
+    time is final in every slot; None stands for the final's own end.
     """
 
     text: str
@@ -53,13 +53,13 @@ class Result:
 
     @property
     def next_time(self) -> float:
-        """Where another stream would go on after this final."""
+        """The time (seconds) from which the next stream resumes after this final."""
         return self.end_time if self.resume_time is None else self.resume_time
 
     def within(self, seconds: float) -> "Result":
-        """Return the result with no time after `seconds`, rounded down to milliseconds: the end of the recording.
+        """Return the result with all times clipped to the recording's length `seconds`, rounded down to milliseconds.
 
-        Engines date words into the silence that they add, and services pad the end of a line.
+        Engines append silence and may date words into it, and services pad the end of a line.
         """
         end = math.floor(seconds * 1000) / 1000
         if self.end_time <= end and all(word.end_time <= end for word in self.words):
@@ -71,17 +71,17 @@ class Result:
 
 
 def storable(text: str) -> str:
-    """Return a text as every database takes it: PostgreSQL knows no NUL, and none knows half a character."""
+    """Return a text with NUL, which PostgreSQL refuses, and lone surrogates, which all databases refuse, replaced."""
     return UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def spread_words(text: str, start_time: float, end_time: float) -> tuple[Word, ...]:
-    """Return the words of `text` with times spread over the line by their length in letters.
+    """Return the words of `text` with times that divide the line in proportion to their lengths.
 
-    For engines that know when a line was said but not when each word was.
+    For engines that provide the times of a line, but not of its words.
     """
     parts = text.split()
-    # Each word takes its letters and the gap after it.
+    # A word's share is its letters and one space.
     weights = [len(part) + 1 for part in parts]
     total = sum(weights)
     words, before = [], 0

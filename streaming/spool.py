@@ -1,6 +1,6 @@
-"""The spool: an upload decoded once into raw PCM on disk, read from any sample while it is still growing.
+"""The spool: a recording decoded once into raw PCM on disk, which engines read from any sample while it grows.
 
-The runner opens one for each attempt; engines read it. It is deleted when the attempt ends.
+Each attempt opens its own spool, which is deleted when the attempt ends. The `transcribe` command uses one too.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ from uploads.files import storage
 from uploads.models import Upload
 
 CHUNK_SECONDS = 0.1
-BLOCK_CHUNKS = 10  # read at a time, so that a chunk costs no system call of its own
-MOST_DECODERS = 6  # in a process; each takes 40 MB, and a core for as long as it lasts
+BLOCK_CHUNKS = 10  # chunks per read, to save system calls
+MOST_DECODERS = 6  # at once in a process; each uses 40 MB and a whole core
 SAMPLE_BYTES = 2  # 16-bit little-endian
 
 
@@ -28,14 +28,14 @@ _decoders: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = Wea
 
 
 def decoders() -> asyncio.Semaphore:
-    """Return what lets `MOST_DECODERS` run at once: a worker may have hundreds of jobs, and begin them all together."""
+    """Return the semaphore for `MOST_DECODERS`: a worker may start hundreds of jobs at the same moment."""
     return _decoders.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(MOST_DECODERS))
 
 
 class Spool:
     """16-bit PCM of one upload: `sample_rate` in Hz, `channels` interleaved, of the audio `track` (or `all` mixed).
 
-    `samples` are those decoded so far (a channel), `position` the seconds that readers have reached.
+    `samples` is the number of samples per channel decoded so far; `position` is how far (seconds) engines have read.
     """
 
     def __init__(self, path: Path, sample_rate: int, channels: int, track: str = "0") -> None:
@@ -55,9 +55,9 @@ class Spool:
         return self.samples / self.sample_rate
 
     async def fill(self, source: Path) -> None:
-        """Decode `source` into the spool. The readers get a failure after the samples that came before it.
+        """Decode `source` into the spool. If decoding fails, `chunks` raises the error after the samples before it.
 
-        However this ends, it ends the readers: they would otherwise never stop waiting.
+        However this ends, it marks the spool as complete; otherwise `chunks` would wait for ever.
         """
         try:
             decoded = decoder.decode(
@@ -66,10 +66,10 @@ class Spool:
             async with decoders(), aclosing(decoded):
                 async for samples in decoded:
                     await self._grow(samples, is_complete=False)
-        except Exception as error:  # of any kind: the readers raise it
+        except Exception as error:  # of any class: `chunks` raises it
             self._error = error
-            # The samples that the decoder wrote since its last message are good too.
-            with suppress(OSError):  # the spool was removed, which the readers notice themselves
+            # The decoder may have written samples since its last message. They are valid too.
+            with suppress(OSError):  # the spool was deleted; reading it fails by itself
                 written = os.stat(self.path).st_size // (SAMPLE_BYTES * self.channels)
                 self.samples = max(self.samples, written)
         finally:
@@ -83,13 +83,13 @@ class Spool:
     async def chunks(self, start_time: float = 0.0) -> AsyncGenerator[bytes, None]:
         """Yield chunks of `CHUNK_SECONDS` from `start_time` (seconds) on; the last one may be shorter.
 
-        Waits where the decoder has not come yet. Raises `DecodingError` where it failed, after all that it
-        had decoded, and `OSError` where the spool can't be read.
+        Waits for samples that are not decoded yet. Raises `DecodingError` if the decoder failed, after all samples
+        that it had decoded, and `OSError` if the spool can't be read. Several readers may run at once.
         """
         frame = SAMPLE_BYTES * self.channels
         size = round(self.sample_rate * CHUNK_SECONDS)
         sample = round(start_time * self.sample_rate)
-        # Opened here and not in a thread: cancelled in that moment, it would stay open. It is a file of our own disk.
+        # Not opened in a thread: a cancellation during the opening would leak the file. A local file opens at once.
         with open(self.path, "rb") as opened:  # noqa: ASYNC230
             file = AIOFile.from_fp(opened)
             while True:
@@ -98,13 +98,13 @@ class Spool:
                         await self._grown.wait()
                 count = min(self.samples - sample, size * BLOCK_CHUNKS)
                 if not self.is_complete:
-                    count -= count % size  # a chunk that is not whole yet can wait
+                    count -= count % size  # leave an incomplete chunk for the next read
                 if count <= 0:
                     if self._error is not None:
                         raise self._error
                     return
                 block = await file.read_bytes(count * frame, offset=sample * frame)
-                if len(block) < count * frame:  # another program has cut the file short, or the disk fails
+                if len(block) < count * frame:  # another program truncated the file, or the disk fails
                     raise OSError(errno.EIO, "The decoded audio is incomplete on the disk")
                 for offset in range(0, len(block), size * frame):
                     chunk = block[offset : offset + size * frame]
@@ -115,10 +115,13 @@ class Spool:
 
 @asynccontextmanager
 async def open_spool(upload: Upload, folder: Path, channels: int = 1, track: str = "") -> AsyncIterator[Spool]:
-    """Start decoding a job's `track` of `upload` into a file in `folder`; stop and delete it at the end."""
+    """Start decoding a job's `track` of `upload` into a new file in `folder`. At the end stop decoding and delete it.
+
+    Raises `StorageAway` and `StorageRefused` if the recording can't be read.
+    """
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     sample_rate, _ = upload.audio_of(track)
-    # What is in a bucket is copied first, which takes its time.
+    # A recording in a bucket is copied to the folder first, which may take long.
     async with (
         storage.local_path(upload, folder) as source,
         open_spool_of_file(source, sample_rate, folder, channels, upload.decoded_track(track)) as spool,
@@ -130,17 +133,17 @@ async def open_spool(upload: Upload, folder: Path, channels: int = 1, track: str
 async def open_spool_of_file(
     source: Path, sample_rate: int, folder: Path, channels: int = 1, track: str = "0"
 ) -> AsyncIterator[Spool]:
-    """Do the same with the file at `source`, whose `track` was recorded at `sample_rate` (Hz)."""
-    # A telephone's 8 kHz gain nothing from being 16.
+    """Do the same with the file at `source`, whose `track` has a sample rate of `sample_rate` (Hz)."""
+    # Telephone recordings stay at 8 kHz, because resampling adds no information. All others become 16 kHz.
     spool = Spool(folder / f"{uuid.uuid4()}.pcm", 8_000 if sample_rate == 8_000 else 16_000, channels, track)
     try:
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-        spool.path.touch()  # a reader may come before the decoder
+        spool.path.touch()  # an engine may open the file before the decoder creates it
         filling = asyncio.create_task(spool.fill(source))
         try:
             yield spool
         finally:
             filling.cancel()
-            await asyncio.gather(filling, return_exceptions=True)  # its own end kills the decoder
+            await asyncio.gather(filling, return_exceptions=True)  # wait: its cancellation terminates the decoder
     finally:
         spool.path.unlink(missing_ok=True)

@@ -1,8 +1,9 @@
-"""One attempt at a job, from the claim to its end: spool, engine, finals into the database, events to the viewers.
+"""One attempt at a job, from the claim to its end. `runner.py` creates an attempt for each claimed job.
 
-Two tasks: one transcribes, the other gives signs of life. Either ends both when the job turns out to be somebody
-else's. Nothing here needs to be undone when the process dies: what is final is stored, the lease runs out, and
-the next attempt goes on after the last final.
+An attempt decodes the recording, runs the engine, stores the finals and publishes events to viewers. It has two tasks:
+one transcribes, the other extends the lease. If either learns that the job was claimed by another worker, cancelled or
+deleted (`LostClaim`), both end. No cleanup is needed if the process dies: the finals are stored, the lease expires, and
+the next attempt resumes after the last final.
 """
 
 import asyncio
@@ -32,8 +33,9 @@ from uploads.files.storage import StorageAway, StorageRefused
 logger = logging.getLogger(__name__)
 
 REASON_CHARACTERS = 1000
-HEARTBEAT_SECONDS = 1.0  # between two status events of a running job
-# Every process with viewers of this job says so every two seconds. At the start, pages are still being opened.
+HEARTBEAT_SECONDS = 1.0  # between two status events of a running job, and between two tries of a failed write
+# How long a job counts as watched after a process reported viewers, which each does every 2 s. A new attempt counts as
+# watched too, because pages may still be opening.
 WATCHED_SECONDS = 10.0
 
 Value = TypeVar("Value")
@@ -41,9 +43,9 @@ Publish = Callable[[str, dict[str, Any]], None]
 
 
 async def write_with_retries(write: Callable[..., Value], *args: Any, **kwargs: Any) -> Value:
-    """Return what `write` does to the database, waiting for as long as that is away.
+    """Run `write` in a thread and return its result. Retries until the database accepts the write.
 
-    If it is away for longer than the lease, the fence decides whose the job is: `write` raises `LostClaim`.
+    If the outage outlasts the lease, another worker may claim the job; `write` then raises `LostClaim`.
     """
     while True:
         try:
@@ -54,11 +56,11 @@ async def write_with_retries(write: Callable[..., Value], *args: Any, **kwargs: 
 
 
 class Preempted(Exception):
-    """The job has returned to the queue, to make way for another person's."""
+    """The job was returned to the queue so that another person's job can run."""
 
 
 class Attempt:
-    """Runs one claimed job. `publish` takes a message for the channel layer and returns at once."""
+    """Runs one claimed job. `publish` queues a message for the channel layer and returns at once."""
 
     def __init__(self, job: Job, engine: Engine, folder: Path, publish: Publish) -> None:
         self.job = job
@@ -69,13 +71,15 @@ class Attempt:
         self._spool: Spool | None = None
         self._is_check_due = asyncio.Event()
         self.began_at = self._watched_at = time.monotonic()
-        self._outcome = "handed_back"  # of one that is cancelled
-        self.is_to_be_preempted = False  # set by the runner; at the next final, if that is still due
+        self._outcome = "handed_back"  # the outcome if the attempt is cancelled
+        self.is_to_be_preempted = False  # the runner sets it; preempt the job at its next final if still due
 
     async def run(self) -> None:
-        """Transcribe to the end. Returns when the job has ended or is lost; is cancelled to give it back."""
+        """Transcribe until the job has ended or is lost. If cancelled, the caller returns the job to the queue."""
         with log.job_context(self.job.pk, self.job.attempt):
-            if self.job.attempt == 1 and self.job.started_at is not None:  # of a later one nobody knows since when
+            if (
+                self.job.attempt == 1 and self.job.started_at is not None
+            ):  # the start of the wait is known for the first attempt only
                 waited = self.job.started_at - self.job.created_at
                 metrics.QUEUE_WAIT.labels(self.job.engine).observe(max(0.0, waited.total_seconds()))
             self._send_status()
@@ -85,21 +89,22 @@ class Attempt:
                     await self._transcribe()
                     heartbeat.cancel()
             except* lifecycle.LostClaim:
-                if self._outcome != "preempted":  # after which the lease can't be extended either
+                if self._outcome != "preempted":  # after a preemption the lease can't be extended either
                     self._outcome = "lost"
             finally:
                 logger.info("The attempt ends: %s", self._outcome.replace("_", " "))
                 metrics.ATTEMPTS_ENDED.labels(self.job.engine, self._outcome).inc()
 
     def check_lease(self) -> None:
-        """Look at once whether the job is still ours, instead of at the next sign of life."""
+        """Extend the lease now rather than at the next heartbeat, which ends the attempt if the job is lost."""
         self._is_check_due.set()
 
     def note_viewers(self) -> None:
-        """Note that viewers watch the job now: the engine makes partials for `WATCHED_SECONDS` more."""
+        """Note that the job has viewers: the engine yields partials for another `WATCHED_SECONDS`."""
         self._watched_at = time.monotonic()
 
     def is_watched(self) -> bool:
+        """Return whether viewers were reported in the last `WATCHED_SECONDS`. The engine calls this."""
         return time.monotonic() - self._watched_at < WATCHED_SECONDS
 
     @property
@@ -107,13 +112,13 @@ class Attempt:
         return self._engine.is_preemptible
 
     def republish(self) -> None:
-        """Send again what is not in the database, for a feed that has just begun to watch."""
+        """Publish the partials and the status again for a new feed, which can't read them from the database."""
         for partial in self._partials.values():
             self._send(partial)
         self._send_status()
 
     async def _transcribe(self) -> None:
-        """Steps: 1. decode, 2. let the engine hear, 3. store and send what it says, 4. end the job."""
+        """Run the job: 1. decode the recording, 2. run the engine, 3. store and publish its results, 4. end the job."""
         try:
             channels = self._engine.channels(self.job.options)
             async with open_spool(self.job.upload, self._folder, channels, self.job.track) as spool:
@@ -131,16 +136,18 @@ class Attempt:
             logger.warning("The job failed: %s", refused)
             await self._finish(Status.FAILED, str(refused), position=self.job.position)
         except StorageAway as away:
-            # Another worker may reach it, and this one later: nothing is wrong with the job.
+            # The storage may answer another worker, or this one later, so postpone the job instead of failing it.
             metrics.FAILURES.labels("storage").inc()
             logger.warning("The job waits: %s", away)
             await self._postpone(f"{away} The job waits until it can.", is_for_room=False)
         except (EngineError, DecodingError) as error:
             logger.warning("The job failed: %s", error)
-            is_final = isinstance(error, DecodingError) and error.is_final  # an engine's fault can be set right
+            is_final = (
+                isinstance(error, DecodingError) and error.is_final
+            )  # an engine's error may be fixed by configuration
             await self._finish(Status.FAILED, str(error), position=self.job.position, is_final=is_final)
         except OSError as error:
-            # The spool could not be written or read: the disk is full or gone.
+            # The spool could not be written or read: the disk is full or failing.
             logger.exception("The job failed on the disk")
             reason = f"The server could not keep the decoded sound on its disk: {error.strerror or error}."
             await self._finish(Status.FAILED, reason, position=self.job.position)
@@ -149,7 +156,7 @@ class Attempt:
         except lifecycle.LostClaim:
             raise
         except Exception:
-            # A fault of ours. The person learns that it is one; the log has the rest.
+            # A bug. The person gets a general sentence; the log has the traceback.
             logger.exception("The job failed on an error of the program")
             reason = "Something in the program went wrong. The server's log has the details."
             await self._finish(Status.FAILED, reason, position=self.job.position)
@@ -174,10 +181,10 @@ class Attempt:
             event = events.partial(result)
             self._partials[result.slot] = event
             if not result.text:
-                del self._partials[result.slot]  # nothing has come of it
+                del self._partials[result.slot]  # an empty partial withdraws the one before it
             self._send(event)
             return
-        # The database first: what a viewer sees as final is stored.
+        # Store before publishing: a viewer must not see a final that a crash could lose.
         seq = self.job.segment_count + 1
         segment = await write_with_retries(
             lifecycle.store_final, self.job.pk, self.job.attempt, seq, result, self.job.position
@@ -189,16 +196,16 @@ class Attempt:
             if await write_with_retries(preemption.preempt, self.job):
                 self._outcome = "preempted"
                 raise Preempted
-            self.is_to_be_preempted = False  # no other job waits any more
+            self.is_to_be_preempted = False  # no other person's job waits any more
 
     def _count_stable_prefix(self, partial: events.Event | None, final: Result) -> None:
-        """Count whether the final kept the prefix that its last partial called stable."""
+        """Count in the metrics whether a final begins with the stable prefix of its last partial."""
         if partial is not None and (stable := partial.get("stable")):
             kept = final.text.startswith(partial["text"][:stable])
             metrics.STABLE_PREFIXES.labels(self.job.engine, "kept" if kept else "broken").inc()
 
     async def _heartbeat(self) -> None:
-        """Send the state every second, extend the lease several times in its length. Raises `LostClaim`."""
+        """Publish the status every second, and extend the lease four times per lease duration. Raises `LostClaim`."""
         extend_seconds = settings.TRANSCRIBE_LEASE_SECONDS / 4
         extended_at = time.monotonic()
         while True:
@@ -206,7 +213,7 @@ class Attempt:
                 async with asyncio.timeout(min(HEARTBEAT_SECONDS, extend_seconds)):
                     await self._is_check_due.wait()
             except TimeoutError:
-                pass  # the ordinary beat
+                pass  # the regular heartbeat: nothing asked for an immediate check
             self._advance()
             if self._is_check_due.is_set() or time.monotonic() - extended_at >= extend_seconds:
                 self._is_check_due.clear()
@@ -214,14 +221,16 @@ class Attempt:
                 try:
                     await in_thread(lifecycle.extend_lease)(self.job.pk, self.job.attempt, self.job.position)
                 except Error:
-                    # It may be restarting. If it takes longer than the lease, the fence decides who goes on.
+                    # The database may be restarting. If the lease expires meanwhile, the next call raises LostClaim
+                    # if another worker has claimed the job.
                     logger.exception("No sign of life could be given")
             self._send_status()
 
     async def _finish(self, status: Status, reason: str = "", **changes: Any) -> None:
-        # Whatever is quoted there must not keep the job from its end.
+        # The reason may quote anything; characters that the database refuses must not prevent the job's end.
         reason = storable(reason)[:REASON_CHARACTERS]
-        self._outcome = str(status)  # already: who is cancelled from here on can't keep the thread from its commit
+        self._outcome = str(status)
+        # Set before awaiting: once the thread has started, cancellation can't stop the commit.
         await write_with_retries(lifecycle.finish, self.job.pk, self.job.attempt, status, reason, **changes)
 
     async def _postpone(self, reason: str, *, is_for_room: bool = True) -> None:

@@ -1,9 +1,9 @@
-"""The workers of this machine, and which of them have died.
+"""Detect dead workers on this machine, so that their jobs can be claimed without waiting for the lease.
 
-Each worker has a folder with its spools and a lock file. It holds the lock while it lives: the system releases the lock
-however the process ends. So the jobs of a worker that was killed are taken over at once. Machines may share the data
-folder, and a lock that another machine holds may look free here. So the lock file names the boot of the machine that
-wrote it, and only workers of the same boot are judged; jobs of the others are taken over when their lease runs out.
+Each worker has a folder for its spools, with a lock file that it holds locked. The operating system releases the lock
+however the process ends, so a free lock means a dead worker. Machines may share the data folder, and a lock held by
+another machine may look free here. Therefore the lock file names the boot of the machine that wrote it, and only
+workers of the same boot are checked. Jobs of other machines' dead workers are claimed when their leases expire.
 """
 
 import fcntl
@@ -23,11 +23,11 @@ from django.conf import settings
 
 logger = logging.getLogger(__name__)
 
-OLD_SECONDS = 24 * 3600.0  # a worker touches its lock every few seconds
+OLD_SECONDS = 24 * 3600.0  # without a touch of the lock file; a live worker touches it every few seconds
 
 
 class Worker:
-    """The identity of a worker; a context manager that holds the lock and the folder."""
+    """The name and folder of a worker. As a context manager it holds the lock, and deletes the folder at the end."""
 
     def __init__(self) -> None:
         self.name = uuid.uuid4().hex
@@ -35,7 +35,7 @@ class Worker:
         self._lock: IO[bytes] | None = None
 
     def __enter__(self) -> "Worker":
-        # Locked before it has its real name, so that nobody finds it unlocked and takes it for dead.
+        # Lock it under a temporary name: under its final name, other workers must never find it unlocked.
         new = self.folder.with_name(f"new-{self.folder.name}")
         new.mkdir(parents=True)
         self._lock = open(new / "lock", "wb")
@@ -46,8 +46,8 @@ class Worker:
         return self
 
     def check_workers(self) -> list[str]:
-        """Return the names of dead workers, and remove old folders. Shows other machines that this worker lives."""
-        with suppress(OSError):  # the disk is away
+        """Return the names of dead workers. Touches this worker's lock file, and removes old folders."""
+        with suppress(OSError):  # the disk is unavailable; the next call tries again
             os.utime(self.folder / "lock")
         remove_old_folders()
         return dead_workers()
@@ -61,14 +61,15 @@ class Worker:
 
 
 def folder_of(name: str) -> Path:
+    """Return the folder of the worker of this name."""
     return Path(settings.DATA_DIR) / "workers" / name
 
 
 @cache
 def boot_id() -> str:
-    """Return a text that this machine has until its next start, and no other machine ever; empty where unknown.
+    """Return an identifier of this machine's current boot, unique among machines; empty if unknown.
 
-    Containers on one machine share it, and their locks as well.
+    Containers on one machine share it, as they share file locks.
     """
     with suppress(OSError):  # not Linux
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -91,29 +92,29 @@ def dead_workers() -> list[str]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             dead.append(lock.parent.name)
         except BlockingIOError:
-            continue  # it lives
+            continue  # the lock is held: the worker lives
         except FileNotFoundError:
-            continue  # it ended well in this moment
+            continue  # the worker ended normally since the folder was listed
         except OSError as error:
-            # Not ours to read, or a file system without locks: the lease will tell.
+            # No permission, or a file system without locks. The worker's jobs are claimed when their leases expire.
             logger.warning("Whether the worker of %s lives can't be seen: %s", lock, error)
     return dead
 
 
 def remove_folders(names: list[str]) -> None:
-    """Remove the folders of dead workers, with the spools that they left."""
+    """Remove the folders of dead workers, with their spools."""
     for name in names:
         shutil.rmtree(folder_of(name), ignore_errors=True)
 
 
 def remove_old_folders() -> None:
-    """Remove the folders of workers of other boots that have not touched their lock for a day.
+    """Remove the folders of workers of other boots that have not touched their lock file for a day.
 
-    Their spools would otherwise fill the disk after a machine restarted, or was switched off for good. An empty lock
-    file is an older version's, which does not touch it.
+    Otherwise the spools of a machine that restarted or was retired would fill the disk. Keeps folders with an empty
+    lock file: an older version wrote it and does not touch it.
     """
     for lock in (Path(settings.DATA_DIR) / "workers").glob("*/lock"):
-        with suppress(OSError):  # the worker, or another one that removes its folder, was faster
+        with suppress(OSError):  # its worker or another one has removed the folder meanwhile
             is_old = time.time() - lock.stat().st_mtime > OLD_SECONDS
             if is_old and lock.read_bytes() not in (b"", boot_id().encode()):
                 shutil.rmtree(lock.parent, ignore_errors=True)

@@ -1,7 +1,8 @@
-"""Preemption: where one person's jobs hold all slots of a worker, one of them returns to the queue for another's.
+"""Preemption: if one person's jobs hold all slots of a worker and another person's job waits, return one to the queue.
 
-The longest-running job whose engine is preemptible returns to the queue at its next final: no word is lost or repeated.
-The runner chooses it; the attempt asks again at the final, because another worker may have had room in the meantime.
+The runner chooses the longest-running job whose engine is preemptible. Its attempt returns it to the queue at its next
+final, so no word is lost or repeated. The attempt checks again at that final whether the preemption is still due,
+because another worker may have claimed the waiting job meanwhile.
 """
 
 from collections.abc import Collection
@@ -15,21 +16,22 @@ from streaming.jobs import queue
 from streaming.jobs.lifecycle import LostClaim, publish_status
 from streaming.models import Job
 
-WAIT_SECONDS = 30.0  # that another person's job has been in the queue
-INTERVAL_SECONDS = 300.0  # between two preemptions of one person's jobs: resuming costs a decoding of the recording
-# The preempted job can't be claimed for so long, or it would be, as the older one, before the job that waits.
+WAIT_SECONDS = 30.0  # how long another person's job must have waited
+INTERVAL_SECONDS = 300.0  # between two preemptions of one person's jobs: resuming decodes the recording again
+# How long the preempted job can't be claimed. Without it, the older, preempted job would be claimed before the waiting
+# one.
 PAUSE_SECONDS = 5.0
 REASON = "Paused so that another person's recording can start. It resumes automatically after the last line."
 
 
 def sole_owner(running: Collection[Job]) -> int | None:
-    """Return the one person to whom all these jobs belong, or None."""
+    """Return the id of the person who owns all these jobs, or None if there are several owners or no jobs."""
     owners = {job.owner_id for job in running}
     return owners.pop() if len(owners) == 1 else None
 
 
 def is_due(owner_id: int) -> bool:
-    """Return whether to preempt a job of this person, whose jobs hold all slots of a worker. Three queries."""
+    """Return whether to preempt a job of this person. The caller knows that they hold all slots. Three queries."""
     last = timezone.now() - timedelta(seconds=INTERVAL_SECONDS)
     if Job.objects.filter(owner_id=owner_id, preempted_at__gt=last).exists():
         return False
@@ -37,9 +39,9 @@ def is_due(owner_id: int) -> bool:
 
 
 def preempt(job: Job) -> bool:
-    """Put a running job back into the queue if that is still due. Raises `LostClaim`.
+    """Return a running job to the queue if that is still due. Returns whether it was. Raises `LostClaim`.
 
-    Of several workers that try this for one person at the same moment, one succeeds.
+    If several workers do this for one person at the same moment, one of them succeeds.
     """
     with transaction.atomic():
         if not try_lock_until_commit(f"preemptions of {job.owner_id}") or not is_due(job.owner_id):

@@ -1,4 +1,7 @@
-"""An engine heard to the end: what may pass is tried again, from the end of the last final."""
+"""Run an engine to completion, retrying transient errors from the end of the last final.
+
+Called by `attempt.py` and by the `transcribe` command.
+"""
 
 import asyncio
 import logging
@@ -13,15 +16,15 @@ from streaming.spool import Spool
 
 logger = logging.getLogger(__name__)
 
-MOST_FAILURES = 8  # in a row; with the pauses before each, about a minute and a half
+MOST_FAILURES = 8  # in a row; with the backoff, about a minute and a half
 FIRST_PAUSE_SECONDS = 0.5
-RESET_SECONDS = 10.0  # of new sound taken; the failures before are forgotten then
+RESET_SECONDS = 10.0  # seconds of audio consumed since the last failure that reset the count of failures
 
 
 async def transcribe_with_retries(engine: Engine, spool: Spool, request: Request) -> AsyncGenerator[Result, None]:
-    """Yield the engine's results. Raises `EngineError` for a failure that is permanent or does not pass.
+    """Yield the engine's results. Raises `EngineError` if it is permanent, or the last one after all retries.
 
-    `EngineBusy` is raised at once: others may have their turn while this job waits.
+    Raises `EngineBusy` at once: the caller returns the job to the queue, so that other jobs can run meanwhile.
     """
     failures = 0
     while True:
@@ -29,7 +32,7 @@ async def transcribe_with_retries(engine: Engine, spool: Spool, request: Request
         try:
             async with aclosing(engine.transcribe(spool, request)) as results:
                 async for result in results:
-                    # Nothing is spoken after what has been decoded: once that is all, nothing after the recording.
+                    # Clip times to the decoded audio: engines may date words after the end of the recording.
                     result = result.within(spool.seconds)
                     yield result
                     if not result.is_partial:

@@ -1,6 +1,7 @@
-"""The loop that runs claimed jobs: in the web process, beside the server on its event loop, or in `run_jobs`.
+"""The worker's loop: claim jobs and run them. `serve` runs it on the server's event loop, `run_jobs` on its own.
 
-A ring over the channel layer says that there is work; a ring that was lost costs a second.
+A message over the channel layer wakes the loop when there is work. It also polls every second, so a lost message
+delays a job by a second at most.
 """
 
 import asyncio
@@ -26,13 +27,13 @@ from streaming.worker.attempt import Attempt
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 1.0  # between two looks for work that nobody rang for
-PREEMPTION_POLL_SECONDS = 5.0  # between two looks whether a job has to make way for another person's
-DEAD_POLL_SECONDS = 5.0  # between two looks for workers that died on this machine
+POLL_SECONDS = 1.0  # between two polls without a message
+PREEMPTION_POLL_SECONDS = 5.0  # between two checks whether to preempt a job
+DEAD_POLL_SECONDS = 5.0  # between two searches for dead workers on this machine
 
 
 class Runner:
-    """Claims jobs, at most `max_jobs` at once, and runs them. `run()` until it is cancelled."""
+    """Claims jobs and runs at most `max_jobs` at once. Cancel `run()` to stop it."""
 
     def __init__(self, max_jobs: int | None = None) -> None:
         self._max_jobs = max_jobs or settings.TRANSCRIBE_MAX_JOBS
@@ -40,14 +41,14 @@ class Runner:
         self._engines: dict[str, Engine] = {}
         self._attempts: dict[UUID, Attempt] = {}
         self._tasks: dict[asyncio.Task[None], Attempt] = {}
-        self._claimed_late: list[Job] = []  # while it was being stopped
+        self._claimed_late: list[Job] = []  # claimed while the runner was being stopped
         self._outbox = publisher.Outbox()
         self._is_notified = asyncio.Event()
         self._dead_polled_at = -DEAD_POLL_SECONDS
         self._preemption_polled_at = -PREEMPTION_POLL_SECONDS
 
     async def run(self) -> None:
-        """Run jobs until cancelled; then stop what runs and hand it back, for another worker or the next start."""
+        """Run jobs until cancelled; then stop the running jobs and return them to the queue."""
         with self._worker:
             logger.info("The worker begins, for %d jobs at once", self._max_jobs)
             helpers = [asyncio.create_task(self._receive()), asyncio.create_task(self._outbox.run())]
@@ -58,13 +59,13 @@ class Runner:
                     try:
                         await self.poll()
                     except (Error, OSError):
-                        # The database may be restarting, or the process out of files: the jobs are safe.
+                        # The database may be restarting, or the process may have too many open files. Jobs stay queued.
                         logger.exception("No work could be looked for; trying again")
                     try:
                         async with asyncio.timeout(POLL_SECONDS):
                             await self._is_notified.wait()
                     except TimeoutError:
-                        pass  # look anyway: a ring may be lost
+                        pass  # poll anyway: a message may have been lost
             finally:
                 await self._stop()
                 for helper in helpers:
@@ -73,22 +74,22 @@ class Runner:
                 logger.info("The worker ends")
 
     async def poll(self) -> None:
-        """One cycle: free the jobs of workers that died here, then claim as many as there is room for."""
+        """Run one cycle: requeue the jobs of dead workers, then claim a job for each free slot."""
         if time.monotonic() - self._dead_polled_at >= DEAD_POLL_SECONDS:
             self._dead_polled_at = time.monotonic()
             if dead := await asyncio.to_thread(self._worker.check_workers):
                 freed = await in_thread(lifecycle.requeue_jobs_of)(dead)
                 await asyncio.to_thread(liveness.remove_folders, dead)
                 logger.info("Took over %d jobs of %d workers that died here", freed, len(dead))
-            if outages.CHANNEL_LAYER.is_away:  # an idle worker sends nothing that would notice its return
-                await publisher.is_answering()  # which notes its return
+            if outages.CHANNEL_LAYER.is_away:  # an idle worker sends no message that would detect the end of the outage
+                await publisher.is_answering()  # records the end of the outage
         claims = queue.claims(self._worker.name)
         while len(self._tasks) < self._max_jobs and (job := await self._claim(claims)):
             await self._begin(job)
         await self._check_preemption()
 
     async def _check_preemption(self) -> None:
-        """Choose a job to make way where one person's jobs hold all slots and another person's job waits."""
+        """Choose a job to preempt if one person's jobs hold all slots and another person's job waits."""
         is_due = time.monotonic() - self._preemption_polled_at >= PREEMPTION_POLL_SECONDS
         running = sorted(self._tasks.values(), key=lambda attempt: attempt.began_at)
         owner = preemption.sole_owner([attempt.job for attempt in running])
@@ -105,7 +106,8 @@ class Runner:
         try:
             return await asyncio.shield(claiming)
         except asyncio.CancelledError:
-            # The thread goes on to its commit all the same: what it claims then would wait for the end of its lease.
+            # Cancellation does not stop the thread. Wait for it, or a job that it claims would wait until its lease
+            # expires.
             await asyncio.wait([claiming])
             if claiming.exception() is None and (job := claiming.result()) is not None:
                 self._claimed_late.append(job)
@@ -123,17 +125,17 @@ class Runner:
 
     async def _begin(self, job: Job) -> None:
         if job.lost_count >= lifecycle.MOST_LOSSES:
-            with log.job_context(job.pk, job.attempt), suppress(lifecycle.LostClaim):  # cancelled in this moment
+            with log.job_context(job.pk, job.attempt), suppress(lifecycle.LostClaim):  # cancelled meanwhile
                 logger.error("The job failed: %d workers in a row were lost with it", job.lost_count)
                 await in_thread(lifecycle.finish)(job.pk, job.attempt, Status.FAILED, lifecycle.LOST)
             return
         try:
             engine = self._engines.get(job.engine) or engine_class(job.engine)()
         except (EngineError, ImportError) as error:
-            # The site has lost an engine since the job was started.
+            # The engine was removed from the configuration, or uninstalled, after the job was started.
             with log.job_context(job.pk, job.attempt):
                 logger.exception("The engine %s cannot be had", job.engine)
-            with suppress(lifecycle.LostClaim):  # cancelled in this moment
+            with suppress(lifecycle.LostClaim):  # cancelled meanwhile
                 await in_thread(lifecycle.finish)(job.pk, job.attempt, Status.FAILED, str(error))
             return
         self._engines[job.engine] = engine
@@ -147,10 +149,10 @@ class Runner:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         attempt = self._tasks.pop(task)
-        if self._attempts.get(attempt.job.pk) is attempt:  # a retry may already run here
+        if self._attempts.get(attempt.job.pk) is attempt:  # else a retry of the same job already runs here
             del self._attempts[attempt.job.pk]
         if not task.cancelled() and (error := task.exception()):
-            # The database was not there to take the end of the job: its lease runs out, and it goes on.
+            # The end of the job could not be stored. Its lease expires, and another attempt resumes it.
             with log.job_context(attempt.job.pk, attempt.job.attempt):
                 logger.error("The attempt broke off", exc_info=error)
         self._is_notified.set()
@@ -167,13 +169,13 @@ class Runner:
             except Error:
                 with log.job_context(job.pk, job.attempt):
                     logger.exception("The job could not be handed back; its lease will run out")
-        # All at once: whoever stops us does not wait for a channel layer that takes its time with each.
+        # Send all messages together: each may take two seconds during an outage, and SIGKILL may follow SIGTERM in ten.
         await asyncio.gather(*(publisher.send(group, message) for group, message in news))
         for engine in self._engines.values():
             await engine.aclose()
 
     async def _receive(self) -> None:
-        """Take rings, for ever; the channel layer may come and go."""
+        """Handle the messages of the channel layer, until cancelled. Subscribes again after an outage."""
         while True:
             layer = get_channel_layer()
             try:
@@ -181,11 +183,12 @@ class Runner:
                 await layer.group_add(publisher.RUNNERS, channel)
                 while True:
                     self._handle(await layer.receive(channel))
-            except Exception:  # whatever the layer's client raises: without rings work is found by looking
+            except Exception:  # of any class, from the layer's client: meanwhile polling finds the work
                 logger.exception("The channel layer did not answer; trying again")
                 await asyncio.sleep(POLL_SECONDS)
 
     def _handle(self, message: dict[str, Any]) -> None:
+        """Handle a message of `publisher.worker_message` or `publisher.watched_message`."""
         if message["type"] == "runner.watched":
             for job in message["jobs"]:
                 if running := self._attempts.get(UUID(job)):

@@ -1,4 +1,4 @@
-"""Bounds how long a stopping process may take. `serve` and `run_jobs` call this when they receive SIGTERM."""
+"""Bound the time that a stopping process takes. `serve` and `run_jobs` call this when they receive SIGTERM."""
 
 import os
 import threading
@@ -7,9 +7,10 @@ END_SECONDS = 8.0  # process supervisors mostly send SIGKILL ten seconds after S
 
 
 def exit_by_deadline() -> None:
-    """See to it that this process ends, whatever its threads wait for: an event loop that is over, a locked database.
+    """Start a timer that exits the process with status 1 after `END_SECONDS`. Returns at once.
 
-    The jobs that it did not hand back are noticed as those of a worker that was killed.
+    A thread that waits for a locked database or an ended event loop would otherwise keep the process alive. Jobs that
+    were not handed back by then are claimed by other workers, like those of a killed worker.
     """
     timer = threading.Timer(END_SECONDS, os._exit, (1,))
     timer.daemon = True
