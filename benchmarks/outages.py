@@ -75,14 +75,14 @@ def run() -> Iterator[tuple[str, str]]:
         worker = Site(Path(stack.enter_context(tempfile.TemporaryDirectory())), shared)
         worker.start_worker()
         stack.callback(worker.stop)
-        wait_until(lambda: "The worker begins" in worker.log(), what="the start of the worker")
+        wait_until(lambda: "Worker started" in worker.log(), what="the start of the worker")
         begin = len(worker.log())
         postgres.stop()
         wait_until(lambda: len(worker.log()) > begin, what="the first line of the outage")
         time.sleep(AWAY_SECONDS)
         lines = logged(worker, begin)
         postgres.start()
-        wait_until(lambda: "The database is back" in worker.log(), what="the return of the database")
+        wait_until(lambda: "The database is available again" in worker.log(), what="the return of the database")
         yield f"{AWAY_SECONDS:g} s without database: log of an idle worker", f"{lines} (740 lines, 20 tracebacks)"
 
         begin = len(web.log())

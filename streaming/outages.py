@@ -39,13 +39,13 @@ class Outage:
         self._logged_at = now
         # The first line of an error is its message. Later lines may quote rows of the database.
         reason = f"{type(error).__name__}: {error}".strip().splitlines()[0][:REASON_CHARACTERS]
-        logger.warning("The %s is away: %s", self.part, reason)
+        logger.warning("The %s is unavailable: %s", self.part, reason)
 
     def worked(self) -> None:
         """Record a success, and log the end of the outage if there was one."""
         if self.is_away:
             self.is_away = False
-            logger.warning("The %s is back after %.0f s", self.part, time.monotonic() - self._away_at)
+            logger.warning("The %s is available again after %.0f s", self.part, time.monotonic() - self._away_at)
 
 
 DATABASE, CHANNEL_LAYER, STORAGE = Outage("database"), Outage("channel layer"), Outage("storage")

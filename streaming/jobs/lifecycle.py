@@ -31,6 +31,7 @@ MOST_WAITS_FOR_ROOM, MOST_WAITS_FOR_STORAGE = 2880, 120
 # How many workers in a row may be lost while they run a job, without a new final. Without this limit a recording that
 # crashes its worker would crash all workers, one after the other.
 MOST_LOSSES = 5
+DELETED = "This job was deleted."
 LOST = (
     f"The process that transcribed this recording stopped unexpectedly {MOST_LOSSES} times at the same place. "
     "Resume to try again, or try another engine."
@@ -78,9 +79,9 @@ def start(
     except (EngineError, tracks.UnknownTrack) as error:
         raise JobRefused("bad_request", str(error)) from error
     if request_id is not None and not 0 < len(request_id) <= 100:
-        raise JobRefused("bad_request", "A request_id has 1 to 100 characters.")
+        raise JobRefused("bad_request", "A request_id must have 1 to 100 characters.")
     if any(UNSTORABLE.search(text) for text in _texts([request_id, options])):
-        raise JobRefused("bad_request", "There is a character in this request that can't be stored.")
+        raise JobRefused("bad_request", "The request contains a character that can't be stored.")
     try:
         with transaction.atomic():
             job = Job.objects.create(
@@ -97,9 +98,9 @@ def start(
         mine = Job.objects.filter(owner_id=upload.owner_id, request_id=request_id)
         same = mine.first() if request_id is not None else None
         if same is None:  # no earlier request: the recording was deleted since it was read
-            raise JobRefused("not_found", "This recording is no longer there.") from None
+            raise JobRefused("not_found", "This recording was deleted.") from None
         if same.upload_id != upload.pk:
-            raise JobRefused("bad_request", "This request_id was used for another recording.") from None
+            raise JobRefused("bad_request", "This request_id was already used for another recording.") from None
         return same, False
     publisher.job_changed(job, "work")
     return job, True
@@ -108,14 +109,14 @@ def start(
 def cancel(job: Job) -> Job:
     """Cancel a queued or running job. Its finals are kept. Returns the new row. Raises `JobRefused` if it has ended."""
     if not Job.objects.filter(pk=job.pk).cancel():
-        raise _refused(job, "cancelled", "There is nothing left to cancel.")
+        raise _refused(job, "This job has already finished.")
     return _publish_change(job, "stop")
 
 
 def retry(job: Job) -> Job:
     """Queue a failed or cancelled job again; it resumes after its last final. Raises `JobRefused` for any other job."""
     if not Job.objects.filter(pk=job.pk).retry():
-        raise _refused(job, "resumed", "Only failed or cancelled jobs can be resumed, unless they would fail again.")
+        raise _refused(job, "Only failed or cancelled jobs can be resumed, unless they would fail again.")
     return _publish_change(job, "work")
 
 
@@ -156,16 +157,16 @@ def _publish_change(job: Job, about: str) -> Job:
     try:
         job.refresh_from_db()
     except Job.DoesNotExist:
-        raise _refused(job, "changed", "") from None
+        raise JobRefused("not_found", DELETED) from None
     publisher.job_changed(job, about)
     return job
 
 
-def _refused(job: Job, what: str, why: str) -> JobRefused:
-    current = Job.objects.filter(pk=job.pk).first()
-    if current is None:
-        return JobRefused("not_found", "This job was deleted.")
-    return JobRefused("conflict", f"This job is {current.status} and can't be {what}. {why}".strip())
+def _refused(job: Job, reason: str) -> JobRefused:
+    """Return the error for a transition that changed no row: the job was deleted, or its status does not allow it."""
+    if not Job.objects.filter(pk=job.pk).exists():
+        return JobRefused("not_found", DELETED)
+    return JobRefused("conflict", reason)
 
 
 def requeue_jobs_of(workers: list[str]) -> int:

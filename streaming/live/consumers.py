@@ -87,7 +87,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
                     self.scope[SIGNED_IN]()
                 await self.open()
         except Error:
-            logger.exception("Nobody could be asked who wants to watch")
+            logger.exception("Could not authenticate viewer: database unavailable")
             await self.close(TRY_AGAIN)
 
     def _authenticate(self) -> tuple[User | None, bool]:
@@ -124,7 +124,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
         except Exception:
             # The database is unavailable, or a bug. Close the socket: the page reconnects, perhaps to another process.
             metrics.FAILURES.labels("viewer").inc()
-            logger.exception("A viewer is sent away from %s", self.scope["path"])
+            logger.exception("Closed the socket of a viewer at %s after an error", self.scope["path"])
             self._evict(TRY_AGAIN)
 
     async def unwatch(self) -> None:
@@ -180,9 +180,9 @@ class ViewerConsumer(AsyncWebsocketConsumer):
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         try:
             if text_data is None:
-                raise JobRefused("bad_message", "Messages are text: a JSON object with a type.")
+                raise JobRefused("bad_message", "A message must be text: a JSON object with a `type`.")
             if len(text_data) > MESSAGE_CHARACTERS:
-                raise JobRefused("bad_message", "A message has at most 64 KB.")
+                raise JobRefused("bad_message", "A message can have at most 64 KB.")
             user = await self.user()
             if user is None:
                 self._evict(NOT_SIGNED_IN)
@@ -207,7 +207,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
             case "sync":
                 after = message.get("after", 0)
                 if not isinstance(after, int) or isinstance(after, bool) or after < 0:
-                    raise JobRefused("bad_message", "`after` is the number of a final: 0, 1, 2 …")
+                    raise JobRefused("bad_message", "`after` must be the number of a final: 0, 1, 2 …")
                 job = await self._own_job(user, to_change=False)
                 if self._subscriber is None:  # still joining: start again, with the requested number
                     await self.watch(job.pk, after)
@@ -215,19 +215,17 @@ class ViewerConsumer(AsyncWebsocketConsumer):
                     self._subscriber.sync_after = after
                     self._subscriber.notify()
             case _:
-                raise JobRefused(
-                    "bad_message", f"There is no message of the type {json.dumps(message.get('type'))[:100]}."
-                )
+                raise JobRefused("bad_message", f"Unknown message type: {json.dumps(message.get('type'))[:100]}.")
 
     async def _own_job(self, user: User, *, to_change: bool = True) -> Job:
         """Return the watched job. Raises `JobRefused` if the person may not see it or, with `to_change`, change it."""
         if self.job_id is None:
-            raise JobRefused("bad_message", "There is no job here yet: start one first.")
+            raise JobRefused("bad_message", "No job was started on this socket yet. Start one first.")
         job = await in_thread(visible_job)(user, self.job_id)
         if job is None:
             raise JobRefused("not_found", "This job was deleted.")
         if to_change and not await in_thread(permissions.may_change)(user, job):
-            raise JobRefused("forbidden", "You may watch this job, but not change it.")
+            raise JobRefused("forbidden", "You don't have permission to change this job.")
         return job
 
 
@@ -267,15 +265,17 @@ class StreamConsumer(ViewerConsumer):
 
     async def _start(self, user: User, upload: Upload | None, message: Message) -> None:
         if upload is None:
-            raise JobRefused("not_found", "You have no recording of that name or id.")
+            raise JobRefused("not_found", "You don't have a recording with this name or id.")
         if not await in_thread(permissions.may_start)(user, upload):
-            raise JobRefused("forbidden", "You may hear this recording, but not start jobs for it.")
+            raise JobRefused("forbidden", "You don't have permission to transcribe this recording.")
         engine, language_code = message.get("engine", ""), message.get("language_code", "")
         options, request_id = message.get("options", {}), message.get("request_id")
         if not isinstance(engine, str) or not isinstance(language_code, str) or not isinstance(options, dict):
-            raise JobRefused("bad_message", "`engine` and `language_code` are text, `options` is an object.")
+            raise JobRefused(
+                "bad_message", "`engine` and `language_code` must be strings, `options` must be an object."
+            )
         if not isinstance(request_id, str | None):
-            raise JobRefused("bad_message", "`request_id` is text.")
+            raise JobRefused("bad_message", "`request_id` must be a string.")
         track = message.get("track")
         wanted: Message = {"engine": engine, "language_code": language_code, "options": options, "track": track}
         job, _ = await in_thread(lifecycle.start)(upload, **wanted, request_id=request_id)
@@ -295,9 +295,9 @@ def parse(text: str) -> Message:
     try:
         message = json.loads(text)
     except (ValueError, RecursionError):
-        raise JobRefused("bad_message", "That is not JSON.") from None
+        raise JobRefused("bad_message", "The message is not valid JSON.") from None
     if not isinstance(message, dict):
-        raise JobRefused("bad_message", "A message is a JSON object with a type.")
+        raise JobRefused("bad_message", "A message must be a JSON object with a `type`.")
     return message
 
 
@@ -311,7 +311,7 @@ def visible_upload(user: User, given: object) -> Upload | None:
     try:
         pk = UUID(str(given))
     except ValueError:
-        raise JobRefused("bad_message", "`upload` is the id of a recording: a UUID.") from None
+        raise JobRefused("bad_message", "`upload` must be the id of a recording (a UUID).") from None
     return Upload.objects.visible_to(user).filter(pk=pk).first()
 
 

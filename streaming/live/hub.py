@@ -154,7 +154,7 @@ class Hub:
         try:
             await feed.catch_up()
         except Error:
-            logger.exception("A feed could not be read; the next look does")
+            logger.exception("Could not read a feed from the database; the next poll tries again")
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -169,7 +169,7 @@ class Hub:
             try:
                 rows, places = await in_thread(rows_of)([feed.job_id for feed in feeds])
             except Error:
-                logger.exception("The feeds could not be compared with the database; trying again")
+                logger.exception("Could not compare the feeds with the database; trying again")
                 continue
             for feed in feeds:
                 feed.shorten_log()
@@ -205,7 +205,7 @@ class Hub:
             try:
                 await self._evict_unauthorised()
             except Error:
-                logger.exception("Nobody could be asked whether viewers still may watch; trying again")
+                logger.exception("Could not check the access of viewers; trying again")
 
     async def _evict_unauthorised(self) -> None:
         """Evict viewers whose session has ended or who may no longer see the job.

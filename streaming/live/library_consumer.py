@@ -26,10 +26,10 @@ class LibraryConsumer(ViewerConsumer):
     async def answer(self, user: User, text: str) -> None:
         message = parse(text)
         if message.get("type") != "sync":
-            raise JobRefused("bad_message", "The only message here is of the type `sync`.")
+            raise JobRefused("bad_message", "This socket accepts only messages of the type `sync`.")
         ids = message.get("ids")
         if not isinstance(ids, str):
-            raise JobRefused("bad_message", "`ids` is text: ids of recordings or jobs, separated by commas.")
+            raise JobRefused("bad_message", "`ids` must be a string: ids of recordings or jobs, separated by commas.")
         await self._list(ids_in(ids))
 
     async def _list(self, ids: frozenset[UUID]) -> None:

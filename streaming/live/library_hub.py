@@ -167,10 +167,10 @@ class Library:
                     listing.update(rows, is_full=is_full)
             except Error as error:
                 # The database is restarting or locked. The next poll finds the changes of the meantime.
-                logger.warning("Could not compare the lists with the database", exc_info=error)
+                logger.warning("Could not compare the lists with the database; trying again", exc_info=error)
             except Exception:
                 # A bug in one listing must not end the updates of all.
-                logger.exception("Could not compare the lists with the database")
+                logger.exception("Could not compare the lists with the database; trying again")
 
     async def _receive_checks(self) -> None:
         """Make `_poll` check access when a session ends, until cancelled. Subscribes again after an outage."""

@@ -51,7 +51,7 @@ async def write_with_retries(write: Callable[..., Value], *args: Any, **kwargs: 
         try:
             return await in_thread(write)(*args, **kwargs)
         except TRANSIENT:
-            logger.exception("The database did not take a write; trying again")
+            logger.exception("Could not write to the database; trying again")
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
 
@@ -92,7 +92,7 @@ class Attempt:
                 if self._outcome != "preempted":  # after a preemption the lease can't be extended either
                     self._outcome = "lost"
             finally:
-                logger.info("The attempt ends: %s", self._outcome.replace("_", " "))
+                logger.info("Attempt ended: %s", self._outcome.replace("_", " "))
                 metrics.ATTEMPTS_ENDED.labels(self.job.engine, self._outcome).inc()
 
     def check_lease(self) -> None:
@@ -129,7 +129,7 @@ class Attempt:
                     self.job.duration = spool.seconds
                     await write_with_retries(lifecycle.set_duration, self.job, spool.seconds)
         except EngineBusy as busy:
-            logger.info("The job waits: %s", busy)
+            logger.info("Job postponed: %s", busy)
             await self._postpone(str(busy))
         except StorageRefused as refused:
             metrics.FAILURES.labels("storage").inc()
@@ -138,8 +138,8 @@ class Attempt:
         except StorageAway as away:
             # The storage may answer another worker, or this one later, so postpone the job instead of failing it.
             metrics.FAILURES.labels("storage").inc()
-            logger.warning("The job waits: %s", away)
-            await self._postpone(f"{away} The job waits until it can.", is_for_room=False)
+            logger.warning("Job postponed: %s", away)
+            await self._postpone(f"{away} The job retries automatically.", is_for_room=False)
         except (EngineError, DecodingError) as error:
             logger.warning("The job failed: %s", error)
             is_final = (
@@ -148,17 +148,17 @@ class Attempt:
             await self._finish(Status.FAILED, str(error), position=self.job.position, is_final=is_final)
         except OSError as error:
             # The spool could not be written or read: the disk is full or failing.
-            logger.exception("The job failed on the disk")
-            reason = f"The server could not keep the decoded sound on its disk: {error.strerror or error}."
+            logger.exception("The job failed on a disk error")
+            reason = f"The server could not store the decoded audio on its disk: {error.strerror or error}."
             await self._finish(Status.FAILED, reason, position=self.job.position)
         except Preempted:
-            logger.info("The job makes way for another person's")
+            logger.info("Job preempted for another person's job")
         except lifecycle.LostClaim:
             raise
         except Exception:
             # A bug. The person gets a general sentence; the log has the traceback.
-            logger.exception("The job failed on an error of the program")
-            reason = "Something in the program went wrong. The server's log has the details."
+            logger.exception("The job failed on an unexpected error")
+            reason = "Something went wrong. Your transcript so far is saved; resume to continue."
             await self._finish(Status.FAILED, reason, position=self.job.position)
         else:
             await self._finish(Status.COMPLETED, position=self.job.duration)
@@ -223,7 +223,7 @@ class Attempt:
                 except Error:
                     # The database may be restarting. If the lease expires meanwhile, the next call raises LostClaim
                     # if another worker has claimed the job.
-                    logger.exception("No sign of life could be given")
+                    logger.exception("Could not extend the lease")
             self._send_status()
 
     async def _finish(self, status: Status, reason: str = "", **changes: Any) -> None:

@@ -97,7 +97,7 @@ def dead_workers() -> list[str]:
             continue  # the worker ended normally since the folder was listed
         except OSError as error:
             # No permission, or a file system without locks. The worker's jobs are claimed when their leases expire.
-            logger.warning("Whether the worker of %s lives can't be seen: %s", lock, error)
+            logger.warning("Could not check whether the worker of %s is alive: %s", lock, error)
     return dead
 
 

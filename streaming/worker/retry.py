@@ -48,5 +48,5 @@ async def transcribe_with_retries(engine: Engine, spool: Spool, request: Request
             if error.permanent or failures > MOST_FAILURES:
                 raise
             metrics.FAILURES.labels("engine").inc()
-            logger.warning("The engine goes on at %.1f s after a failure: %s", request.start_time, error)
+            logger.warning("Retrying the engine from %.1f s after an error: %s", request.start_time, error)
             await asyncio.sleep(pause_seconds(failures - 1, FIRST_PAUSE_SECONDS))

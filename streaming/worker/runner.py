@@ -50,7 +50,7 @@ class Runner:
     async def run(self) -> None:
         """Run jobs until cancelled; then stop the running jobs and return them to the queue."""
         with self._worker:
-            logger.info("The worker begins, for %d jobs at once", self._max_jobs)
+            logger.info("Worker started, for %d jobs at once", self._max_jobs)
             helpers = [asyncio.create_task(self._receive()), asyncio.create_task(self._outbox.run())]
             try:
                 await self._warm_up()
@@ -60,7 +60,7 @@ class Runner:
                         await self.poll()
                     except (Error, OSError):
                         # The database may be restarting, or the process may have too many open files. Jobs stay queued.
-                        logger.exception("No work could be looked for; trying again")
+                        logger.exception("Could not poll for work; trying again")
                     try:
                         async with asyncio.timeout(POLL_SECONDS):
                             await self._is_notified.wait()
@@ -71,7 +71,7 @@ class Runner:
                 for helper in helpers:
                     helper.cancel()
                 await asyncio.gather(*helpers, return_exceptions=True)
-                logger.info("The worker ends")
+                logger.info("Worker stopped")
 
     async def poll(self) -> None:
         """Run one cycle: requeue the jobs of dead workers, then claim a job for each free slot."""
@@ -80,7 +80,7 @@ class Runner:
             if dead := await asyncio.to_thread(self._worker.check_workers):
                 freed = await in_thread(lifecycle.requeue_jobs_of)(dead)
                 await asyncio.to_thread(liveness.remove_folders, dead)
-                logger.info("Took over %d jobs of %d workers that died here", freed, len(dead))
+                logger.info("Requeued %d jobs of %d dead workers on this machine", freed, len(dead))
             if outages.CHANNEL_LAYER.is_away:  # an idle worker sends no message that would detect the end of the outage
                 await publisher.is_answering()  # records the end of the outage
         claims = queue.claims(self._worker.name)
@@ -118,7 +118,7 @@ class Runner:
         try:
             engine = engine_class(name)()
         except ImportError:
-            logger.exception("The engine %s cannot be had; its jobs will fail", name)
+            logger.exception("Could not load the engine %s; its jobs will fail", name)
             return
         self._engines[name] = engine
         await engine.warm_up()
@@ -126,7 +126,7 @@ class Runner:
     async def _begin(self, job: Job) -> None:
         if job.lost_count >= lifecycle.MOST_LOSSES:
             with log.job_context(job.pk, job.attempt), suppress(lifecycle.LostClaim):  # cancelled meanwhile
-                logger.error("The job failed: %d workers in a row were lost with it", job.lost_count)
+                logger.error("The job failed: %d workers in a row died or lost the lease", job.lost_count)
                 await in_thread(lifecycle.finish)(job.pk, job.attempt, Status.FAILED, lifecycle.LOST)
             return
         try:
@@ -134,14 +134,14 @@ class Runner:
         except (EngineError, ImportError) as error:
             # The engine was removed from the configuration, or uninstalled, after the job was started.
             with log.job_context(job.pk, job.attempt):
-                logger.exception("The engine %s cannot be had", job.engine)
+                logger.exception("Could not load the engine %s", job.engine)
             with suppress(lifecycle.LostClaim):  # cancelled meanwhile
                 await in_thread(lifecycle.finish)(job.pk, job.attempt, Status.FAILED, str(error))
             return
         self._engines[job.engine] = engine
         attempt = Attempt(job, engine, self._worker.folder, self._outbox.put)
         with log.job_context(job.pk, job.attempt):
-            logger.info("The job begins, engine %s", job.engine)
+            logger.info("Attempt started, engine %s", job.engine)
         task = asyncio.create_task(attempt.run(), name=f"job {job.pk}")
         self._tasks[task] = attempt
         self._attempts[job.pk] = attempt
@@ -154,7 +154,7 @@ class Runner:
         if not task.cancelled() and (error := task.exception()):
             # The end of the job could not be stored. Its lease expires, and another attempt resumes it.
             with log.job_context(attempt.job.pk, attempt.job.attempt):
-                logger.error("The attempt broke off", exc_info=error)
+                logger.error("Attempt ended with an unhandled error", exc_info=error)
         self._is_notified.set()
 
     async def _stop(self) -> None:
@@ -168,7 +168,7 @@ class Runner:
                 news += await in_thread(lifecycle.hand_back)(job.pk, job.attempt)
             except Error:
                 with log.job_context(job.pk, job.attempt):
-                    logger.exception("The job could not be handed back; its lease will run out")
+                    logger.exception("Could not hand the job back; its lease will expire")
         # Send all messages together: each may take two seconds during an outage, and SIGKILL may follow SIGTERM in ten.
         await asyncio.gather(*(publisher.send(group, message) for group, message in news))
         for engine in self._engines.values():

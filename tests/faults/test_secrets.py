@@ -28,5 +28,5 @@ def test_the_log_of_a_site_holds_no_token_and_nothing_that_was_said(
         secrets += visitor.http.cookies.values()
     assert web.stop() == 0
     log = web.log()
-    assert "The job begins" in log
+    assert "Attempt started" in log
     assert [secret for secret in secrets if secret in log] == []

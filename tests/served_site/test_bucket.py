@@ -41,7 +41,7 @@ def test_web_and_worker_with_folders_of_their_own_do_a_recording_together(
     assert worker.stop() == 0
     assert web.stop() == 0
     lines = [json.loads(line) for line in worker.log().splitlines()]
-    begun = {"message": "The job begins, engine local", "job": job, "attempt": 1}
+    begun = {"message": "Attempt started, engine local", "job": job, "attempt": 1}
     assert [line for line in lines if line | begun == line] != []
     assert bucket.environment["AWS_SECRET_ACCESS_KEY"] not in web.log() + worker.log()
     for site in (web, worker):

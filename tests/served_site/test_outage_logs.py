@@ -43,7 +43,7 @@ def test_an_outage_costs_web_process_and_idle_worker_a_few_lines(
     web.start()
     worker.start_worker()
     with Visitor(web) as visitor:
-        wait_until(lambda: "The worker begins" in worker.log(), what="the start of the worker")
+        wait_until(lambda: "Worker started" in worker.log(), what="the start of the worker")
         assert visitor.http.get("/").status_code == 200
         begin_of_web, begin_of_worker = len(web.log()), len(worker.log())
         stop()
@@ -60,7 +60,7 @@ def test_an_outage_costs_web_process_and_idle_worker_a_few_lines(
                 pool.submit(ask)
         start()
         wait_until(lambda: visitor.http.get("/").status_code == 200, what="the return of the pages")
-        wait_until(lambda: f"The {part} is back" in worker.log(), what="the line of the return")
+        wait_until(lambda: f"The {part} is available again" in worker.log(), what="the line of the return")
     assert 2 <= len(lines_since(worker, begin_of_worker)) <= MOST_LINES, worker.log()
     assert len(lines_since(web, begin_of_web)) <= MOST_LINES, web.log()
 

@@ -21,7 +21,7 @@ from tests.streaming.worker.test_runner import until as until_job
 
 pytestmark = pytest.mark.skipif(site_settings.IS_ON_POSTGRES, reason="for SQLite")
 
-REFUSED = "The database did not take a write; trying again"
+REFUSED = "Could not write to the database; trying again"
 
 
 Options = Callable[..., Awaitable[None]]

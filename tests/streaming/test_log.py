@@ -73,19 +73,19 @@ async def test_every_line_about_a_job_has_its_id_and_attempt(
     async with running():
         await ended(job, Status.FAILED)
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while "The attempt ends" not in log.getvalue():  # which is said after the job has failed
+            while "Attempt ended" not in log.getvalue():  # which is said after the job has failed
                 await asyncio.sleep(0.05)
         await sync_to_async(lifecycle.retry)(job)
         await ended(job, Status.COMPLETED)
     found = [(line["message"], line["job"], line["attempt"]) for line in lines(log) if "job" in line]
     assert found == [
-        ("The job begins, engine scripted", str(job.pk), 1),
-        ("The engine goes on at 0.0 s after a failure: The line was cut.", str(job.pk), 1),
+        ("Attempt started, engine scripted", str(job.pk), 1),
+        ("Retrying the engine from 0.0 s after an error: The line was cut.", str(job.pk), 1),
         ("The job failed: No more.", str(job.pk), 1),
-        ("The attempt ends: failed", str(job.pk), 1),
-        ("The job begins, engine scripted", str(job.pk), 2),
-        ("The engine goes on at 0.0 s after a failure: The line was cut.", str(job.pk), 2),
-        ("The attempt ends: completed", str(job.pk), 2),
+        ("Attempt ended: failed", str(job.pk), 1),
+        ("Attempt started, engine scripted", str(job.pk), 2),
+        ("Retrying the engine from 0.0 s after an error: The line was cut.", str(job.pk), 2),
+        ("Attempt ended: completed", str(job.pk), 2),
     ]
     assert [line for line in lines(log) if str(job.pk) in line["message"]] == [], "said once"
 

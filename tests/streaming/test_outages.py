@@ -92,8 +92,8 @@ def test_a_part_that_is_away_has_a_line_for_each_change_and_every_ten_seconds(
     part.worked()
     part.worked()
     assert caplog.messages == [
-        *["The database is away: OperationalError: connection refused"] * 3,
-        "The database is back after 25 s",
+        *["The database is unavailable: OperationalError: connection refused"] * 3,
+        "The database is available again after 25 s",
     ]
 
 

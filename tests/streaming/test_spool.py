@@ -77,4 +77,4 @@ async def test_a_job_whose_spool_vanishes_fails_with_a_sentence(running: Running
         shutil.rmtree(worker._worker.folder)
         await decoders.aclose()
         failed = await until_status(job, Status.FAILED)
-    assert "decoded sound" in failed.failure_reason
+    assert "decoded audio" in failed.failure_reason

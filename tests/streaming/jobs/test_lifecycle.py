@@ -124,14 +124,14 @@ def test_trying_again_goes_on_after_the_last_final(alice: User) -> None:
 @pytest.mark.parametrize("status", [Status.COMPLETED, Status.FAILED, Status.CANCELLED])
 def test_what_has_ended_cannot_be_cancelled(alice: User, status: Status) -> None:
     job = make_job(make_upload(alice), status=status)
-    with pytest.raises(lifecycle.JobRefused, match=f"This job is {status} and can't be cancelled"):
+    with pytest.raises(lifecycle.JobRefused, match="already finished"):
         lifecycle.cancel(job)
 
 
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.RUNNING, Status.COMPLETED])
 def test_only_what_failed_or_was_cancelled_can_be_tried_again(alice: User, status: Status) -> None:
     job = make_job(make_upload(alice), status=status)
-    with pytest.raises(lifecycle.JobRefused, match=f"This job is {status} and can't be resumed"):
+    with pytest.raises(lifecycle.JobRefused, match="Only failed or cancelled"):
         lifecycle.retry(job)
 
 
@@ -287,7 +287,7 @@ def test_a_job_that_was_never_claimed_has_no_processing_time(alice: User) -> Non
 def test_a_failure_that_would_come_again_offers_no_retry(alice: User, client_of: Callable[[User], Client]) -> None:
     job = make_job(make_upload(alice), Status.FAILED, is_final=True)
     assert not job.is_retryable
-    with pytest.raises(lifecycle.JobRefused, match="can't be resumed"):
+    with pytest.raises(lifecycle.JobRefused, match="Only failed or cancelled"):
         lifecycle.retry(job)
     page = client_of(alice).get(job.get_absolute_url()).content.decode()
     assert re.search(r'data-sends="retry" data-for="failed cancelled" hidden', page)

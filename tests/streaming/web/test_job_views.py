@@ -215,24 +215,10 @@ def test_owner_and_staff_cancel_and_retry(
 @pytest.mark.parametrize(
     ("deed", "status", "reason"),
     [
-        (
-            "cancel",
-            Status.COMPLETED,
-            "This job is completed and can't be cancelled. There is nothing left to cancel.",
-        ),
-        ("cancel", Status.FAILED, "This job is failed and can't be cancelled. There is nothing left to cancel."),
-        (
-            "retry",
-            Status.COMPLETED,
-            "This job is completed and can't be resumed. "
-            "Only failed or cancelled jobs can be resumed, unless they would fail again.",
-        ),
-        (
-            "retry",
-            Status.RUNNING,
-            "This job is running and can't be resumed. "
-            "Only failed or cancelled jobs can be resumed, unless they would fail again.",
-        ),
+        ("cancel", Status.COMPLETED, "This job has already finished."),
+        ("cancel", Status.FAILED, "This job has already finished."),
+        ("retry", Status.COMPLETED, "Only failed or cancelled jobs can be resumed, unless they would fail again."),
+        ("retry", Status.RUNNING, "Only failed or cancelled jobs can be resumed, unless they would fail again."),
     ],
 )
 def test_says_why_a_job_can_not_be_changed(

@@ -68,7 +68,7 @@ def test_staff_start_jobs_for_the_owner(alice: User, bob: User, client_of: Clien
         ),
         ({"request_id": "r" * 101}, "Ensure this value has at most 100 characters (it has 101)."),
         ({"request_id": "\x00"}, "Null characters are not allowed."),
-        ({"request_id": "of another"}, "This request_id was used for another recording."),
+        ({"request_id": "of another"}, "This request_id was already used for another recording."),
     ],
 )
 def test_says_why_a_job_can_not_be_started(

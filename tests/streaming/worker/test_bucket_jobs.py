@@ -45,7 +45,7 @@ async def test_a_job_waits_while_the_bucket_is_away_and_completes_after(
     job, _ = await sync_to_async(lifecycle.start)(upload)
     mine = Job.objects.filter(pk=job.pk)
     async with running():
-        reason = "The storage of the recordings can't be reached now. The job waits until it can."
+        reason = "The storage of the recordings can't be reached now. The job retries automatically."
         await until(mine.filter(status=Status.QUEUED, postponed_count__gte=1, failure_reason=reason))
         bucket.gate.open()
         await until(mine.filter(status=Status.COMPLETED))

@@ -20,7 +20,7 @@ async def test_a_spool_that_cannot_be_made_fails_the_job_and_trying_again_goes_o
         folder.touch()
         job = await start(upload)
         failed = await until_status(job, Status.FAILED)
-        assert failed.failure_reason == "The server could not keep the decoded sound on its disk: File exists."
+        assert failed.failure_reason == "The server could not store the decoded audio on its disk: File exists."
         folder.unlink()
         await in_thread(lifecycle.retry)(failed)
         await until_status(job, Status.COMPLETED)

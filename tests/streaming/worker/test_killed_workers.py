@@ -85,7 +85,7 @@ async def test_a_worker_that_was_frozen_until_another_had_its_job_changes_nothin
         seen = len(viewer.events)
         frozen.process.send_signal(signal.SIGCONT)
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while "The attempt ends: lost" not in frozen.log():
+            while "Attempt ended: lost" not in frozen.log():
                 await asyncio.sleep(0.05)
         now = await Job.objects.aget(pk=job.pk)
         assert (now.segment_count, now.attempt, now.worker) == (1, taken.attempt, "another")

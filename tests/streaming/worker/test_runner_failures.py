@@ -79,7 +79,7 @@ async def test_an_error_of_the_program_fails_the_job_and_not_the_runner(
     async with running():
         failed = await until_status(broken, Status.FAILED)
         await until_status(sound, Status.COMPLETED)
-    assert "Something in the program went wrong" in failed.failure_reason
+    assert "Something went wrong." in failed.failure_reason
 
 
 async def test_a_recording_whose_file_is_gone_fails_with_a_sentence(running: Running, spoken: Spoken) -> None:
@@ -167,7 +167,7 @@ async def test_what_the_database_will_never_take_fails_the_job(
     job = await start(await in_thread(spoken)(8))
     async with running():
         failed = await until_status(job, Status.FAILED)
-    assert "Something in the program went wrong" in failed.failure_reason
+    assert "Something went wrong." in failed.failure_reason
 
 
 class Quoting(ScriptedEngine):
@@ -202,7 +202,7 @@ async def test_what_no_database_takes_ends_the_job_instead_of_being_tried_for_ev
     job = await start(await in_thread(spoken)(8))
     async with running():
         failed = await until_status(job, Status.FAILED)
-    assert "Something in the program went wrong" in failed.failure_reason
+    assert "Something went wrong." in failed.failure_reason
 
 
 class Tiring(ScriptedEngine):
