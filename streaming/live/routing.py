@@ -2,8 +2,9 @@
 
 from django.urls import path, re_path
 
-from streaming.live.consumers import JobConsumer, NowhereConsumer, StreamConsumer
+from streaming.live.consumers import JobConsumer, NowhereConsumer
 from streaming.live.library_consumer import LibraryConsumer
+from streaming.live.stream_consumer import StreamConsumer
 
 websocket_urlpatterns = [
     path("ws/jobs/<uuid:job_id>/", JobConsumer.as_asgi()),
