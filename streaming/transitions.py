@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 class Status(models.TextChoices):
     QUEUED = "queued", "Queued"
-    RUNNING = "running", "Running"
-    COMPLETED = "completed", "Completed"
+    RUNNING = "running", "Transcribing"
+    COMPLETED = "completed", "Done"
     FAILED = "failed", "Failed"
     CANCELLED = "cancelled", "Cancelled"
 

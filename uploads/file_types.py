@@ -1,7 +1,7 @@
 """What files are: a sentence for one that is no recording, and the content type of one that is."""
 
-UNREADABLE = "This is not a recording that can be read."
-WHAT_WORKS = "Recordings and videos with sound work: WAV, MP3, M4A, FLAC, OGG, WebM, MP4, MOV, MKV and most others."
+UNREADABLE = "We couldn't read this file as audio or video."
+WHAT_WORKS = "Upload audio or video instead: WAV, MP3, M4A, FLAC, OGG, WebM, MP4, MOV, MKV and most others."
 
 MAGIC = (
     (b"\x89PNG", "a PNG image"),
@@ -61,10 +61,10 @@ def what_it_is(head: bytes) -> str | None:
         if head.startswith(magic):
             return f"This is {kind}."
     if head[4:8] == b"ftyp":
-        return "The end of this recording is missing, and with it its index. Send it again."
+        return "This file is incomplete. Please upload it again."
     text = head.lstrip(b"\xef\xbb\xbf \r\n\t").lower()
     if text.startswith((b"<!doctype html", b"<html")):
         return "This is a web page."
     if not set(head) & {*range(9), *range(14, 32), 127}:
-        return "This is text."
+        return "This is a text file."
     return None

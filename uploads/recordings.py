@@ -19,6 +19,7 @@ from uploads.decoder import client as decoder
 from uploads.files.disk_errors import is_full
 from uploads.files.storage import StorageAway, StorageRefused
 from uploads.models import Upload
+from uploads.templatetags import formats
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
@@ -96,8 +97,10 @@ def _check_size(size: int) -> None:
     if not size:
         raise RecordingRefused("This file is empty.")
     if size > settings.MAX_UPLOAD_BYTES:
-        most = f"{settings.MAX_UPLOAD_BYTES / 1024**2:g} MiB"
-        raise RecordingRefused(f"This file is larger than {most}. A compressed copy (M4A, MP3, OGG) may fit.", 413)
+        limit = formats.size(settings.MAX_UPLOAD_BYTES)
+        raise RecordingRefused(
+            f"This file is larger than the limit of {limit}. A compressed copy (M4A, MP3, OGG) may fit.", 413
+        )
 
 
 def _probe(path: Path, person: int) -> decoder.Probe:
@@ -114,9 +117,7 @@ def _probe(path: Path, person: int) -> decoder.Probe:
     if found.duration < MIN_SECONDS:
         raise RecordingRefused(f"There is next to no sound in this file. {file_types.WHAT_WORKS}", 415)
     if found.sample_rate < MIN_SAMPLE_RATE:
-        raise RecordingRefused(
-            f"Nothing can be heard at {found.sample_rate} samples a second. {file_types.WHAT_WORKS}", 415
-        )
+        raise RecordingRefused(f"The sample rate ({found.sample_rate:,} Hz) is too low. {file_types.WHAT_WORKS}", 415)
     if found.duration > settings.MAX_AUDIO_SECONDS:
         hours = settings.MAX_AUDIO_SECONDS / 3600
         most = f"{hours:g} hour{'' if hours == 1 else 's'}"

@@ -47,7 +47,7 @@ def _create(request: HttpRequest, stored: list[Upload]) -> HttpResponse:
         refused = recordings.refused_by(error)
         return negotiation.refuse(request, str(refused), refused.status)
     if not files:
-        return negotiation.refuse(request, "There was no file. Choose a recording, or drop one on the page.", 400)
+        return negotiation.refuse(request, "Choose a file first.", 400)
     if negotiation.wants_json(request) and len(files) > 1:
         return negotiation.refuse(request, "Send one file in a request.", 400)
     for file, name in zip(files, given, strict=True):
@@ -61,7 +61,7 @@ def _create(request: HttpRequest, stored: list[Upload]) -> HttpResponse:
     if negotiation.wants_json(request):
         return JsonResponse({"id": str(stored[0].pk), "url": stored[0].get_absolute_url()}, status=201)
     for upload in stored:
-        messages.success(request, f"{upload.name} is uploaded.")
+        messages.success(request, f"Uploaded {upload.name}.")
     return redirect(stored[0] if len(files) == len(stored) == 1 else "library")
 
 
@@ -74,7 +74,7 @@ def rename(request: HttpRequest, pk: UUID) -> HttpResponse:
         return negotiation.refuse(request, str(refusal), refusal.status, to=upload.get_absolute_url())
     if negotiation.wants_json(request):
         return JsonResponse({"id": str(pk), "url": upload.get_absolute_url(), "name": upload.name})
-    messages.success(request, f"It is called {upload.name} now.")
+    messages.success(request, f"Renamed to {upload.name}.")
     return redirect(upload)
 
 

@@ -1,9 +1,10 @@
-/* The admin's page of engines: a test takes its time and can cost money, so one press is enough. */
+/* The admin's page of engines. A connection test takes seconds and can cost money, so the script disables its button
+   after the first press. */
 
 for (const form of document.querySelectorAll(".engine form")) {
   form.addEventListener("submit", () => {
     const button = form.querySelector("button");
-    // After the submission has begun: a disabled button can't be what was pressed.
+    // Deferred until the browser has started the submission: it would ignore a disabled button.
     setTimeout(() => {
       button.disabled = true;
       button.textContent = button.dataset.busy;
@@ -11,7 +12,7 @@ for (const form of document.querySelectorAll(".engine form")) {
   });
 }
 
-// Back from another page, out of the browser's cache: the buttons are ready again.
+// The browser restores a page from its cache with the buttons disabled. Reload to enable them.
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });

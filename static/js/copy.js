@@ -1,16 +1,17 @@
-/* Puts text on the clipboard. Returns whether it is there. */
+/* Copy text to the clipboard. Returns whether that worked. */
 
 export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // Refused, or not there at all: browsers have it only on https and on one's own machine.
-    return copyOldWay(text);
+    // The browser refused, or lacks the clipboard API, which exists only on https and on localhost.
+    return copyFromField(text);
   }
 }
 
-function copyOldWay(text) {
+/* The way of browsers without the API: select the text in a field and run the deprecated copy command. */
+function copyFromField(text) {
   const field = document.createElement("textarea");
   field.value = text;
   field.className = "visually-hidden";

@@ -1,37 +1,37 @@
-/* How fast a job goes, measured while watching it, and so how long it will take. Pure: the caller brings the clock.
+/* Estimates a job's remaining time from the progress seen on this page. No clock: callers pass the current time.
 
-   Says nothing until it has watched long enough to know. */
+   Returns no estimate until it has seen enough progress for one. */
 
-const WINDOW_MS = 30_000; // long enough to smooth one slow turn, short enough to notice a change
-const ENOUGH_MS = 4_000; // less than this is a guess
-const ENOUGH_SECONDS = 1; // of audio
+const WINDOW_MS = 30_000; // long enough to smooth one slow turn of the engine, short enough to follow a change of speed
+const MIN_ELAPSED_MS = 4_000; // a shorter measurement would be a guess
+const MIN_PROGRESS_SECONDS = 1; // of audio
 
-export class Pace {
-  #seen = [];
+export class Eta {
+  #samples = []; // {position, now}, oldest first, no older than the window
 
-  /* Note that at the time `now` (ms) the job had come to `position` (seconds of audio). */
-  see(position, now) {
-    const last = this.#seen.at(-1);
-    if (last && position < last.position) this.#seen = []; // it was tried again: what was measured is of another run
+  /* Record that at the time `now` (ms) the job had reached `position` (seconds of audio). */
+  record(position, now) {
+    const last = this.#samples.at(-1);
+    if (last && position < last.position) this.#samples = []; // a new attempt: the old measurements don't apply to it
     if (last && position === last.position) return;
-    this.#seen.push({ position, now });
-    while (this.#seen.length > 2 && now - this.#seen[0].now > WINDOW_MS) this.#seen.shift();
+    this.#samples.push({ position, now });
+    while (this.#samples.length > 2 && now - this.#samples[0].now > WINDOW_MS) this.#samples.shift();
   }
 
-  forget() {
-    this.#seen = [];
+  reset() {
+    this.#samples = [];
   }
 
-  /* Return the seconds that are left until `duration`, or null as long as that isn't known. */
-  left(duration, now) {
-    const first = this.#seen[0];
-    const last = this.#seen.at(-1);
+  /* Return the seconds until the job reaches `duration`, or null while that can't be estimated. */
+  secondsLeft(duration, now) {
+    const first = this.#samples[0];
+    const last = this.#samples.at(-1);
     if (!first || !duration) return null;
-    const took = last.now - first.now;
-    const came = last.position - first.position;
-    if (took < ENOUGH_MS || came < ENOUGH_SECONDS) return null;
-    if (now - last.now > WINDOW_MS) return null; // it stands still: what was true then isn't now
-    const speed = came / took;
+    const elapsed = last.now - first.now;
+    const progress = last.position - first.position;
+    if (elapsed < MIN_ELAPSED_MS || progress < MIN_PROGRESS_SECONDS) return null;
+    if (now - last.now > WINDOW_MS) return null; // no progress for that long: the measured speed is out of date
+    const speed = progress / elapsed;
     return Math.max(0, ((duration - last.position) / speed - (now - last.now)) / 1000);
   }
 }

@@ -1,16 +1,16 @@
-/* Why a browser can't play the audio. */
+/* Finds out why a browser can't play the audio. Called by player.js after an error event. */
 
 const ANSWER_MS = 10_000;
-// Browsers have no code for a missing audio device, only messages: two of Firefox (cubeb is its audio library) and one of
-// Chromium.
+// Browsers report a missing audio device only in the error's message: two of Firefox (cubeb is its audio library), one
+// of Chromium.
 const DEVICE = /MediaSinkAudioError|cubeb|audio_renderer/i;
 
-/* Return the name of the fault of `audio`, whose file is at `url`: "device", "network", "server", "signed-out",
-   "missing", "format" or "decoding". */
+/* Return the fault of the element `audio`, whose file is at `url`. May ask the server, for 10 s at most. The result
+   is "device", "network", "server", "signed-out", "missing", "format" or "decoding". */
 export async function faultOf(audio, url) {
   const { code = 0, message = "" } = audio.error ?? {};
   if (DEVICE.test(message)) return "device";
-  // For an error response of the server, browsers report what they report for an unknown format. So ask the server.
+  // Browsers report an error response of the server as an unknown format, so ask the server for its status.
   const signal = AbortSignal.timeout(ANSWER_MS);
   const response = await fetch(url, { method: "HEAD", cache: "no-store", signal }).catch(() => null);
   if (response === null) return "network";
@@ -24,6 +24,6 @@ export async function faultOf(audio, url) {
     case MediaError.MEDIA_ERR_DECODE:
       return "decoding";
     default:
-      return "network"; // it was lost, and is there again
+      return "network"; // the connection was lost and works again
   }
 }

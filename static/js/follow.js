@@ -1,7 +1,7 @@
-/* Keeps the end of the page in view while words arrive, until the reader goes elsewhere; and the line that is
-   heard, as long as the reader stays with it. */
+/* Scrolls a job's page: keeps its end in view while segments arrive, until the reader scrolls up. During playback it
+   keeps the played segment in view, unless the reader has scrolled away from it. */
 
-const NEAR_END_PX = 48; // "at the end" for a finger or a wheel that stopped a little before it
+const NEAR_END_PX = 48; // a finger or a wheel that stops this close to the end counts as at the end
 
 export class Follow {
   #isLive = false;
@@ -9,19 +9,19 @@ export class Follow {
   #lastY = 0;
   #pill;
 
-  /* `growing` is the element that words are added to, `pill` the button that leads back to its end. */
+  /* `growing` is the element that grows at its end, `pill` the button that scrolls back to that end. */
   constructor(growing, pill) {
     this.#pill = pill;
     pill.addEventListener("click", () => this.#toEnd());
     window.addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    // Before the next paint, so that nothing is seen to jump.
+    // The observer runs before the next paint, so the reader sees no jump.
     new ResizeObserver(() => this.#follows && this.#isLive && this.#toEnd()).observe(growing);
   }
 
-  /* Whether there is a live end at all. */
+  /* Set while the job is active: only then the page grows and shows the pill. */
   set isLive(isLive) {
     this.#isLive = isLive;
-    this.#scrolled(); // a page that is no longer than the window has no elsewhere
+    this.#scrolled(); // a page that fits into the window fires no scroll event
   }
 
   start() {
@@ -34,7 +34,7 @@ export class Follow {
     this.#show();
   }
 
-  /* Bring the line that is heard into view if the one before it was: else the reader is elsewhere on purpose. */
+  /* Scroll to the played segment if the one before it was in view. Otherwise the reader has scrolled away on purpose. */
   reveal(node, before) {
     if (!node || (before && !isInView(before))) return;
     node.scrollIntoView({ block: "nearest" });
@@ -49,7 +49,7 @@ export class Follow {
   #scrolled() {
     const y = window.scrollY;
     const isAtEnd = y + window.innerHeight >= document.documentElement.scrollHeight - NEAR_END_PX;
-    // Only going up is leaving: when words arrive, the end moves away from a reader who sits still.
+    // Only scrolling up stops following: new segments also move the end away from a reader who does not scroll.
     if (isAtEnd) this.#follows = true;
     else if (y < this.#lastY) this.#follows = false;
     this.#lastY = y;

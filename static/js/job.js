@@ -1,4 +1,4 @@
-/* The page of one job. The entry module that joins the socket, the transcript, the state line and the player. */
+/* The entry module of a job's page. Connects the socket, the transcript, the status bar and the player. */
 
 import { copy } from "./copy.js";
 import { Follow } from "./follow.js";
@@ -10,7 +10,7 @@ import { Transcript } from "./transcript.js";
 
 const SECOND_MS = 1000;
 const QUIET_WHILE_ACTIVE_MS = 25_000;
-const QUIET_AT_REST_MS = 300_000; // nothing is expected but somebody's retry
+const QUIET_AT_REST_MS = 300_000; // after the end of a job only a retry or a deletion sends an event
 const COPIED_MS = 2_000; // long enough to read "Copied"
 
 const page = document.querySelector(".job");
@@ -22,7 +22,7 @@ const state = new State(page);
 const follow = new Follow(page, document.querySelector(".to-live"));
 const { seq, language } = page.dataset;
 const transcript = new Transcript(log, { seq: Number(seq), language, onGap: () => socket.sync() });
-const player = new Player(document.querySelector(".player"), { onHear: hear });
+const player = new Player(document.querySelector(".player"), { onPosition: showPlayed });
 const socket = new Socket(page.dataset.socket, {
   query: () => ({ after: transcript.seq }),
   onEvent: receive,
@@ -32,40 +32,40 @@ const socket = new Socket(page.dataset.socket, {
 function receive(event) {
   switch (event.type) {
     case "snapshot":
-      take(event.job); // first: what it ends must not be taken for one of the partials that the snapshot brings
+      applyJob(event.job); // first: it clears the partials of an old attempt, and must not clear those of the snapshot
       transcript.snapshot(event);
       show();
       break;
     case "partial":
       transcript.partial(event);
-      progress.see(event.end_time);
+      progress.record(event.end_time);
       show();
       break;
     case "final":
       transcript.final(event);
-      progress.see(event.segment.end_time);
+      progress.record(event.segment.end_time);
       show();
       break;
     case "status":
-      take(event.job);
+      applyJob(event.job);
       show();
       break;
     case "error":
       showError(event);
       break;
-    default: // a newer server may say more than this page understands
+    default: // a type of a newer server: ignored
   }
 }
 
-function take(newer) {
+function applyJob(newer) {
   if (newer.status !== job.status) {
-    state.trouble("");
-    ready();
+    state.showError("");
+    enableActions();
   }
-  // Partials belong to one attempt: nobody will finish those of one that has ended.
+  // Partials belong to one attempt. After its end they can't become final.
   if (newer.status !== "running" || newer.started_at !== job.started_at) transcript.clearPartials();
   job = newer;
-  progress.seeJob(job);
+  progress.recordJob(job);
   const isActive = job.status === "queued" || job.status === "running";
   follow.isLive = isActive;
   socket.quietMs = isActive ? QUIET_WHILE_ACTIVE_MS : QUIET_AT_REST_MS;
@@ -73,44 +73,44 @@ function take(newer) {
 
 function show() {
   state.show(job, progress, { segments: transcript.size, isEmpty: transcript.isEmpty });
-  player.recognised = job.status === "completed" ? Infinity : progress.position;
+  player.transcribed = job.status === "completed" ? Infinity : progress.position;
 }
 
 function showError({ code, message }) {
-  ready();
+  enableActions();
   if (code === "not_found") {
-    gone();
+    showDeleted();
     return;
   }
-  state.trouble(message);
+  state.showError(message);
 }
 
-function gone() {
+function showDeleted() {
   socket.end();
   follow.isLive = false;
   clearInterval(ticking);
-  state.gone();
+  state.showDeleted();
   showConnection("ended", 4404);
 }
 
-/* The hint for each way in which the connection can be missing stands in the template. */
+/* Show the template's hint for the connection: none while it is open, else one for `waiting` or for a close code. */
 function showConnection(connection, code) {
   const hint = connection === "waiting" ? "waiting" : connection === "ended" ? String(code) : "";
-  // While it tries, the hint stays: it is not connected yet.
+  // Keep the hint while the socket connects: the page has no connection yet.
   if (connection === "connecting") return;
   for (const node of page.querySelectorAll("[data-connection]")) node.hidden = node.dataset.connection !== hint;
-  if (hint) ready();
+  if (hint) enableActions();
 }
 
-function hear(seconds, isPlaying) {
-  const { node, before } = transcript.hear(isPlaying || seconds ? seconds : null);
+function showPlayed(seconds, isPlaying) {
+  const { node, before } = transcript.markPlayed(isPlaying || seconds ? seconds : null);
   if (!isPlaying || node === before) return;
-  follow.stop(); // who listens to one place doesn't read at another
+  follow.stop(); // the reader follows the playback now, not the end of the page
   follow.reveal(node, before);
 }
 
-/* Actions go over the socket; without one the form is sent as it is. */
-function ready() {
+/* Actions go over the socket. Without an open socket the browser submits the form. */
+function enableActions() {
   for (const button of page.querySelectorAll("form[data-sends] button")) button.disabled = false;
 }
 
@@ -125,7 +125,7 @@ for (const form of page.querySelectorAll("form[data-sends]")) {
 log.addEventListener("click", (event) => {
   const segment = event.target.closest(".segment");
   const opensElsewhere = event.ctrlKey || event.metaKey || event.shiftKey || event.altKey;
-  // Whoever selects words ends with a click too.
+  // A mouse selection also ends with a click. It must not start playback.
   if (!segment || opensElsewhere || !getSelection().isCollapsed) return;
   event.preventDefault();
   player.playFrom(transcript.startOf(segment));
@@ -137,15 +137,15 @@ for (const button of page.querySelectorAll("[data-copies]")) {
   button.hidden = false;
   button.addEventListener("click", async () => {
     button.textContent = (await copy(transcript.text())) ? "Copied" : "Could not copy";
-    clearTimeout(timer); // pressed again: the answer is new
+    clearTimeout(timer); // a second press restarts the time for which the label shows the result
     timer = setTimeout(() => (button.textContent = label), COPIED_MS);
   });
 }
 
-// The remaining time goes on counting when nothing comes.
+// Count the remaining time down between events.
 const ticking = setInterval(() => job.status === "running" && show(), SECOND_MS);
 
-/* An address that names a line (#s12: a link in the admin, or a time that was copied): the player stands there too. */
+/* Seek to the segment that the address names (#s12, as in links of the admin and of copied times). */
 function goToNamedLine() {
   const segment = /^#s\d+$/.test(location.hash) && document.getElementById(location.hash.slice(1));
   if (segment) player.goTo(transcript.startOf(segment));
@@ -153,7 +153,7 @@ function goToNamedLine() {
 
 window.addEventListener("hashchange", goToNamedLine);
 watchKeys(player);
-take(job);
+applyJob(job);
 show();
 if (job.status === "running" && !location.hash) follow.start();
 goToNamedLine();

@@ -1,15 +1,16 @@
-/* The library: files come by the button, by drop anywhere on the page, and by paste. */
+/* The entry module of the library. Takes files from the button, from a drop anywhere on the page and from the
+   clipboard. */
 
 import { Rows } from "./rows.js";
 import { isSending, resume, Sending } from "./sending.js";
 import { freshToken } from "./session.js";
 
-const SIGN_IN_LOOK_MS = 5000; // between two looks whether the reader has signed in again
+const SIGN_IN_POLL_MS = 5000; // interval of the checks whether the reader has signed in again
 
 const zone = document.querySelector(".drop-zone");
 const picker = document.getElementById("files");
 const list = document.querySelector(".sendings");
-const where = {
+const target = {
   address: zone.dataset.upload,
   maxBytes: Number(zone.dataset.maxBytes) || Infinity,
   token: document.querySelector("input[name='csrfmiddlewaretoken']").value,
@@ -20,8 +21,8 @@ const rows = document.querySelector("[data-rows]");
 const isSentHere = (id) => list.querySelector(`[data-upload="${CSS.escape(id)}"]`) !== null;
 const live = rows && new Rows(rows, { isElsewhere: isSentHere });
 
-function take(files) {
-  for (const file of files) new Sending(file, list, where).wait();
+function upload(files) {
+  for (const file of files) new Sending(file, list, target).enqueue();
 }
 
 function carriesFiles(event) {
@@ -31,15 +32,16 @@ function carriesFiles(event) {
 zone.classList.add("has-script");
 zone.querySelector(".with-script").hidden = false;
 
-function takePicked() {
-  take(picker.files);
-  picker.value = ""; // the same file may be chosen again
+function uploadPicked() {
+  upload(picker.files);
+  picker.value = ""; // lets the reader choose the same file again
 }
 
-picker.addEventListener("change", takePicked);
-if (picker.files.length) takePicked(); // chosen before this script was there
+picker.addEventListener("change", uploadPicked);
+if (picker.files.length) uploadPicked(); // chosen before this script was loaded
 
-// Each element that is entered and left says so; the page is left when all of them are.
+// Every element under the pointer fires its own dragenter and dragleave. The pointer has left the page when each
+// entered element was left.
 let entered = 0;
 window.addEventListener("dragenter", (event) => {
   if (!carriesFiles(event)) return;
@@ -53,7 +55,7 @@ window.addEventListener("dragleave", (event) => {
 });
 window.addEventListener("dragover", (event) => {
   if (!carriesFiles(event)) return;
-  event.preventDefault(); // else the browser would open the file instead
+  event.preventDefault(); // otherwise the browser would open the file
   event.dataTransfer.dropEffect = "copy";
 });
 window.addEventListener("drop", (event) => {
@@ -61,41 +63,41 @@ window.addEventListener("drop", (event) => {
   event.preventDefault();
   entered = 0;
   document.body.classList.remove("is-dropping");
-  take(event.dataTransfer.files);
+  upload(event.dataTransfer.files);
 });
 
 document.addEventListener("paste", (event) => {
   const files = event.clipboardData?.files ?? [];
   if (!files.length) return;
   event.preventDefault();
-  take(files);
+  upload(files);
 });
 
-/* The chosen files stay on this page. They are sent as soon as the reader has signed in, on another tab. */
+/* After a sign-out the chosen files stay on this page. It uploads them when the reader has signed in in another tab. */
 const signedOut = document.getElementById("signed-out");
-let looking = null;
+let signInPoll = null;
 
 function waitForSignIn() {
   signedOut.hidden = false;
-  looking ??= setInterval(lookForSignIn, SIGN_IN_LOOK_MS);
+  signInPoll ??= setInterval(checkSignIn, SIGN_IN_POLL_MS);
 }
 
-async function lookForSignIn() {
-  if (looking === null) return;
+async function checkSignIn() {
+  if (signInPoll === null) return;
   const token = await freshToken();
-  if (token === null || looking === null) return;
-  clearInterval(looking);
-  looking = null;
+  if (token === null || signInPoll === null) return;
+  clearInterval(signInPoll);
+  signInPoll = null;
   signedOut.hidden = true;
-  where.token = token;
+  target.token = token;
   resume();
 }
 
-window.addEventListener("focus", lookForSignIn);
-document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && lookForSignIn());
+window.addEventListener("focus", checkSignIn);
+document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && checkSignIn());
 
-/* A form marked data-stays must not end the uploads by leaving the page: while there are any it is sent from here. In
-   the capture phase, before site.js takes the form for one that leaves. */
+/* Submitting a form marked data-stays must not leave the page while uploads run: that would cancel them. So fetch
+   submits it. The capture phase comes before site.js, which disables the button of a form that leaves the page. */
 document.addEventListener(
   "submit",
   (event) => {
@@ -113,8 +115,8 @@ async function submitHere(form, button) {
   const answer = await response?.json().catch(() => ({}));
   button.disabled = false;
   if (!response?.ok) {
-    where.news.textContent = answer?.error ?? "That did not work just now. Try again.";
-    where.news.classList.remove("visually-hidden");
+    target.news.textContent = answer?.error ?? "Something went wrong. Try again.";
+    target.news.classList.remove("visually-hidden");
     return;
   }
   if (form.closest(".sending") && answer.url) form.replaceWith(openLink(answer.url));
@@ -131,8 +133,8 @@ function openLink(url) {
 
 window.addEventListener("beforeunload", (event) => {
   if (!isSending()) return;
-  event.preventDefault(); // the browser asks in its own words
-  // Runs only if the reader stays: the form that would have left the page can be used again.
+  event.preventDefault(); // the browser shows its own warning
+  // Runs only if the reader stays on the page: enable the form that would have left it.
   setTimeout(() => {
     for (const button of document.querySelectorAll("form button:disabled")) button.disabled = false;
   });

@@ -1,4 +1,4 @@
-/* The history: a list whose rows stay up to date. */
+/* The entry module of the history, whose rows it keeps up to date. */
 
 import { Rows } from "./rows.js";
 

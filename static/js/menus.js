@@ -1,7 +1,7 @@
-/* Menus that close by themselves, and dialogs that ask before something is lost.
+/* Closes menus on a click outside or Escape, and opens dialogs that confirm a deletion.
 
-   Both work without this script: a menu is a <details>, and a link that asks leads to a page on which the
-   dialog is open. */
+   Both work without this script: a menu is a <details>, and the link to a dialog leads to a page with the dialog
+   open. */
 
 export function closeMenus(except) {
   for (const menu of document.querySelectorAll("details.menu[open]")) {
@@ -17,7 +17,7 @@ function closeOnEscape(event) {
 }
 
 /* A link with data-asks="<id>" opens that dialog; its data-action and data-name fill the dialog's form. */
-function ask(event) {
+function openDialog(event) {
   const link = event.target.closest?.("[data-asks]");
   if (!link) return;
   const dialog = document.getElementById(link.dataset.asks);
@@ -32,11 +32,11 @@ function ask(event) {
 
 export function watchMenus() {
   for (const dialog of document.querySelectorAll("dialog[open]")) {
-    dialog.close(); // the address opened it, but only a script can put it above the page
+    dialog.close(); // the server rendered it open; only showModal puts it above the page
     dialog.showModal();
   }
   document.addEventListener("click", (event) => {
-    ask(event);
+    openDialog(event);
     closeMenus(event.target.closest?.("details.menu"));
   });
   document.addEventListener("keydown", closeOnEscape);

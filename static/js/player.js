@@ -1,10 +1,10 @@
-/* The player: a bar whose scrubber is the waveform, with the part that has been recognised inked. Without this
-   script the browser's own controls stand in its place. */
+/* The player bar. Its scrubber is the waveform, whose transcribed part is dark. Used by the pages of a job and of a
+   recording; without this script they show the browser's own controls. */
 
 import { faultOf } from "./faults.js";
 import { whenSeekable } from "./listening.js";
 import { whenMade } from "./waveform.js";
-import { clock } from "./words.js";
+import { clock } from "./formats.js";
 
 const STEP_SECONDS = 5;
 const FAR_SECONDS = 30;
@@ -17,27 +17,27 @@ export class Player {
   #slider;
   #speed;
   #duration;
-  #onHear;
+  #onPosition;
   #frame = 0;
-  #pending = null; // { seconds, plays }: what the person asked for before the audio could be played
-  #fault = null; // { plays }: the audio can't be played; whether it was to be played then
+  #pending = null; // { seconds, plays }: the position and Play state that the reader chose before the audio could play
+  #fault = null; // { plays }: set while the audio can't be played; `plays`: was it playing at the error?
 
-  /* `onHear(seconds, isPlaying)` is called whenever the place changes. */
-  constructor(root, { onHear = () => {} } = {}) {
+  /* `onPosition(seconds, isPlaying)` is called whenever the position or the state changes. */
+  constructor(root, { onPosition = () => {} } = {}) {
     this.#root = root;
     this.#audio = root.querySelector("audio");
     this.#url = this.#audio.src;
     this.#slider = root.querySelector("[role='slider']");
     this.#speed = root.querySelector("select");
     this.#duration = Number(root.dataset.duration) || 0;
-    this.#onHear = onHear;
+    this.#onPosition = onPosition;
     this.#audio.controls = false;
     root.querySelector(".controls").hidden = false;
     this.#drawWaveform();
     this.#listen();
     if (this.#isCopied) this.#prepare();
     this.#show();
-    if (this.#audio.error) this.#failed(); // before this script listened
+    if (this.#audio.error) this.#failed(); // the error event came before this script was loaded
   }
 
   get isPlaying() {
@@ -52,13 +52,13 @@ export class Player {
     return this.#pending ? this.#pending.seconds : this.#audio.currentTime;
   }
 
-  /* The waveform up to `seconds` is inked. */
-  set recognised(seconds) {
+  /* Darken the waveform up to `seconds`. */
+  set transcribed(seconds) {
     const part = this.#duration ? Math.min(1, seconds / this.#duration) : 0;
     this.#root.style.setProperty("--recognised", `${(part * 100).toFixed(2)}%`);
   }
 
-  /* Go to a place without playing. */
+  /* Seek without playing. */
   goTo(seconds) {
     this.#seek(seconds);
   }
@@ -68,7 +68,7 @@ export class Player {
     this.#play();
   }
 
-  /* A key that was pressed outside every field. Returns whether it meant the player. */
+  /* Handle a key that was pressed outside every field. Returns whether the player uses that key. */
   press(key) {
     const action = {
       " ": () => this.#toggle(),
@@ -106,7 +106,7 @@ export class Player {
     });
   }
 
-  /* Keep seeks and presses of Play until the listening copy can be played from any place. */
+  /* Store seeks and presses of Play in #pending until the browser can seek in the listening copy. */
   async #prepare() {
     const audio = this.#audio;
     const notes = this.#root.querySelectorAll("[data-preparing]");
@@ -115,7 +115,7 @@ export class Player {
     try {
       await whenSeekable(this.#url, (isRetry) => {
         showNote(isRetry ? "retry" : "wait");
-        audio.removeAttribute("src"); // or the browser loads a copy without its index, which is of no use
+        audio.removeAttribute("src"); // otherwise the browser would load the incomplete copy, in which it can't seek
         audio.load();
       });
     } catch {
@@ -127,11 +127,11 @@ export class Player {
     this.#load();
   }
 
-  /* Reload the audio, then do what the person asked for meanwhile. */
+  /* Reload the audio, then apply the seek and the Play state in #pending. */
   #load() {
     const { seconds, plays } = this.#pending;
     this.#pending = null;
-    this.#audio.src = this.#url; // also forgets an error, and what the browser had of a copy that was not complete
+    this.#audio.src = this.#url; // also clears an error and the browser's data of an incomplete copy
     this.#audio.playbackRate = Number(this.#speed.value);
     this.#seek(seconds);
     if (plays) this.#play();
@@ -146,7 +146,7 @@ export class Player {
     this.#show();
   }
 
-  /* Keys on the scrubber itself, as a slider's keys are expected to be. */
+  /* Keys on the scrubber, as the ARIA slider pattern defines them. */
   #slide(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const to = {
@@ -172,9 +172,9 @@ export class Player {
   }
 
   #seek(seconds) {
-    const place = Math.min(Math.max(0, seconds), this.#duration);
-    if (this.#pending) this.#pending.seconds = place;
-    else this.#audio.currentTime = place;
+    const position = Math.min(Math.max(0, seconds), this.#duration);
+    if (this.#pending) this.#pending.seconds = position;
+    else this.#audio.currentTime = position;
     this.#show();
   }
 
@@ -195,7 +195,7 @@ export class Player {
       this.#show();
       return;
     }
-    // Refused where the file can't be played (#fail says so) or by a pause() that came at once.
+    // play() rejects if the file can't be played, which #fail reports, or if pause() is called before playback starts.
     this.#audio.play().catch(() => this.#show());
   }
 
@@ -206,7 +206,7 @@ export class Player {
     this.#speed.value = String(speed);
   }
 
-  /* Move with the sound, frame by frame: `timeupdate` comes only four times a second. */
+  /* Update the position every frame while playing: `timeupdate` fires only four times a second. */
   #run() {
     cancelAnimationFrame(this.#frame);
     const step = () => {
@@ -234,22 +234,22 @@ export class Player {
     }
     const part = this.#duration ? Math.min(1, now / this.#duration) : 0;
     this.#root.style.setProperty("--played", `${(part * 100).toFixed(2)}%`);
-    this.#onHear(now, this.isPlaying);
+    this.#onPosition(now, this.isPlaying);
   }
 
   #failed() {
-    if (this.#pending) return; // of a copy that was not complete, or already shown
+    if (this.#pending) return; // an error of an incomplete copy, or one that #fail already shows
     this.#fail({ seconds: this.#audio.currentTime, plays: !this.#audio.paused });
   }
 
-  /* Say why the audio can't be played and offer to try again, from the place where the person was. */
+  /* Show why the audio can't be played, with a button that retries from the same position. */
   async #fail({ seconds, plays }) {
     const fault = { plays };
     this.#fault = fault;
     this.#pending = { seconds, plays: false };
     this.#show();
     const name = await faultOf(this.#audio, this.#url);
-    if (this.#fault !== fault) return; // the person has tried again meanwhile
+    if (this.#fault !== fault) return; // the reader retried while faultOf was waiting
     const box = this.#root.querySelector(".fault");
     for (const part of box.querySelectorAll("[data-fault]")) {
       part.hidden = !part.dataset.fault.split(" ").includes(name);
@@ -257,7 +257,7 @@ export class Player {
     box.hidden = false;
   }
 
-  /* The picture is a mask: the two layers under it take the colours of the page, light or dark. */
+  /* The picture is a mask, so the two layers under it have the page's colours, light or dark. */
   async #drawWaveform() {
     const address = await whenMade(this.#root.dataset.waveform);
     const picture = new Image();
@@ -266,18 +266,18 @@ export class Player {
       for (const layer of this.#slider.querySelectorAll(".wave")) layer.style.maskImage = mask;
       this.#slider.classList.add("is-drawn");
     });
-    // Until then, and without it, the scrubber stays a plain line.
-    picture.src = address; // in the browser's cache by now
+    // Without the picture the scrubber is a plain line.
+    picture.src = address; // already in the browser's cache
   }
 }
 
-/* Give the player the keys, wherever the focus is, as long as they mean nothing there. */
+/* Pass keys to the player wherever the focus is, except in elements that use these keys themselves. */
 export function watchKeys(player) {
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     const inField = event.target.closest?.("input, textarea, select, dialog, [contenteditable]");
-    const pressesIt = event.key === " " && event.target.closest?.("button, summary");
-    if (inField || pressesIt) return;
+    const pressesButton = event.key === " " && event.target.closest?.("button, summary");
+    if (inField || pressesButton) return;
     if (player.press(event.key)) event.preventDefault();
   });
 }

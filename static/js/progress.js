@@ -1,37 +1,39 @@
-/* How far a job is: the furthest place that any event has named, and the time that is left. */
+/* A job's progress: the furthest position that any event has named, and the estimated time that is left. */
 
-import { Pace } from "./eta.js";
+import { Eta } from "./eta.js";
 
 export class Progress {
   position = 0;
 
   #duration = 0;
-  #run = "";
-  #pace = new Pace();
+  #attempt = "";
+  #eta = new Eta();
 
-  /* Note what a job object says. Within one run the place only grows: a state may be older than the words. */
-  seeJob(job) {
-    const run = `${job.status} ${job.started_at}`;
-    if (run !== this.#run) {
-      this.#run = run;
+  /* Record the position of a job object. Within one attempt the position never decreases: a status event may be older
+     than the segments on the page. */
+  recordJob(job) {
+    const attempt = `${job.status} ${job.started_at}`;
+    if (attempt !== this.#attempt) {
+      this.#attempt = attempt;
       this.position = 0;
-      this.#pace.forget();
+      this.#eta.reset();
     }
     this.#duration = job.duration;
-    this.see(job.position);
+    this.record(job.position);
   }
 
-  see(position) {
+  record(position) {
     this.position = Math.min(Math.max(this.position, position), this.#duration || position);
-    this.#pace.see(this.position, performance.now());
+    this.#eta.record(this.position, performance.now());
   }
 
-  get part() {
+  /* The finished part of the job, 0 to 1. */
+  get fraction() {
     return this.#duration ? this.position / this.#duration : 0;
   }
 
-  /* Seconds, or null as long as that isn't known. */
-  get left() {
-    return this.#pace.left(this.#duration, performance.now());
+  /* Return the seconds that are left, or null while that can't be estimated. */
+  get secondsLeft() {
+    return this.#eta.secondsLeft(this.#duration, performance.now());
   }
 }

@@ -1,5 +1,5 @@
-/* A name becomes a field in its place, and says what it did. Without this script the same form is on the upload's
-   page (?rename), and is sent as any other. */
+/* Renames a recording in place: swaps its name for a form, sends that and shows the result with Undo. Without this
+   script the same form is on the recording's page (?rename). */
 
 import { closeMenus } from "./menus.js";
 
@@ -8,19 +8,19 @@ function open(link) {
   const form = named?.querySelector(".rename");
   if (!form) return false;
   closeMenus();
-  say(form, "");
+  showResult(form, "");
   show(form, true);
   const field = form.elements.name;
   field.focus();
-  // Select up to the file's ending: that is what one wants to change.
+  // Select the name without its extension, which readers rarely change.
   const dot = field.value.lastIndexOf(".");
   field.setSelectionRange(0, dot > 0 ? dot : field.value.length);
   return true;
 }
 
-function leave(form) {
+function cancel(form) {
   form.reset();
-  say(form, "");
+  showResult(form, "");
   show(form, false);
   focusName(form);
 }
@@ -34,11 +34,11 @@ async function send(form, name) {
     const response = await fetch(form.action, { method: "POST", headers: { Accept: "application/json" }, body: data });
     answer = await response.json();
   } catch {
-    // No network, or a page instead of an answer; what to do is the same.
+    // No network, or a page instead of JSON. Both leave `answer` empty, which shows the general message.
   }
   form.querySelector("button").disabled = false;
   if (!answer.name) {
-    say(form, answer.error ?? "It could not be renamed just now. Try again.");
+    showResult(form, answer.error ?? "Could not rename the recording. Try again.");
     return;
   }
   form.elements.name.defaultValue = answer.name;
@@ -46,22 +46,23 @@ async function send(form, name) {
   renameAll(form.closest("[data-named]"), before, answer.name);
   show(form, false);
   focusName(form);
-  say(form, "Renamed.", () => send(form, before));
+  showResult(form, "Renamed.", () => send(form, before));
 }
 
-/* Everything that says the name: in the row or head itself, and in the dialog that deletes a page's one recording. */
+/* Replace the name wherever the page shows it: in the row or heading, in labels, and in the dialog that deletes the
+   recording. */
 function renameAll(named, before, name) {
   nameOf(named.querySelector(".rename")).textContent = name;
   for (const node of named.querySelectorAll("[data-name]")) node.dataset.name = name;
   for (const node of named.querySelectorAll("[aria-label]")) {
     node.setAttribute("aria-label", node.getAttribute("aria-label").replace(before, () => name));
   }
-  if (named.matches("[data-row]")) return; // the dialog of a list is filled when it opens
+  if (named.matches("[data-row]")) return; // a list's dialog gets its name when it opens
   for (const node of document.querySelectorAll("dialog [data-fill='name']")) node.textContent = name;
 }
 
-/* Say what happened, next to the name, and offer to take it back. */
-function say(form, text, undo) {
+/* Show the result next to the name; `undo`, if given, is offered as a button. */
+function showResult(form, text, undo) {
   const place = form.closest("[data-named]").querySelector(".renamed");
   place.textContent = text;
   place.hidden = !text;
@@ -92,10 +93,10 @@ export function watchRenames() {
   document.addEventListener("click", (event) => {
     const opener = event.target.closest?.("[data-renames]");
     if (opener && open(opener)) event.preventDefault();
-    const leaver = event.target.closest?.(".rename [data-leaves]");
-    if (leaver) {
+    const canceller = event.target.closest?.(".rename [data-cancels]");
+    if (canceller) {
       event.preventDefault();
-      leave(leaver.closest(".rename"));
+      cancel(canceller.closest(".rename"));
     }
   });
   document.addEventListener("submit", (event) => {
@@ -106,6 +107,6 @@ export function watchRenames() {
   });
   document.addEventListener("keydown", (event) => {
     const form = event.target.closest?.(".rename");
-    if (form && event.key === "Escape") leave(form);
+    if (form && event.key === "Escape") cancel(form);
   });
 }

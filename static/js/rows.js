@@ -1,24 +1,24 @@
-/* Keeps the rows of a list ([data-rows]) as the server has them: the library, the history, a recording's transcripts.
+/* Keeps the rows of a list ([data-rows]) up to date: the library, the history and a recording's transcripts.
 
-   The socket says what changed. A percentage and the newest words are written in place. For anything else the page is
-   fetched again and the rows that differ are exchanged, so that only the server knows how a row looks. */
+   The socket reports changes. The script writes a percentage and the newest words in place. After any other change it
+   fetches the page again and replaces the rows that differ, so only the server's templates define a row. */
 
-import { say } from "./times.js";
+import { formatMoments } from "./times.js";
 import { Socket } from "./socket.js";
 import { whenMade } from "./waveform.js";
 
-const REFRESH_MS = 1000; // at least, between two times that the page is fetched
-const QUIET_MS = 60_000; // a list at rest is sent nothing
+const REFRESH_MS = 1000; // minimum interval between two fetches of the page
+const QUIET_MS = 60_000; // the server sends nothing while no row changes
 
 export class Rows {
   #list;
   #isElsewhere;
-  #statuses = new Map(); // of each job that was seen
+  #statuses = new Map(); // job id → the last known status
   #socket;
   #timer = null;
   #isRefreshing = false;
 
-  /* `isElsewhere(id)` tells of a recording that the page shows in another place, so that it gets no row here. */
+  /* `isElsewhere(id)` returns whether the page shows that recording outside the list, which then has no row for it. */
   constructor(list, { isElsewhere = () => false } = {}) {
     this.#list = list;
     this.#isElsewhere = isElsewhere;
@@ -35,22 +35,22 @@ export class Rows {
     this.#socket.open();
   }
 
-  /* Fetch the page again soon, and exchange the rows that differ. */
+  /* Fetch the page within a second, and replace the rows that differ. */
   refresh() {
     this.#timer ??= setTimeout(() => this.#refresh(), REFRESH_MS);
   }
 
-  /* The recordings or jobs of the rows; a page of one recording names it, so that it learns of new jobs. */
+  /* The ids of the rows' recordings or jobs. A recording's page subscribes to the recording, to learn of new jobs. */
   #ids() {
     const { watch } = this.#list.dataset;
     return watch ? [watch] : [...this.#list.children].map((row) => row.dataset.row);
   }
 
-  /* Show waveforms that were not made yet when the page was. */
+  /* Load the waveforms that the server had not made yet when it rendered the page. */
   #drawThumbs() {
     for (const thumb of this.#list.querySelectorAll("img[data-flat]")) {
       delete thumb.dataset.flat;
-      // The fragment makes it another address: the browser may keep the flat line of the old one.
+      // The fragment changes the address: for the old one the browser may reuse the flat line.
       whenMade(thumb.src).then((address) => (thumb.src = `${address}#made`));
     }
   }
@@ -58,10 +58,10 @@ export class Rows {
   #receive(event) {
     switch (event.type) {
       case "snapshot":
-        this.#takeAll(event);
+        this.#applySnapshot(event);
         break;
       case "job":
-        this.#take(event.job);
+        this.#apply(event.job);
         break;
       case "words":
         this.#write(event.job, event.text);
@@ -70,22 +70,23 @@ export class Rows {
       case "removed":
         this.refresh();
         break;
-      default: // an error, or a type that only a newer server knows
+      default: // an error, or a type of a newer server: ignored
     }
   }
 
-  #takeAll({ uploads, jobs }) {
+  #applySnapshot({ uploads, jobs }) {
     const found = new Set([...uploads, ...jobs].map(({ id }) => id));
-    if (this.#ids().some((id) => !found.has(id))) this.refresh(); // deleted meanwhile
+    if (this.#ids().some((id) => !found.has(id))) this.refresh(); // deleted since the page was rendered
     for (const job of jobs) {
-      // Older jobs of a recording are not on the page; one that is active and is not there, is new.
+      // The library shows one job of each recording, so an unknown job that has ended is an older one. An unknown active
+      // job is new.
       const isActive = job.status === "queued" || job.status === "running";
       if (!isActive && !this.#statuses.has(job.id)) this.#statuses.set(job.id, job.status);
-      this.#take(job);
+      this.#apply(job);
     }
   }
 
-  #take(job) {
+  #apply(job) {
     if (this.#statuses.get(job.id) !== job.status) {
       this.#statuses.set(job.id, job.status);
       this.refresh();
@@ -106,25 +107,25 @@ export class Rows {
   }
 
   async #refresh() {
-    if (this.#isRefreshing) return; // its end looks whether another is due
+    if (this.#isRefreshing) return; // #timer stays set; the running fetch replaces the same rows
     this.#isRefreshing = true;
     this.#timer = null;
     try {
       const response = await fetch(location.href, { headers: { Accept: "text/html" } });
-      if (response.ok && !response.redirected) this.#exchange(await response.text());
+      if (response.ok && !response.redirected) this.#replaceRows(await response.text());
     } catch {
-      // No network: the socket notices as well, and its next snapshot leads here again.
+      // No network: the socket reconnects later, and its snapshot triggers the next refresh.
     }
     this.#isRefreshing = false;
   }
 
-  #exchange(html) {
+  #replaceRows(html) {
     const fresh = new DOMParser().parseFromString(html, "text/html").querySelector("[data-rows]");
     if (!fresh) {
-      this.#list.replaceChildren(); // the last row was deleted; a page without any looks otherwise
+      this.#list.replaceChildren(); // the last row was deleted: a page without rows has no list
       return;
     }
-    say(fresh);
+    formatMoments(fresh);
     const rows = [...fresh.children];
     const ids = new Set(rows.map((row) => row.dataset.row));
     const before = new Map();
@@ -138,14 +139,14 @@ export class Rows {
       if (!old && this.#isElsewhere(row.dataset.row)) continue;
       if (old && isBusy(old)) this.refresh();
       const shown = old && (isSame(old, row) || isBusy(old)) ? old : document.adoptNode(row);
-      if (shown !== old) exchange(old, shown);
+      if (shown !== old) replaceRow(old, shown);
       const next = place ? place.nextElementSibling : this.#list.firstElementChild;
-      // A row that stands right is not moved: that would take the focus from it.
+      // Don't move a row that is already in its place: moving would remove the focus from it.
       if (shown !== next) this.#list.insertBefore(shown, next);
       place = shown;
     }
     this.#drawThumbs();
-    this.#socket.sync(); // the rows may be others now
+    this.#socket.sync(); // subscribe to the new rows
   }
 }
 
@@ -168,8 +169,8 @@ function shownText(row) {
   return copy.textContent.replaceAll(/\s+/g, " ");
 }
 
-/* Put a row in the place of another; the focus stays at the same link or button. */
-function exchange(old, row) {
+/* Replace a row by a newer one and keep the focus on the same link or button. */
+function replaceRow(old, row) {
   if (!old) return;
   const targets = (each) => [...each.querySelectorAll("a, button, summary")];
   const focused = targets(old).indexOf(document.activeElement);

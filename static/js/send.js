@@ -1,19 +1,19 @@
-/* Sends one file. XMLHttpRequest, because fetch can't tell how much has been sent. */
+/* Uploads one file. Uses XMLHttpRequest because fetch reports no upload progress. */
 
-// No session; a form whose token is of an earlier one; a redirect to the sign-in page, which was followed.
+// 401: no session; 403: the form's token belongs to an earlier session; 200: a followed redirect to the sign-in page.
 const SIGNED_OUT = new Set([401, 403, 200]);
 
 export class SendError extends Error {
-  /* `isSignedOut`: the same file can be sent after a new sign-in. */
+  /* `isSignedOut`: the upload can be repeated after a sign-in. */
   constructor(message, { isSignedOut = false } = {}) {
     super(message);
     this.isSignedOut = isSignedOut;
   }
 }
 
-/* Returns {answer, cancel}: `answer` resolves to {id, url} or rejects with a SendError, whose message is for the
-   reader; after `cancel()` it does neither. `onProgress(part)` is called with 0 to 1; at 1 the server has all
-   of it and looks whether there is sound in it. */
+/* Return {answer, cancel}. `answer` resolves to {id, url} or rejects with a SendError, whose message is for the
+   reader; after `cancel()` it never settles. `onProgress(fraction)` gets 0 to 1. At 1 the server has received the
+   whole file and checks its audio. */
 export function send(file, { address, token, onProgress }) {
   const request = new XMLHttpRequest();
   const answer = new Promise((resolve, reject) => {
@@ -31,7 +31,7 @@ export function send(file, { address, token, onProgress }) {
     });
   });
   const form = new FormData();
-  form.append("name", file.name); // as it is: in a multipart file name, quotes and line ends are escaped
+  form.append("name", file.name); // unchanged: browsers escape quotes and line ends in a multipart file name
   form.append("file", file, file.name);
   request.open("POST", address);
   request.setRequestHeader("Accept", "application/json");
@@ -44,7 +44,7 @@ function parsed(text) {
   try {
     return JSON.parse(text);
   } catch {
-    return null; // a page instead of an answer: a proxy's, or the sign-in
+    return null; // a page instead of JSON: of a proxy, or the sign-in page
   }
 }
 

@@ -1,52 +1,52 @@
-/* The rows of files on their way: at most two are sent at once, the others wait. The markup of a row is the
-   template #sending of the library. */
+/* The queue of uploads and its rows in the library. At most two uploads run at once. The markup of a row is the
+   library's template #sending. */
 
 import { send, SendError } from "./send.js";
-import { bytes } from "./words.js";
+import { size } from "./formats.js";
 
-const AT_ONCE = 2; // more would only share the same line, and each would take longer
+const MAX_CONCURRENT = 2; // more uploads would share the same bandwidth, and each would take longer
 
 const template = document.getElementById("sending");
 const waiting = [];
-let busy = 0;
+let running = 0;
 let isPaused = false; // until the reader has signed in again
 
-/* Whether anything would be lost by leaving the page. */
+/* Return whether leaving the page would cancel an upload. */
 export function isSending() {
-  return busy > 0 || waiting.length > 0;
+  return running > 0 || waiting.length > 0;
 }
 
-function next() {
-  while (!isPaused && busy < AT_ONCE && waiting.length) waiting.shift().start();
+function startNext() {
+  while (!isPaused && running < MAX_CONCURRENT && waiting.length) waiting.shift().start();
 }
 
-/* Send what waited for a new sign-in. */
+/* Continue the queue after a sign-in. */
 export function resume() {
   isPaused = false;
-  next();
+  startNext();
 }
 
 export class Sending {
   #file;
-  #where; // {address, token, maxBytes, news, onSignedOut}
+  #target; // {address, token, maxBytes, news, onSignedOut}
   #row;
   #request = null;
-  #isWhole = false; // has the server all of it?
-  #isUnwanted = false;
+  #isReceived = false; // has the server received the whole file?
+  #isCancelled = false;
 
-  constructor(file, list, where) {
+  constructor(file, list, target) {
     this.#file = file;
-    this.#where = where;
+    this.#target = target;
     this.#row = template.content.firstElementChild.cloneNode(true);
     this.#part("name").textContent = file.name;
     this.#does("cancel").addEventListener("click", () => this.#cancel());
-    this.#does("retry").addEventListener("click", () => this.wait());
+    this.#does("retry").addEventListener("click", () => this.enqueue());
     this.#does("dismiss").addEventListener("click", () => this.#row.remove());
     list.append(this.#row);
   }
 
-  /* Take a place in the line, unless there is no use in sending it. */
-  wait() {
+  /* Queue the file, or show why the server would refuse it. */
+  enqueue() {
     const refusal = this.#refusal();
     if (refusal) {
       this.#show("failed", refusal);
@@ -54,24 +54,24 @@ export class Sending {
       return;
     }
     this.#part("progress").value = 0;
-    this.#show("waiting", "waiting");
+    this.#show("waiting", "Waiting");
     waiting.push(this);
-    next();
+    startNext();
   }
 
   async start() {
-    busy += 1;
-    this.#isWhole = false;
-    this.#show("sending", `0% of ${bytes(this.#file.size)}`);
-    this.#request = send(this.#file, { ...this.#where, onProgress: (part) => this.#sent(part) });
+    running += 1;
+    this.#isReceived = false;
+    this.#show("sending", `0% of ${size(this.#file.size)}`);
+    this.#request = send(this.#file, { ...this.#target, onProgress: (fraction) => this.#showProgress(fraction) });
     try {
       const answer = await this.#request.answer;
-      if (this.#isUnwanted && (await this.#remove(answer))) this.#row.remove();
+      if (this.#isCancelled && (await this.#deleteStored(answer))) this.#row.remove();
       else this.#done(answer);
     } catch (error) {
       if (!(error instanceof SendError)) throw error;
-      if (this.#isUnwanted) {
-        this.#row.remove(); // nothing was kept
+      if (this.#isCancelled) {
+        this.#row.remove(); // the server stored nothing
         return;
       }
       if (error.isSignedOut) {
@@ -79,35 +79,35 @@ export class Sending {
         return;
       }
       this.#show("failed", error.message);
-      this.#tell(`${this.#file.name} was not uploaded: ${error.message}`);
+      this.#announce(`${this.#file.name} was not uploaded: ${error.message}`);
     } finally {
-      this.#leave();
+      this.#release();
     }
   }
 
-  /* Keep the file, and its place before the files that were chosen later. */
+  /* Put the file back at the front of the queue, before files that were chosen later. */
   #waitForSignIn() {
     isPaused = true;
     waiting.unshift(this);
     this.#part("progress").value = 0;
-    this.#show("waiting", "waiting for you to sign in");
-    this.#where.onSignedOut();
+    this.#show("waiting", "Waiting for you to sign in");
+    this.#target.onSignedOut();
   }
 
   #refusal() {
-    const { size } = this.#file;
-    if (size === 0) return "This file is empty, or a folder. Choose the recordings themselves.";
-    if (size > this.#where.maxBytes) {
-      return `This file is ${bytes(size)}. The limit is ${bytes(this.#where.maxBytes)}. A compressed copy (M4A, MP3, OGG) is often small enough.`;
+    const { size: total } = this.#file;
+    if (total === 0) return "This file is empty or a folder. Choose audio or video files.";
+    if (total > this.#target.maxBytes) {
+      return `This file is ${size(total)}. The limit is ${size(this.#target.maxBytes)}. A compressed copy (M4A, MP3, OGG) is often small enough.`;
     }
     return "";
   }
 
-  #sent(part) {
-    this.#isWhole = part === 1;
-    this.#part("progress").value = part;
-    const share = `${Math.floor(part * 100)}% of ${bytes(this.#file.size)}`;
-    this.#part("said").textContent = part < 1 ? share : "Checking the audio…";
+  #showProgress(fraction) {
+    this.#isReceived = fraction === 1;
+    this.#part("progress").value = fraction;
+    const share = `${Math.floor(fraction * 100)}% of ${size(this.#file.size)}`;
+    this.#part("detail").textContent = fraction < 1 ? share : "Checking the audio…";
   }
 
   #done({ id, url }) {
@@ -122,53 +122,53 @@ export class Sending {
       start.action = `${url}jobs/`;
       start.elements.request_id.value = requestId();
     } else {
-      start.href = `${url}#transcribe`; // it would cost, and the recording's page says how much
+      start.href = `${url}#transcribe`; // transcribing costs money; the recording's page shows the price first
     }
-    this.#show("done", `Uploaded, ${bytes(this.#file.size)}`);
-    this.#tell(`Uploaded ${this.#file.name}.`);
+    this.#show("done", `Uploaded, ${size(this.#file.size)}`);
+    this.#announce(`Uploaded ${this.#file.name}.`);
   }
 
   #cancel() {
-    if (this.#request && this.#isWhole) {
-      // The server keeps what it has whole, whether somebody waits for its answer or not.
-      this.#isUnwanted = true;
-      this.#part("said").textContent = "Cancelling…";
+    if (this.#request && this.#isReceived) {
+      // The server stores a file that it has received, even if the client aborts the request. start() deletes it later.
+      this.#isCancelled = true;
+      this.#part("detail").textContent = "Cancelling…";
       this.#does("cancel").hidden = true;
       return;
     }
     const place = waiting.indexOf(this);
     if (place >= 0) waiting.splice(place, 1);
     this.#request?.cancel();
-    this.#leave();
+    this.#release();
     this.#row.remove();
   }
 
-  /* Take back what the server has stored. Returns whether it is gone. */
-  async #remove({ url }) {
-    const headers = { Accept: "application/json", "X-CSRFToken": this.#where.token };
+  /* Delete the stored recording. Returns whether that worked. */
+  async #deleteStored({ url }) {
+    const headers = { Accept: "application/json", "X-CSRFToken": this.#target.token };
     const response = await fetch(`${url}delete/`, { method: "POST", headers }).catch(() => null);
     return Boolean(response?.ok);
   }
 
-  /* Make room for the next one. A request that was cancelled neither answers nor fails, so this is called for it
-     too, and once only. */
-  #leave() {
-    if (this.#request) busy -= 1;
+  /* Free this upload's place and start the next one. #cancel calls it too, because an aborted request never settles.
+     `#request` is null after the first call, so the place is freed once. */
+  #release() {
+    if (this.#request) running -= 1;
     this.#request = null;
-    next();
+    startNext();
   }
 
-  #show(state, said) {
+  #show(state, text) {
     this.#row.dataset.state = state;
-    this.#part("said").textContent = said;
+    this.#part("detail").textContent = text;
     this.#does("cancel").hidden = state === "failed" || state === "done";
     this.#does("retry").hidden = state !== "failed";
     this.#does("dismiss").hidden = state !== "failed";
     this.#does("transcribe").hidden = state !== "done";
   }
 
-  #tell(news) {
-    this.#where.news.textContent = news;
+  #announce(news) {
+    this.#target.news.textContent = news;
   }
 
   #part(name) {
@@ -180,9 +180,9 @@ export class Sending {
   }
 }
 
-/* A name for the job that a press starts, so that a press that is sent twice starts one. Not `crypto.randomUUID`:
-   browsers have that only on https and on one's own machine. */
+/* Return a new request_id, so that submitting the form twice starts one job. Not `crypto.randomUUID`, which browsers
+   have only on https and on localhost. */
 function requestId() {
-  const chance = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(chance, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

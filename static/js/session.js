@@ -1,6 +1,7 @@
-/* Whether the reader is signed in, and the token that forms need: after a new sign-in it is another one. */
+/* Checks whether the reader is signed in, and renews the CSRF token, which changes with each sign-in. */
 
-/* Returns the token of a page that is fetched now, or null where that is the sign-in page or cannot be reached. */
+/* Fetch this page, write its CSRF token into the page's forms and return it. Returns null if the reader is signed out
+   or the server can't be reached. */
 export async function freshToken() {
   const response = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
   if (!response?.ok || response.redirected) return null;

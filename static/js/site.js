@@ -1,27 +1,27 @@
-/* What every page needs. The entry module of base.html. */
+/* The entry module of base.html: times, menus, renaming and forms, which every page has. */
 
 import { watchMenus } from "./menus.js";
 import { watchRenames } from "./rename.js";
-import { say } from "./times.js";
+import { formatMoments } from "./times.js";
 
-say(document);
+formatMoments(document);
 watchMenus();
 watchRenames();
 
-// A filter answers as soon as it is changed; its button stays for pages without scripts.
+// A filter is submitted as soon as it changes. Its button is for pages without scripts.
 for (const form of document.querySelectorAll("form[data-sends-itself]")) {
   form.addEventListener("change", () => form.requestSubmit());
 }
 
-// One press is enough: a second one would start a second job.
+// Disable the pressed button: a second press would submit the form twice.
 document.addEventListener("submit", (event) => {
   const button = event.submitter;
   if (event.defaultPrevented || !button || event.target.method !== "post") return;
-  // After the submission has read the form: a disabled button's value would not be sent.
+  // Deferred until the browser has read the form: it does not send the value of a disabled button.
   setTimeout(() => (button.disabled = true));
 });
 
-// Back from another page, out of the browser's cache: the buttons are ready again.
+// The browser restores a page from its cache with the buttons disabled. Reload to enable them.
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });

@@ -1,17 +1,19 @@
-/* The connection of a page that watches a job or a list: connects, comes back, notices silence. Knows no DOM and no
-   event but "something came". `query()` is called at each connection and for each `sync`: it says where the page is
-   (`after`: the seq of its last segment) or what it shows (`ids`), so that the first message is what it lacks. */
+/* The WebSocket of a page that watches a job or a list. Connects, reconnects with backoff and detects a silent
+   connection. Does not touch the DOM and does not interpret messages.
 
-const FIRST_WAIT_MS = 500;
-const LONGEST_WAIT_MS = 10_000;
-const ANSWER_MS = 10_000; // a handshake or an answer that takes longer won't come
+   `query()` is called at each connection and for each `sync`. It returns the position of the page (`after`: the seq
+   of its last segment) or its rows (`ids`), so that the server's snapshot contains only the missing part. */
 
-// Codes after which trying again would get the same answer.
+const FIRST_BACKOFF_MS = 500;
+const MAX_BACKOFF_MS = 10_000;
+const ANSWER_MS = 10_000; // timeout of a handshake and of an answer to `sync`
+
+// Close codes after which a reconnect would be refused again.
 const FINAL_CODES = new Set([1008, 4401, 4404]);
-const SIGNED_OUT = 4401; // or signed in anew: a new password ends the sockets of this browser too, once
+const SIGNED_OUT = 4401; // also sent once after a password change, although the browser's new session is valid
 
 export class Socket {
-  /* Milliseconds without a message before the server is asked for a sign of life. */
+  /* Milliseconds without a message before the page checks the connection with a `sync`. */
   quietMs = 25_000;
 
   #path;
@@ -19,20 +21,20 @@ export class Socket {
   #onEvent;
   #onState;
   #socket = null;
-  #timer = null; // one at a time: waiting to connect, for the handshake, for silence to end, or for an answer
+  #timer = null; // one at a time: backoff, handshake timeout, silence or answer timeout
   #failures = 0;
   #wasSignedOut = false;
   #ended = false;
 
-  /* `onEvent(object)` gets every message; `onState(state, code)` gets "connecting", "open", "waiting" (will try
-     again) or "ended" (won't) with the close code. */
+  /* `onEvent(object)` gets every message; `onState(state, code)` gets "connecting", "open", "waiting" (will
+     reconnect) or "ended" (will not reconnect) with the close code. */
   constructor(path, { query, onEvent, onState }) {
     this.#path = path;
     this.#query = query;
     this.#onEvent = onEvent;
     this.#onState = onState;
-    window.addEventListener("online", () => this.#hurry());
-    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#hurry());
+    window.addEventListener("online", () => this.#checkNow());
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#checkNow());
   }
 
   get isOpen() {
@@ -49,23 +51,23 @@ export class Socket {
     this.#socket = socket;
     this.#onState("connecting");
     this.#timer = setTimeout(() => this.#lost(socket), ANSWER_MS);
-    // A socket that was given up may still speak: each handler first asks whether it is still ours.
+    // An abandoned socket may still fire events. Each handler ignores those of a socket that is not the current one.
     socket.onopen = () => {
       if (socket !== this.#socket) return;
       this.#onState("open");
-      this.#listen();
+      this.#restartSilence();
     };
     socket.onmessage = (message) => {
       if (socket !== this.#socket) return;
       this.#failures = 0;
       this.#wasSignedOut = false;
-      this.#listen();
+      this.#restartSilence();
       this.#onEvent(JSON.parse(message.data));
     };
     socket.onclose = (event) => this.#lost(socket, event.code);
   }
 
-  /* Return whether it could be sent. */
+  /* Send a message if the socket is open. Returns whether it was. */
   send(message) {
     if (!this.isOpen) return false;
     this.#socket.send(JSON.stringify(message));
@@ -83,13 +85,13 @@ export class Socket {
     this.#onState("ended", 1000);
   }
 
-  /* Something came: start to count the silence anew. */
-  #listen() {
+  /* Restart the timer that detects silence. */
+  #restartSilence() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#ask(), this.quietMs);
+    this.#timer = setTimeout(() => this.#probe(), this.quietMs);
   }
 
-  #ask() {
+  #probe() {
     const socket = this.#socket;
     this.sync();
     this.#timer = setTimeout(() => this.#lost(socket), ANSWER_MS);
@@ -112,19 +114,19 @@ export class Socket {
       this.#onState("ended", code);
       return;
     }
-    // Half of the wait is left to chance, so that the viewers of a server that restarts don't return all at once.
-    const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#failures);
+    // Random backoff, between half and the whole of the limit: viewers must not all reconnect at once after a restart.
+    const limit = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** this.#failures);
     this.#failures += 1;
-    this.#timer = setTimeout(() => this.open(), longest * (0.5 + Math.random() / 2));
+    this.#timer = setTimeout(() => this.open(), limit * (0.5 + Math.random() / 2));
     this.#onState("waiting", code);
   }
 
-  /* The network or the reader is back: don't sit out the wait. */
-  #hurry() {
+  /* The network or the reader is back: reconnect or check the connection now instead of after the timer. */
+  #checkNow() {
     if (this.#socket === null) this.open();
     else if (this.isOpen) {
       clearTimeout(this.#timer);
-      this.#ask(); // the connection may have died while the machine slept
+      this.#probe(); // the connection may have failed while the computer slept
     }
   }
 }

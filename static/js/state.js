@@ -1,24 +1,24 @@
-/* Shows a job's state on its page: the word and the dot, how far it is, and what can be done now.
+/* Shows a job's status on its page: the label, the progress and the available actions.
 
-   The template holds all sentences and buttons; those marked data-for="<status> …" show in these states, those
-   marked data-words only with a transcript that has ("some") or lacks ("none") words. */
+   The template contains the sentences and buttons. An element with data-for="<status> …" shows only in these statuses,
+   one with data-words only while the transcript has ("some") or lacks ("none") text. */
 
-import { STATUS_WORDS, clock, count, left, length } from "./words.js";
+import { STATUS_WORDS, clock, count, estimate, inWords } from "./formats.js";
 
 export class State {
   #root;
-  #depending; // what shows in some states only
+  #conditional; // the elements with data-for or data-words
   #fills;
   #title = document.title;
 
   constructor(root) {
-    // Looked up once: show() is called with every event, and the transcript may have thousands of nodes.
+    // Queried once: show() runs for every event, and the page may have thousands of nodes.
     this.#root = root;
-    this.#depending = [...root.querySelectorAll("[data-for], [data-words]")];
+    this.#conditional = [...root.querySelectorAll("[data-for], [data-words]")];
     this.#fills = [...root.querySelectorAll("[data-fill]")];
   }
 
-  /* `progress` is a Progress, `segments` the number on the page, `isEmpty` whether not even a partial is there. */
+  /* `progress` is a Progress, `segments` the number of finals on the page; `isEmpty`: there is no partial either. */
   show(job, progress, { segments, isEmpty }) {
     const word = this.#root.querySelector(".state");
     word.dataset.status = job.status;
@@ -26,8 +26,8 @@ export class State {
     write(this.#root.querySelector(".detail"), detail(job, progress));
     this.#fill("reason", job.failure_reason);
     this.#fill("kept", kept(segments, job.can_retry));
-    this.#fill("so-far", job.status === "completed" ? "" : " so far");
-    for (const node of this.#depending) {
+    this.#fill("download", job.status === "completed" ? "Download" : "Download partial transcript");
+    for (const node of this.#conditional) {
       const inState =
         (!node.dataset.for || node.dataset.for.split(" ").includes(job.status)) &&
         (node.dataset.sends !== "retry" || job.can_retry);
@@ -37,15 +37,15 @@ export class State {
     document.title = title(job, progress) + this.#title;
   }
 
-  /* Say what the server refused, where the reader is looking; "" takes it away. */
-  trouble(message) {
+  /* Show why the server refused an action; "" hides the message. */
+  showError(message) {
     const place = this.#root.querySelector(".trouble");
     write(place, message);
     place.hidden = !message;
   }
 
-  /* The job is no more: what is on the page can still be read. */
-  gone() {
+  /* Show that the job was deleted. Its transcript stays readable on the page. */
+  showDeleted() {
     this.#root.classList.add("is-gone");
     this.#root.querySelector(".state").dataset.status = "cancelled";
     write(this.#root.querySelector(".state"), "Deleted");
@@ -61,7 +61,7 @@ export class State {
   }
 }
 
-/* The same text again would be announced, and end a selection. */
+/* Set the text of a node. Rewriting equal text would make screen readers repeat it and clear a selection. */
 function write(node, text) {
   if (node && node.textContent !== text) node.textContent = text;
 }
@@ -70,26 +70,26 @@ function detail(job, progress) {
   const place = `${clock(progress.position)} of ${clock(job.duration)}`;
   switch (job.status) {
     case "queued":
-      if (job.failure_reason) return job.failure_reason; // an engine that has no room says so itself
-      return job.queue ? turn(job.queue) : "Waiting to start";
+      if (job.failure_reason) return job.failure_reason; // while queued: why its engine has no free slot
+      return job.queue ? queuePosition(job.queue) : "Waiting to start";
     case "running": {
-      const seconds = progress.left;
-      return seconds === null ? place : `${place} · ${left(seconds)}`;
+      const seconds = progress.secondsLeft;
+      return seconds === null ? place : `${place} · ${estimate(seconds)} left`;
     }
     case "completed": {
       const long = `${clock(job.duration)} long`;
-      return job.took === null ? long : `${long} · transcribed in ${length(job.took)}`;
+      return job.took === null ? long : `${long} · transcribed in ${inWords(job.took)}`;
     }
     default:
       return progress.position ? `at ${place}` : "";
   }
 }
 
-function turn({ place, length }) {
+function queuePosition({ place, length }) {
   return place === 1 ? "Next in the queue" : `${place} of ${length} in the queue`;
 }
 
-/* What is safe after a job has stopped. */
+/* Return how much of a stopped job is saved; the template _kept.html writes the same. */
 function kept(segments, canRetry) {
   if (!segments) return "Nothing was transcribed.";
   const saved = segments === 1 ? "The first line is saved." : `The first ${count(segments, "line")} are saved.`;
@@ -99,7 +99,7 @@ function kept(segments, canRetry) {
 function title(job, progress) {
   switch (job.status) {
     case "running":
-      return `${Math.floor(progress.part * 100)}% · `;
+      return `${Math.floor(progress.fraction * 100)}% · `;
     case "completed":
       return "";
     default:

@@ -1,16 +1,11 @@
-/* Puts seconds and moments that the server wrote as plain numbers into people's words.
+/* Replaces the times of a page, which the server writes in its own zone, by the same moments in the reader's zone.
 
-   `data-seconds` is a length; `data-moment` is a point in time, which the server can only tell in UTC. Called by site.js
-   for the whole page. */
+   An element names its moment in `data-moment`, as ISO 8601. Called by site.js for the whole page and by rows.js for
+   new rows. */
 
-import { length, moment } from "./words.js";
+import { moment } from "./formats.js";
 
-export function say(root) {
-  for (const node of root.querySelectorAll("[data-seconds]")) {
-    const seconds = Number(node.dataset.seconds);
-    if (Number.isFinite(seconds)) node.textContent = length(seconds);
-    node.dataset.said = "";
-  }
+export function formatMoments(root) {
   const now = new Date();
   for (const node of root.querySelectorAll("[data-moment]")) {
     const date = new Date(node.dataset.moment);
@@ -18,6 +13,6 @@ export function say(root) {
       node.title = date.toLocaleString();
       node.textContent = moment(date, now);
     }
-    node.dataset.said = "";
+    node.dataset.isFormatted = ""; // base.css hides the server's text until then
   }
 }

@@ -1,27 +1,27 @@
-/* The list of segments on the page, and the partial of each slot. Knows no socket: gets the protocol's events,
-   and says through `onGap(seq)` that something between was lost. */
+/* The segments on a job's page and the partial of each slot. Renders the protocol's events; does not touch the socket.
+   Calls `onGap(seq)` when a final is missing after number `seq`. */
 
-import { makeSegment, nameLanguage, nameSpeaker, settle, writePartial, writeTime } from "./segment.js";
+import { finalise, makeSegment, nameLanguage, nameSpeaker, writePartial, writeTime } from "./segment.js";
 
-// What is being revised begins at the same place, give or take: a partial and the next of its slot, a partial and
-// the segment that came of it while we were away.
+// Two texts that start within this interval are revisions of one: a partial and the slot's next partial, or a partial and
+// the final that replaced it while the page was disconnected.
 const SAME_START_SECONDS = 0.25;
-// A line stays marked through the pause after it, but not through a long silence.
+// A played segment stays marked through a short pause after it, but not through a long silence.
 const PAUSE_SECONDS = 2;
 
 export class Transcript {
-  /* The seq of the last segment on the page, with none missing before it. */
+  /* The page has all segments up to this seq. */
   seq;
 
   #root;
   #language;
   #onGap;
-  #rows = []; // {start, end, node, isPartial}, in the order of time, as on the page
-  #slots = new Map(); // the row of the partial of each slot
-  #heard = null;
+  #rows = []; // {start, end, node, isPartial}, ordered by time, as on the page
+  #slots = new Map(); // slot → the row of its partial
+  #played = null;
 
-  /* Take over the segments that the server wrote into `root`, the last of them number `seq`; `language` is the
-     job's, or "" where each segment may be in its own. */
+  /* Adopt the segments that the server rendered into `root`, up to number `seq`. `language` is the job's, or "" if the
+     engine detects a language for each segment. */
   constructor(root, { seq, language, onGap }) {
     this.#root = root;
     this.#language = language;
@@ -45,7 +45,7 @@ export class Transcript {
 
   snapshot({ segments, partials, seq }) {
     for (const segment of segments) {
-      if (segment.seq > this.seq) this.#settle(this.#partialAt(segment.start_time), segment);
+      if (segment.seq > this.seq) this.#finalise(this.#partialAt(segment.start_time), segment);
     }
     this.seq = Math.max(this.seq, seq);
     const live = new Set(partials.map((partial) => partial.slot));
@@ -59,7 +59,7 @@ export class Transcript {
     const { slot, start_time, end_time } = event;
     let row = this.#slots.get(slot);
     if (row && (!event.text || !isSameStart(row, start_time))) {
-      this.#clear(slot); // other words, somewhere else, or none: nothing of the row is theirs
+      this.#clear(slot); // an empty partial, or one of another time: the row does not belong to it
       row = undefined;
     }
     if (!event.text) return;
@@ -76,57 +76,57 @@ export class Transcript {
   }
 
   final({ seq, slot, segment }) {
-    if (seq <= this.seq) return; // told twice
+    if (seq <= this.seq) return; // a repeated event
     if (seq > this.seq + 1) {
-      this.#onGap(this.seq); // the answer brings this one too
+      this.#onGap(this.seq); // the answer to `sync` contains this final too
       return;
     }
     this.seq = seq;
     const row = this.#slots.get(slot);
     this.#slots.delete(slot);
-    this.#settle(row, segment);
+    this.#finalise(row, segment);
   }
 
-  /* Take away the partials: the job doesn't run any more, and they will not become final. */
+  /* Remove the partials of an attempt that has ended: they can't become final. */
   clearPartials() {
     for (const slot of [...this.#slots.keys()]) this.#clear(slot);
   }
 
-  /* Mark the segment that is heard at `seconds`, or none (null). Returns {node, before}: the nodes that are
-     marked now and were before. */
-  hear(seconds) {
+  /* Mark the segment that the player plays at `seconds`, or none (null). Returns {node, before}: the node that is
+     marked now and the one marked before. */
+  markPlayed(seconds) {
     const row = seconds === null ? null : this.#rowAt(seconds);
-    const before = this.#heard;
+    const before = this.#played;
     const node = row?.node ?? null;
     if (node !== before) {
-      before?.classList.remove("heard");
-      node?.classList.add("heard");
-      this.#heard = node;
+      before?.classList.remove("played");
+      node?.classList.add("played");
+      this.#played = node;
     }
     return { node, before };
   }
 
-  /* Return where the segment of a node begins, or null. */
+  /* Return the start time of a node's segment in seconds, or null. */
   startOf(node) {
     return this.#rows.find((row) => row.node === node)?.start ?? null;
   }
 
-  /* Return what was said, a line a segment, partials left out. */
+  /* Return the text of the finals, one line each. */
   text() {
     const finals = this.#rows.filter((row) => !row.isPartial);
     return finals.map((row) => row.node.querySelector(".text").textContent).join("\n");
   }
 
-  #settle(row = { node: makeSegment(), isPartial: true }, segment) {
+  #finalise(row = { node: makeSegment(), isPartial: true }, segment) {
     row.start = segment.start_time;
     row.end = segment.end_time;
     row.isPartial = false;
-    settle(row.node, segment);
+    finalise(row.node, segment);
     this.#place(row);
     this.#name(row.node);
   }
 
-  /* Name who speaks and the language at a node, and at the next, which may go on with either. */
+  /* Update the speaker and language labels of a node, and of the next one, whose labels depend on it. */
   #name(node) {
     for (const each of [node, node.nextElementSibling]) {
       nameSpeaker(each);
@@ -134,14 +134,14 @@ export class Transcript {
     }
   }
 
-  /* Put a row where its time wants it; one that stands right isn't touched. */
+  /* Move a row to its place in the order of time. A row in its place is not touched, which keeps the selection. */
   #place(row) {
     const at = this.#rows.indexOf(row);
     const isRight =
       at >= 0 && !(this.#rows[at - 1]?.start > row.start) && !(this.#rows[at + 1]?.start < row.start);
     if (isRight) return;
     if (at >= 0) this.#rows.splice(at, 1);
-    let place = this.#rows.length; // from the end: that is where nearly all belong
+    let place = this.#rows.length; // searched from the end, where nearly every row belongs
     while (place > 0 && this.#rows[place - 1].start > row.start) place -= 1;
     this.#root.insertBefore(row.node, this.#rows[place]?.node ?? null);
     this.#rows.splice(place, 0, row);
@@ -156,7 +156,7 @@ export class Transcript {
     if (next) this.#name(next);
   }
 
-  /* Find the partial that became a segment while nobody told us; it gives its node. */
+  /* Return the row of the partial that became the final starting at `start` while the page was disconnected. */
   #partialAt(start) {
     for (const [slot, row] of this.#slots) {
       if (isSameStart(row, start)) {
@@ -167,7 +167,7 @@ export class Transcript {
     return undefined;
   }
 
-  /* The last row that begins at or before `seconds`, by halving. */
+  /* Return the last row that starts at or before `seconds` (binary search), or null in a long silence. */
   #rowAt(seconds) {
     let low = 0;
     let high = this.#rows.length;

@@ -1,4 +1,4 @@
-/* The page of one recording: its player, the form that starts a job, and its transcripts, which stay up to date. */
+/* The entry module of a recording's page: the player, the form that starts a job, and the list of transcripts. */
 
 import { Player, watchKeys } from "./player.js";
 import { Rows } from "./rows.js";

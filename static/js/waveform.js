@@ -1,19 +1,19 @@
-/* Fetches the picture of a waveform. The server makes it in the background; until then it answers with a flat line
-   that may not be kept, and this module asks again, each time later. */
+/* Waits for the picture of a waveform. The server makes it in the background and answers with a flat line and
+   `no-store` until then. This module retries with backoff. */
 
-const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 30_000;
+const FIRST_BACKOFF_MS = 500;
+const MAX_BACKOFF_MS = 30_000;
 
-/* Return the address of the picture once there is one; never, where it can't be made. */
+/* Resolve to the address when the picture is ready. Never resolves for a deleted recording or one without a waveform. */
 export async function whenMade(address) {
-  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+  for (let backoff = FIRST_BACKOFF_MS; ; backoff = Math.min(2 * backoff, MAX_BACKOFF_MS)) {
     try {
       const response = await fetch(address);
-      if (response.status === 404) return new Promise(() => {}); // deleted meanwhile, or another person's
+      if (response.status === 404) return new Promise(() => {}); // deleted
       if (response.ok && !response.headers.get("Cache-Control").includes("no-store")) return address;
     } catch {
-      // No network now: the picture may come later.
+      // No network: retry.
     }
-    await new Promise((resolve) => setTimeout(resolve, pause));
+    await new Promise((resolve) => setTimeout(resolve, backoff));
   }
 }

@@ -1,7 +1,7 @@
-"""The admin: where a reviewer finds, reads, exports and clears away what people have had transcribed.
+"""The admin site, where reviewers search, read, export and delete recordings and jobs.
 
-Recordings are registered here as well as jobs, because `uploads` knows nothing of transcription. The modules are
-imported for their registrations; the page of the engines has an address of its own (`engines.py`).
+Recordings are registered here too, because `uploads` must not import jobs. Importing the modules registers their
+models. The engines' page has its own address (`engines.py`).
 """
 
 from django.contrib import admin
@@ -10,8 +10,8 @@ from streaming.admin import jobs, people, uploads
 
 __all__ = ["jobs", "people", "uploads"]
 
-admin.site.site_header = "Transcribe: review"
+admin.site.site_header = "Transcribe · Review"
 admin.site.site_title = "Transcribe"
 admin.site.index_title = "Recordings and transcripts"
-# There are four lists: a column of the page is better used for what is in them.
+# With only four lists, the sidebar would take width from the tables and add no navigation.
 admin.site.enable_nav_sidebar = False

@@ -1,6 +1,6 @@
-"""Transcripts as a ZIP: a folder a recording, and in it each transcript in every format.
+"""Exports transcripts as a ZIP with a folder for each recording, which has each transcript in every format.
 
-However many jobs are wanted, it takes two queries and the memory of one transcript: the archive grows on disk.
+An archive takes two queries and the memory of one transcript, for any number of jobs: it is written to disk.
 """
 
 import asyncio
@@ -21,16 +21,16 @@ from streaming.models import Job, Segment
 from streaming.transcript import exports
 from uploads import filenames
 
-MEMORY_BYTES = 4 * 1024**2  # of an archive, before it goes to disk
+MEMORY_BYTES = 4 * 1024**2  # a larger archive is moved to disk
 PIECE_BYTES = 64 * 1024
-NAME_BYTES = 120  # leaves room for the number and the ending, where 255 are allowed
-# What some system takes for the end of a name, for a folder or for a device.
+NAME_BYTES = 120  # file systems allow 255; this leaves room for a number and the extension
+# Characters and names that are special on some system: separators, wildcards, device names.
 FORBIDDEN = re.compile(r'[<>:"/\\|?*]')
 DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 
 
 class Pieces:
-    """A file as the body of a response, read in threads; closed with the response."""
+    """Iterates over a file as a response body, reading in threads. Closing the response closes the file."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -42,7 +42,7 @@ class Pieces:
 
 
 def response(jobs: QuerySet[Job]) -> StreamingHttpResponse:
-    """Return the archive to be downloaded. It is on disk, without a name, until the response is closed."""
+    """Return the archive as a download. Closing the response deletes the temporary file."""
     file: IO[bytes] = SpooledTemporaryFile(MEMORY_BYTES, dir=settings.FILE_UPLOAD_TEMP_DIR)  # noqa: SIM115 see Pieces
     try:
         write(jobs, file)
@@ -58,7 +58,7 @@ def response(jobs: QuerySet[Job]) -> StreamingHttpResponse:
 
 
 def write(jobs: QuerySet[Job], file: IO[bytes]) -> None:
-    """Write the archive of these jobs, oldest first, to `file`, which is left at its end."""
+    """Write the archive of these jobs, oldest first, to `file`. Leaves the position at the end."""
     folders: dict[uuid.UUID, str] = {}
     taken: set[str] = set()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -76,27 +76,27 @@ def write(jobs: QuerySet[Job], file: IO[bytes]) -> None:
 
 
 def transcripts(jobs: QuerySet[Job]) -> Iterator[tuple[Job, list[Segment]]]:
-    """Yield each job with its segments, from two queries that are read side by side."""
+    """Yield each job with its segments, by iterating over two queries in the same order."""
     wanted = jobs.order_by("created_at", "pk").select_related("upload").defer("upload__peaks")
-    said = Segment.objects.filter(job__in=jobs.order_by().values("pk")).annotate(began_at=F("job__created_at"))
-    in_order = said.order_by("began_at", "job_id", "start_time", "seq").iterator()
+    found = Segment.objects.filter(job__in=jobs.order_by().values("pk")).annotate(began_at=F("job__created_at"))
+    in_order = found.order_by("began_at", "job_id", "start_time", "seq").iterator()
     groups = groupby(in_order, key=lambda segment: (segment.began_at, segment.job_id))
     key, group = next(groups, (None, None))
     for job in wanted.iterator():
-        # What is left behind belongs to a job that was deleted between the two queries.
+        # Skip the segments of a job that was deleted between the two queries.
         while key is not None and key < (job.created_at, job.pk):
             key, group = next(groups, (None, None))
         yield job, [*group] if group is not None and key == (job.created_at, job.pk) else []
 
 
 def safe_name(name: str) -> str:
-    """Return a name that is the name of one file on every system, whatever was given."""
+    """Return a file name that every system accepts, made from any text."""
     cut = FORBIDDEN.sub("-", filenames.cleaned(name)).encode()[:NAME_BYTES].decode(errors="ignore").strip(". ")
     return f"_{cut}" if DEVICES.fullmatch(cut) else cut or filenames.NAMELESS
 
 
 def unique(path: str, taken: set[str]) -> str:
-    """Return `path`, numbered where it is taken (on systems that don't tell apart capitals either), and take it."""
+    """Return `path`, with a number if it is in `taken`, and add it there. Ignores case, as some file systems do."""
     number, found = 1, path
     while found.casefold() in taken:
         number += 1

@@ -1,6 +1,6 @@
-"""The engines in the admin: which are set up, where the sound goes, and whether the way there is open.
+"""The admin's page of engines: configuration, where each engine sends the audio, and a connection test.
 
-The page belongs to no model, so it has an address of its own, which `transcribe_site/urls.py` puts before the admin's.
+The page belongs to no model, so `transcribe_site/urls.py` lists its addresses before the admin's.
 """
 
 from collections.abc import Callable
@@ -23,13 +23,13 @@ View = Callable[..., HttpResponse]
 
 
 def for_operators(view: View) -> View:
-    """Let in staff who may change jobs: a test can cost money. Who isn't staff is asked to sign in as somebody else."""
+    """Allow only staff who may change jobs: a test can cost money. Others get the sign-in page or 403."""
 
     return admin.site.admin_view(permission_required("streaming.change_job", raise_exception=True)(view))
 
 
 def has_connection(engine: type[Engine]) -> bool:
-    """Tell whether an engine has a test of its own."""
+    """Return whether an engine overrides the connection test."""
     inherited: Any = Engine.test_connection
     own: Any = engine.test_connection
     return own.__func__ is not inherited.__func__
@@ -38,7 +38,7 @@ def has_connection(engine: type[Engine]) -> bool:
 @for_operators
 @require_safe
 def engines(request: HttpRequest) -> HttpResponse:
-    """Show the engines of this site, each with what it lacks and where it sends the sound."""
+    """Show the site's engines, each with its missing configuration and the address to which it sends audio."""
     rows = [(engine, engine.missing(), engine.address(), has_connection(engine)) for engine in engine_classes()]
     context = {**admin.site.each_context(request), "title": "Engines", "rows": rows}
     return TemplateResponse(request, "admin/engines.html", context)
@@ -47,18 +47,18 @@ def engines(request: HttpRequest) -> HttpResponse:
 @for_operators
 @require_POST
 def test(request: HttpRequest, name: str) -> HttpResponse:
-    """Test an engine's connection, which takes its time, and show what came of it."""
+    """Test an engine's connection and show the result as a message. May take half a minute."""
     try:
         engine = engine_class(name)
     except EngineError as error:
         raise Http404 from error
-    db_connections.release()  # the service may take long to answer
+    db_connections.release()  # the service may answer slowly, and the test needs no database
     try:
-        said = async_to_sync(engine.test_connection)()
+        result = async_to_sync(engine.test_connection)()
     except EngineError as error:
         messages.error(request, f"{engine.label}: {error}")
     else:
-        messages.success(request, said or f"{engine.label} needs no connection.")
+        messages.success(request, result or f"{engine.label} needs no connection.")
     return redirect("engines")
 
 

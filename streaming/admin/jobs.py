@@ -1,4 +1,4 @@
-"""Jobs in the admin: the list with its search, a transcript to read, and what can be done to several at once."""
+"""Jobs in the admin: the list with its search, a page with the transcript, and the actions for selected jobs."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -11,11 +11,11 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from streaming.admin import archive
-from streaming.admin.review import OWNER_FIELDS, JobColumns, ReviewAdmin, moment, player
+from streaming.admin.review import OWNER_FIELDS, JobColumns, ReviewAdmin, player
 from streaming.jobs import lifecycle
-from streaming.models import Job
+from streaming.models import Job, Status
 from uploads import tracks
-from uploads.templatetags.durations import clock
+from uploads.templatetags.formats import clock, moment
 
 
 @admin.register(Job)
@@ -25,11 +25,11 @@ class JobAdmin(JobColumns, ReviewAdmin):
     list_filter = ("status", "engine", "language_code", "created_at", ("owner", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("upload", "owner")
     search_fields = ("upload__name", *OWNER_FIELDS)
-    search_help_text = "In the names of recordings, their owners and what was said. “Words in quotes” stand together."
+    search_help_text = "Search names, owners and transcript text. Use “quotes” for an exact phrase."
     actions = ("export", "retry", "cancel")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
-        return super().get_queryset(request).defer("upload__peaks")  # waveforms are large, and not shown here
+        return super().get_queryset(request).defer("upload__peaks")  # large, and not shown here
 
     # Columns, and the facts on a job's page
 
@@ -40,7 +40,7 @@ class JobAdmin(JobColumns, ReviewAdmin):
     # A job's page
 
     def get_fieldsets(self, request: HttpRequest, obj: Job | None = None) -> Any:
-        assert obj is not None  # nothing is added here
+        assert obj is not None  # jobs are never added in the admin
         may_hear = obj.owner_id == request.user.pk or request.user.has_perm("uploads.view_upload")
         facts = [
             ("upload", "owner"),
@@ -70,7 +70,7 @@ class JobAdmin(JobColumns, ReviewAdmin):
         return player(job.upload, job.track)
 
     def transcript(self, job: Job) -> SafeString | str:
-        """Return what was said, each segment with its time, which leads to the same place on the job's page."""
+        """Return the transcript as HTML. Each segment's time links to the segment on the job's page."""
         page, lines, last_speaker = job.get_absolute_url(), [], ""
         for segment in job.segments.only("job_id", "seq", "start_time", "speaker", "channel", "text"):
             voice = segment.voice
@@ -78,7 +78,7 @@ class JobAdmin(JobColumns, ReviewAdmin):
             last_speaker = voice
             lines.append((f"{page}#s{segment.seq}", clock(segment.start_time), name, segment.text))
         if not lines:
-            return "There are no words."
+            return "No transcript."
         line = '<p><a href="{}">{}</a><span>{}{}</span></p>'
         return format_html('<div class="transcript">{}</div>', format_html_join("\n", line, lines))
 
@@ -88,7 +88,7 @@ class JobAdmin(JobColumns, ReviewAdmin):
         lifecycle.delete(obj)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict[str, int], set[str], list]:
-        """Say what would go. Django's own answer reads and lists every segment."""
+        """Count what a deletion removes. Django's own method would load and list every segment."""
         counts = {"jobs": len(objs), "segments": sum(job.segment_count for job in objs)}
         return [str(job) for job in objs], counts, set(), []
 
@@ -101,38 +101,38 @@ class JobAdmin(JobColumns, ReviewAdmin):
     def export(self, request: HttpRequest, queryset: QuerySet[Job]) -> StreamingHttpResponse:
         return archive.response(queryset)
 
-    @admin.action(description="Retry selected jobs", permissions=["operate"])
+    @admin.action(description="Resume selected jobs", permissions=["operate"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         self._change_each(
-            request, queryset, lifecycle.retry, "Queued again", "Only failed and cancelled jobs can go on."
+            request, queryset, lifecycle.retry, "resumed", "Only failed and cancelled jobs can be resumed."
         )
 
     @admin.action(description="Cancel selected jobs", permissions=["operate"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         self._change_each(
-            request, queryset, lifecycle.cancel, "Cancelled", "Only jobs that wait or run can be cancelled."
+            request, queryset, lifecycle.cancel, "cancelled", "Only queued and running jobs can be cancelled."
         )
 
     def _change_each(
         self, request: HttpRequest, queryset: QuerySet[Job], change: Callable[[Job], Job], what: str, why: str
     ) -> None:
-        """Change each job that can be; tell how many were, and why the others were not."""
-        done, left = 0, Counter[str]()
+        """Apply `change` to each job, and show how many were changed and how many skipped, with the reason."""
+        done, skipped = 0, Counter[str]()
         for job in queryset:
             try:
                 change(job)
             except lifecycle.JobRefused:
-                # As it is now: it may have ended while the list was looked at.
+                # Read again: the status may have changed since the reviewer loaded the list.
                 status = Job.objects.filter(pk=job.pk).values_list("status", flat=True).first()
-                left[status or "deleted"] += 1
+                skipped[Status(status).label.lower() if status else "deleted"] += 1
             else:
                 done += 1
-                self.log_change(request, job, f"{what}.")
+                self.log_change(request, job, f"{what.capitalize()}.")
         if done:
-            messages.success(request, f"{what}: {counted(done)}.")
-        if left:
-            found = ", ".join(f"{count} {status}" for status, count in left.items())
-            messages.warning(request, f"Left alone: {counted(left.total())} ({found}). {why}")
+            messages.success(request, f"{counted(done)} {what}.")
+        if skipped:
+            found = ", ".join(f"{count} {status}" for status, count in skipped.items())
+            messages.warning(request, f"{counted(skipped.total())} skipped ({found}). {why}")
 
 
 def counted(number: int) -> str:

@@ -1,6 +1,7 @@
-"""Accounts and groups in the admin: Django's own, but a deleted person's files go too, and nobody gains rights.
+"""Accounts and groups in the admin, without privilege escalation. Deleting an account deletes its recordings' files.
 
-With Django's own, staff who may change accounts could make themselves superusers or set a superuser's password.
+With Django's own pages, staff with the permission to change accounts could make themselves superusers or set a
+superuser's password.
 """
 
 from typing import Any
@@ -39,10 +40,10 @@ class PersonAdmin(OwnLookups, UserAdmin):
         return super().get_readonly_fields(request, obj) if request.user.is_superuser else RIGHTS
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return super().has_change_permission(request, obj) and may_touch(request.user, obj)
+        return super().has_change_permission(request, obj) and may_manage(request.user, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return super().has_delete_permission(request, obj) and may_touch(request.user, obj)
+        return super().has_delete_permission(request, obj) and may_manage(request.user, obj)
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         for upload in obj.uploads.all():
@@ -51,13 +52,13 @@ class PersonAdmin(OwnLookups, UserAdmin):
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         for person in queryset:
-            if not may_touch(request.user, person):
+            if not may_manage(request.user, person):
                 raise PermissionDenied
         for person in queryset:
             self.delete_model(request, person)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict[str, int], set[str], list]:
-        """Say what would go. Django's own answer reads and lists every segment of every transcript."""
+        """Count what a deletion removes. Django's own method would load and list every segment."""
         uploads, jobs = (model.objects.filter(owner__in=objs).count() for model in (Upload, Job))
         lacking = set()
         if uploads and not request.user.has_perms(["uploads.delete_upload", "streaming.delete_job"]):
@@ -65,6 +66,6 @@ class PersonAdmin(OwnLookups, UserAdmin):
         return [str(person) for person in objs], {"people": len(objs), "recordings": uploads, "jobs": jobs}, lacking, []
 
 
-def may_touch(user: User | AnonymousUser, person: User | None) -> bool:
-    """Tell whether a user may change or delete an account: of accounts of staff, only superusers and the person may."""
+def may_manage(user: User | AnonymousUser, person: User | None) -> bool:
+    """Return whether `user` may change or delete an account. Staff accounts: only superusers and the account itself."""
     return person is None or user.is_superuser or user.pk == person.pk or not (person.is_staff or person.is_superuser)

@@ -1,11 +1,10 @@
-"""Recordings in the admin: the list, a recording with its player and its jobs, and how it is deleted."""
+"""Recordings in the admin: the list, a page with the player and the jobs, deletion, and the export of transcripts."""
 
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Model, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, StreamingHttpResponse
-from django.template.defaultfilters import filesizeformat
 from django.utils.safestring import SafeString
 
 from streaming.admin import archive
@@ -14,6 +13,7 @@ from streaming.jobs import lifecycle
 from streaming.models import Job, Status
 from uploads import tracks
 from uploads.models import Upload
+from uploads.templatetags.formats import file_format, size
 
 
 class JobsOfUpload(JobColumns, admin.TabularInline):
@@ -24,7 +24,7 @@ class JobsOfUpload(JobColumns, admin.TabularInline):
     show_change_link = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
-        # A job is called by the recording's name.
+        # `Job.__str__` reads the recording's name.
         return super().get_queryset(request).select_related("upload").defer("upload__peaks")
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -44,7 +44,7 @@ class UploadAdmin(Columns, ReviewAdmin):
     list_filter = ("container", "codec", "created_at", ("owner", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("owner",)
     search_fields = ("name", *OWNER_FIELDS)
-    search_help_text = "In names, owners and what was said. “Words in quotes” stand together."
+    search_help_text = "Search names, owners and transcript text. Use “quotes” for an exact phrase."
     inlines = (JobsOfUpload,)
     actions = ("export",)
 
@@ -54,13 +54,13 @@ class UploadAdmin(Columns, ReviewAdmin):
         return uploads.annotate(last_status=Subquery(newest.values("status")[:1]))
 
     def get_fields(self, request: HttpRequest, obj: Upload | None = None) -> Any:
-        assert obj is not None  # nothing is added here
+        assert obj is not None  # recordings are never added in the admin
         audio_tracks = ["audio_tracks"] if tracks.rows(obj.tracks, obj.track) else []
         sizes, kinds = ("length", "file_size", "created"), ("kind", "sample_rate", "channels")
         return ["owner", "player", sizes, kinds, *audio_tracks, "sha256"]
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
-        # What became of a recording is for those who may see jobs.
+        # The status of the last job needs the permission to view jobs.
         sees_jobs = request.user.has_perm("streaming.view_job")
         return self.list_display if sees_jobs else tuple(name for name in self.list_display if name != "last_job")
 
@@ -68,11 +68,11 @@ class UploadAdmin(Columns, ReviewAdmin):
 
     @admin.display(description="size", ordering="size")
     def file_size(self, upload: Upload) -> str:
-        return filesizeformat(upload.size)
+        return size(upload.size)
 
-    @admin.display(description="container and codec", ordering="container")
+    @admin.display(description="format", ordering="container")
     def kind(self, upload: Upload) -> str:
-        return f"{upload.container}, {upload.codec}"
+        return file_format(upload.container, upload.codec)
 
     @admin.display(ordering="last_status")
     def last_job(self, upload: Upload) -> str:
@@ -81,7 +81,7 @@ class UploadAdmin(Columns, ReviewAdmin):
 
     def audio_tracks(self, upload: Upload) -> str:
         rows = tracks.rows(upload.tracks, upload.track)
-        return "; ".join(", ".join([row.label, row.codec, *row.notes]) for row in rows)
+        return "; ".join(", ".join([row.label, file_format(row.codec, row.codec), *row.notes]) for row in rows)
 
     def player(self, upload: Upload) -> SafeString:
         return player(upload)
@@ -92,7 +92,7 @@ class UploadAdmin(Columns, ReviewAdmin):
         lifecycle.delete_upload(obj)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict[str, int], set[str], list]:
-        """Say what would go. Django's own answer reads and lists every segment."""
+        """Count what a deletion removes. Django's own method would load and list every segment."""
         count = Job.objects.filter(upload__in=objs).count()
         lacking = {"job"} if count and not request.user.has_perm("streaming.delete_job") else set()
         return [str(upload) for upload in objs], {"recordings": len(objs), "jobs": count}, lacking, []

@@ -44,13 +44,13 @@ def wrong_type(option: Option, value: Any) -> str:
         return "" if isinstance(value, bool) else f"`{name}` is true or false."
     if option.kind in ("names", "choices"):
         if not isinstance(value, list) or not all(isinstance(part, str) and part for part in value):
-            return f"`{name}` is a list of texts."
+            return f"`{name}` must be a list of strings."
         twice = next((part for part in value if value.count(part) > 1), None) if len(value) <= 100 else None
         if len(value) > 100 or twice is not None:
             return f"`{name}` has “{shown(twice)}” twice." if twice else f"`{name}` has too many entries."
         strange = [part for part in value if len(part) > TEXT_CHARACTERS or (choices and part not in choices)]
     elif not isinstance(value, str):
-        return f"`{name}` is a text."
+        return f"`{name}` must be a string."
     else:
         strange = [value] if len(value) > TEXT_CHARACTERS or (choices and value and value not in choices) else []
     if strange and len(choices) <= LISTED_CHOICES and choices:
@@ -75,7 +75,7 @@ def parts(texts: Iterable[str]) -> list[str]:
 
 
 def in_words(declared: Iterable[Option], options: Mapping[str, Any]) -> list[str]:
-    """Return what these options do, each in words: “Speakers told apart”, “Vocabulary: surgery”."""
+    """Return what these options do, each in words: “Identify speakers”, “Vocabulary: surgery”."""
     told = []
     for option in declared:
         value = options.get(option.name)

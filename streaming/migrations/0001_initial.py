@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
                 ('engine', models.CharField(max_length=32)),
                 ('language_code', models.CharField(blank=True, max_length=32)),
                 ('options', models.JSONField(blank=True, default=dict)),
-                ('status', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('completed', 'Completed'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='queued', max_length=16)),
+                ('status', models.CharField(choices=[('queued', 'Queued'), ('running', 'Transcribing'), ('completed', 'Done'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='queued', max_length=16)),
                 ('failure_reason', models.TextField(blank=True)),
                 ('position', models.FloatField(default=0)),
                 ('duration', models.FloatField(default=0)),

@@ -1,4 +1,4 @@
-"""What people call an engine, what a job was asked for, and what one will take, for the pages."""
+"""Template filters for a job's engine, options and audio track, and for an estimated price."""
 
 from django import template
 
@@ -13,7 +13,7 @@ register = template.Library()
 
 @register.filter
 def engine_label(name: str) -> str:
-    """Return an engine's label; the bare name of one that this site no longer has."""
+    """Return an engine's label, or its name if the site no longer has the engine."""
     try:
         return engine_class(name).label
     except EngineError:
@@ -22,30 +22,18 @@ def engine_label(name: str) -> str:
 
 @register.filter
 def options_in_words(job: Job) -> str:
-    """Return what the options of a job do, as in “Speakers told apart, personal data marked”."""
-    told = options.in_words(declared_options(job.engine), job.options)
-    return ", ".join([*told[:1], *(words[:1].lower() + words[1:] for words in told[1:])])
+    """Return a job's options as one line: “Identify speakers, highlight personal data”."""
+    described = options.in_words(declared_options(job.engine), job.options)
+    return ", ".join([*described[:1], *(words[:1].lower() + words[1:] for words in described[1:])])
 
 
 @register.filter
 def track_name(job: Job) -> str:
-    """Return which audio track a job transcribes; empty where the recording has only one. Reads the job's upload."""
+    """Return the name of a job's audio track; empty if the recording has only one."""
     return tracks.name(job.upload.tracks, job.track) if job.track else ""
 
 
 @register.filter
-def about(seconds: float) -> str:
-    """Return a length that is only foreseen: 45 s, 12 min, 1 h 20 min."""
-    if seconds < 60:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(5 * round(minutes / 5), 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-
-
-@register.filter
 def dollars(price: float) -> str:
-    """Return a price that is only foreseen: about $0.29."""
+    """Return an estimated price: about $0.29."""
     return "less than $0.01" if price < 0.01 else f"about ${price:,.2f}"

@@ -1,6 +1,6 @@
-"""What is shown of a segment beside its text: who spoke, the language where it changes, and marked words.
+"""Template filters for a segment: its language where it changes, and marks for personal data and filtered words.
 
-`static/js/segment.js` does the same with what comes live.
+`static/js/segment.js` renders live segments in the same way.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,13 +22,13 @@ NAMES = {"PII": "Personal data", "PIN": "PIN", "SSN": "Social security number"}
 
 
 def marks_words(job: Job) -> bool:
-    """Tell whether there may be words to mark: whoever shows the job has to load them only then."""
+    """Return whether a job's options can mark words. Only then a page needs the large `words` column."""
     return any(option.marks_words and job.options.get(option.name) for option in declared_options(job.engine))
 
 
 @register.filter
 def with_language(segments: Iterable[Segment], job: Job) -> Iterator[tuple[Segment, str]]:
-    """Yield each segment with its language where that is another than before, else with nothing."""
+    """Yield each segment with its language if that changes there, starting from the job's; else with an empty text."""
     language = job.language_code
     for segment in segments:
         changes = segment.language_code and segment.language_code != language
@@ -38,7 +38,7 @@ def with_language(segments: Iterable[Segment], job: Job) -> Iterator[tuple[Segme
 
 @register.filter
 def marked(segment: Segment) -> SafeString | str:
-    """Return the text, with marks around personal data and filtered words. Needs no query where there are none."""
+    """Return the text as HTML with <mark> around personal data and filtered words; unmarked if `words` is deferred."""
     if "words" in segment.get_deferred_fields():
         return segment.text
     html, at = "", 0
@@ -48,24 +48,24 @@ def marked(segment: Segment) -> SafeString | str:
             '<mark class="{}" title="{}">{}</mark>', kind, reason, text
         )
         at = end
-    return mark_safe(html + escape(segment.text[at:]))  # all of it is escaped above
+    return mark_safe(html + escape(segment.text[at:]))  # each part was escaped above
 
 
 def marks(text: str, words: Iterable[dict[str, Any]]) -> list[tuple[int, int, str]]:
-    """Return where marked words stand in a text, neighbours of one kind as one: (begin, end, reason)."""
+    """Return the marked ranges of a text, neighbours of one kind merged: (begin, end, reason)."""
     found, at = [], 0
     for word in words:
         begin = text.find(word["text"], at)
         if begin < 0:
-            continue  # the words say it otherwise than the text
+            continue  # the text does not contain this word
         at = begin + len(word["text"])
-        found.append((begin, begin + len(word["text"].rstrip(PUNCTUATION)), why_marked(word)))
-    runs = [(why, [*run]) for why, run in groupby(found, key=lambda place: place[2])]
-    return [(run[0][0], run[-1][1], why) for why, run in runs if why]
+        found.append((begin, begin + len(word["text"].rstrip(PUNCTUATION)), mark_reason(word)))
+    runs = [(reason, [*run]) for reason, run in groupby(found, key=lambda place: place[2])]
+    return [(run[0][0], run[-1][1], reason) for reason, run in runs if reason]
 
 
-def why_marked(word: dict[str, Any]) -> str:
-    """Return why a word is marked, in words; empty: it isn't."""
+def mark_reason(word: dict[str, Any]) -> str:
+    """Return the title of a word's mark; empty for a word without a mark."""
     kind = word.get("pii") or ""
     if kind:
         return NAMES.get(kind, kind.replace("_", " ").capitalize())

@@ -1,4 +1,7 @@
-"""The forms: what a job is started with, and what the history is narrowed to."""
+"""The form that starts a job, with a form for each engine's options, and the filter of the history.
+
+Used by the pages and by JSON clients of the same addresses.
+"""
 
 import uuid
 from collections.abc import Iterable
@@ -20,35 +23,35 @@ def engine_choices() -> list[tuple[str, str]]:
 
 
 def offered_engines() -> list[type[Engine]]:
-    """Return the engines that can be chosen: those that are set up, and the default one."""
+    """Return the engines that the form offers: the configured ones and the default one."""
     default = settings.TRANSCRIBE_DEFAULT_ENGINE
     return [engine for engine in engine_classes() if engine.name == default or not engine.missing()]
 
 
 class Tick(forms.CheckboxInput):
-    """A box to tick, or what a program writes for one."""
+    """A checkbox. Also accepts the values that clients send for a flag: true, on, yes, 1."""
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> bool:
         return str(data.get(name, "")).lower() not in options.NO
 
 
 class Words(forms.TextInput):
-    """Texts with commas between them, or sent one by one."""
+    """A list of texts: separated by commas, or sent as repeated fields."""
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> str:
         return ", ".join(sent(data, name))
 
 
 class Ticks(forms.CheckboxSelectMultiple):
-    """Boxes to tick; a program may send them with commas too."""
+    """A list of checkboxes. Also accepts values separated by commas."""
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str]:
         return sent(data, name)
 
 
 def sent(data: Any, name: str) -> list[str]:
-    """Return what was sent under a name, once or several times, with or without commas."""
-    getlist = getattr(data, "getlist", None)  # a dictionary has none
+    """Return the values of a field that may be repeated or contain commas. `data` is a QueryDict or a plain dict."""
+    getlist = getattr(data, "getlist", None)  # missing in a plain dict
     return options.parts(getlist(name) if getlist else [str(data.get(name) or "")])
 
 
@@ -64,7 +67,7 @@ class NamesField(forms.CharField):
 
 
 class OnlyChoiceField(forms.BooleanField):
-    """A choice of one: ticked, it is that choice."""
+    """A checkbox for a choice with one value: the cleaned value is that choice, or empty."""
 
     widget = Tick
 
@@ -77,18 +80,18 @@ class OnlyChoiceField(forms.BooleanField):
 
 
 def identifying(engine: type[Engine]) -> list[str]:
-    """Return the options of an engine that ask it to find out the language."""
+    """Return the names of an engine's flags that make it detect the language."""
     flags = [option.name for option in engine.options if option.kind == "flag"]
     return [name for name in flags if not engine.default_language({name: True})]
 
 
 def option_field(option: Option, engine: type[Engine]) -> forms.Field:
-    """Return the field for an option of an engine."""
+    """Return the form field for an option. No field is required: the engine checks what belongs together."""
     common: dict[str, Any] = {"label": option.label, "help_text": option.help, "required": False}
     choices = [*option.choices.items()]
     field: forms.Field
     if option.kind == "flag":
-        # The page asks for no language where the engine is to find it out.
+        # start.js disables the language field while such a flag is set.
         attributes = {"data-identifies": ""} if option.name in identifying(engine) else {}
         field = forms.BooleanField(widget=Tick(attributes), **common)
     elif option.kind == "choice" and len(choices) == 1:
@@ -105,7 +108,7 @@ def option_field(option: Option, engine: type[Engine]) -> forms.Field:
 
 
 class OptionsForm(forms.Form):
-    """The options of one engine. The fields have the names of the options."""
+    """The options of one engine, one field for each, under the option's name."""
 
     def __init__(self, engine: type[Engine], data: Any = None) -> None:
         super().__init__(data, auto_id=f"id_{engine.name}_%s")
@@ -115,15 +118,15 @@ class OptionsForm(forms.Form):
 
 
 class StartForm(forms.Form):
-    """What a job is started with. All may be left out: then the default engine in its first language is meant.
+    """The parameters of a new job. All are optional: the default is the default engine in its first language.
 
-    Each engine that has options has a form for them; those of the engine that was not chosen are not looked at.
+    `option_forms` has a form for each engine with options. Only the chosen engine's form is bound and validated.
     """
 
     engine = forms.ChoiceField(choices=engine_choices, required=False)
     language_code = forms.CharField(label="Language", max_length=32, required=False)
     track = forms.CharField(label="Audio track", max_length=8, required=False, widget=forms.HiddenInput)
-    # Sent twice (a double click, two tabs), it is the same job.
+    # A repeated request (a double click) must not start a second job.
     request_id = forms.CharField(max_length=100, required=False, widget=forms.HiddenInput)
 
     def __init__(self, data: Any = None, *, upload: Upload | None = None, **kwargs: Any) -> None:
@@ -137,7 +140,7 @@ class StartForm(forms.Form):
         if upload and len(self.tracks) > 1:
             self.fields["track"].initial = str(upload.track)
             self.fields["track"].widget = forms.Select(choices=tracks.choices(self.tracks))
-        # One that isn't set up is taken too: when the job starts, it is said what is missing.
+        # The field itself also accepts an engine that is not configured: starting the job reports what is missing.
         self.fields["engine"].widget = forms.Select(choices=[(engine.name, engine.label) for engine in offered])
         self.fields["language_code"].widget = forms.Select(choices=language_choices(offered))
         chosen = (data or {}).get("engine") or default
@@ -163,24 +166,24 @@ class StartForm(forms.Form):
 
     @property
     def given_options(self) -> dict[str, Any]:
-        """The options of a form that is valid, as a job takes them."""
+        """The set options of a valid form, as a job stores them."""
         form = self.chosen_options
         if form is None:
             return {}
         given = {name: value for name, value in form.cleaned_data.items() if value}
-        # “Found out by the engine” in the list of languages is the same as its box below.
+        # Choosing “Detected by …” in the list of languages is the same as setting the engine's first detection flag.
         flags = identifying(form.engine)
         if self.data.get("language_code") == "" and flags and not given.keys() & set(flags):
             given[flags[0]] = True
         return given
 
     def refuse(self, reason: str) -> None:
-        """Show why the job can't start where it was asked for: at the options, if some were set."""
+        """Add an error for a job that could not start: to the options' form if an option was set, else to this form."""
         form = self.chosen_options
         (form if form and self.given_options else self).add_error(None, reason)
 
     def reasons(self) -> list[str]:
-        """Return what is wrong, in sentences."""
+        """Return the errors of the form and of the chosen engine's options, as sentences."""
         wrong = [str(error) for errors in self.errors.values() for error in errors]
         if form := self.chosen_options:
             for name, errors in form.errors.items():
@@ -190,16 +193,16 @@ class StartForm(forms.Form):
 
 
 def language_choices(engines: Iterable[type[Engine]]) -> list[Any]:
-    """Return the languages of these engines, in a group for each where there are several."""
+    """Return the language choices of the engines: flat for one engine, else one group each."""
     groups = []
     for engine in engines:
-        found_out = [("", f"Found out by {engine.label}")] if identifying(engine) else []
-        groups.append((engine.label, [*engine.languages.items(), *found_out]))
+        detected = [("", f"Detected by {engine.label}")] if identifying(engine) else []
+        groups.append((engine.label, [*engine.languages.items(), *detected]))
     return groups[0][1] if len(groups) == 1 else groups
 
 
 class HistoryForm(forms.Form):
-    """The history's filter; what is not known narrows nothing."""
+    """The filter of the history. Its view ignores invalid values."""
 
-    status = forms.ChoiceField(label="State", choices=[("", "All states"), *Status.choices], required=False)
-    engine = forms.ChoiceField(choices=lambda: [("", "All engines"), *engine_choices()], required=False)
+    status = forms.ChoiceField(label="Status", choices=[("", "Any status"), *Status.choices], required=False)
+    engine = forms.ChoiceField(choices=lambda: [("", "Any engine"), *engine_choices()], required=False)

@@ -1,17 +1,19 @@
+"""The addresses of the pages and their forms."""
+
 from django.urls import path
 
-from streaming.web import views
+from streaming.web import jobs, library
 
 urlpatterns = [
-    path("", views.library, name="library"),
-    path("sample/", views.add_sample, name="sample"),
-    path("uploads/<uuid:pk>/", views.upload, name="upload"),
-    path("uploads/<uuid:pk>/delete/", views.delete_upload, name="upload-delete"),
-    path("uploads/<uuid:pk>/jobs/", views.create_job, name="job-create"),
-    path("jobs/", views.history, name="jobs"),
-    path("jobs/<uuid:pk>/", views.job, name="job"),
-    path("jobs/<uuid:pk>/cancel/", views.cancel, name="job-cancel"),
-    path("jobs/<uuid:pk>/retry/", views.retry, name="job-retry"),
-    path("jobs/<uuid:pk>/delete/", views.delete, name="job-delete"),
-    path("jobs/<uuid:pk>/transcript.<str:format>", views.transcript, name="job-transcript"),
+    path("", library.library, name="library"),
+    path("sample/", library.add_sample, name="sample"),
+    path("uploads/<uuid:pk>/", library.upload, name="upload"),
+    path("uploads/<uuid:pk>/delete/", library.delete_upload, name="upload-delete"),
+    path("uploads/<uuid:pk>/jobs/", library.create_job, name="job-create"),
+    path("jobs/", jobs.history, name="jobs"),
+    path("jobs/<uuid:pk>/", jobs.job, name="job"),
+    path("jobs/<uuid:pk>/cancel/", jobs.cancel, name="job-cancel"),
+    path("jobs/<uuid:pk>/retry/", jobs.retry, name="job-retry"),
+    path("jobs/<uuid:pk>/delete/", jobs.delete, name="job-delete"),
+    path("jobs/<uuid:pk>/transcript.<str:format>", jobs.transcript, name="job-transcript"),
 ]

@@ -58,7 +58,7 @@ def test_j_and_l_go_back_and_on_five_seconds_but_not_in_a_field(page: Page) -> N
 
 
 def test_the_waveform_is_a_slider_for_the_arrow_keys(page: Page) -> None:
-    slider = page.get_by_role("slider", name="Place in the recording")
+    slider = page.get_by_role("slider", name="Playback position")
     expect(slider).to_have_attribute("aria-valuemax", "44")
     slider.focus()
     keys = [

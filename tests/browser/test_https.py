@@ -30,7 +30,7 @@ def test_signs_in_uploads_and_watches_a_job_behind_tls(browser: Browser, new_sit
         page.get_by_role("button", name="Sign in").click()
         page.locator("input[type=file]").set_input_files(recordings.speech("beckett"))
         page.get_by_role("button", name="Transcribe", exact=True).click()
-        expect(page.get_by_text("Completed").first).to_be_visible(timeout=JOB_TIMEOUT)
+        expect(page.get_by_text("Done").first).to_be_visible(timeout=JOB_TIMEOUT)
         job = page.url.rsplit("/jobs/")[1]
         assert f"{proxy.url.replace('https', 'wss', 1)}/ws/jobs/{job}" in [url.partition("?")[0] for url in sockets]
         context.close()

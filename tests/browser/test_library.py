@@ -26,7 +26,7 @@ def test_the_first_minute_with_the_sample(new_page: NewPage, site: Site) -> None
     page.wait_for_url("**/uploads/*/")
     page.get_by_role("button", name="Transcribe", exact=True).click()
     page.wait_for_url("**/jobs/*/")
-    expect(page.get_by_text("Completed")).to_be_visible(timeout=JOB_TIMEOUT)
+    expect(page.get_by_text("Done")).to_be_visible(timeout=JOB_TIMEOUT)
     page.goto("/jobs/")
     expect(page.get_by_role("link", name="Sample: A Tale of Two Cities.wav")).to_be_visible()
 
@@ -41,7 +41,7 @@ def test_several_files_are_sent_at_once_and_one_that_is_not_audio_says_so(
     page.locator("#files").set_input_files([recordings.speech("beckett"), lie, recordings.tone(1.0)])
     refused = page.locator(".sending", has_text="song.mp3")
     expect(refused).to_have_attribute("data-state", "failed")
-    expect(refused.locator(".said")).not_to_be_empty()
+    expect(refused.locator(".detail")).not_to_be_empty()
     for name in ("beckett.wav", recordings.tone(1.0).name):
         row = page.locator(".sending", has_text=name)
         expect(row.get_by_role("button", name="Transcribe")).to_be_visible()
@@ -82,7 +82,7 @@ def test_a_file_that_is_too_long_is_refused_before_it_is_sent(new_page: NewPage,
             document.body.dispatchEvent(event);
         }"""
     )
-    expect(page.locator(".sending", has_text="long.wav").locator(".said")).to_contain_text("100")
+    expect(page.locator(".sending", has_text="long.wav").locator(".detail")).to_contain_text("100")
     assert "POST" not in sent
 
 
@@ -103,7 +103,7 @@ def test_renaming_and_deleting(new_page: NewPage, site: Site, visitor: Visitor) 
     page.get_by_role("link", name="Delete…").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Worstward <b>Ho.wav")
-    dialog.get_by_role("button", name="Keep it").click()
+    dialog.get_by_role("button", name="Cancel").click()
     expect(dialog).to_be_hidden()
     assert names(site) == ["Worstward <b>Ho.wav"]
     page.get_by_label("Actions for Worstward").click()

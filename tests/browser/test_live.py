@@ -37,7 +37,7 @@ def test_a_page_goes_on_by_itself_after_the_server_was_killed(new_page: NewPage,
     site.kill()
     expect(page.get_by_text("Reconnecting…")).to_be_visible()
     site.start(port=int(site.url.rsplit(":", 1)[1]))
-    expect(page.get_by_text("Completed")).to_be_visible(timeout=JOB_TIMEOUT)
+    expect(page.get_by_text("Done")).to_be_visible(timeout=JOB_TIMEOUT)
     expect(page.get_by_text("Reconnecting…")).to_be_hidden()
     assert words_on(page) == stored_words(site)
     assert word_error_rate(TWO_CITIES, words_on(page)) <= LARGEST_ERROR["two_cities"] + 0.03
@@ -63,7 +63,7 @@ def test_cancelling_and_going_on_from_the_page(new_page: NewPage, site: Site, sl
     change(site, "update streaming_job set options = '{}'")  # the next attempt takes no time
     page.get_by_role("button", name="Resume").click()
     for window in (page, other):
-        expect(window.get_by_text("Completed")).to_be_visible(timeout=JOB_TIMEOUT)
+        expect(window.get_by_text("Done")).to_be_visible(timeout=JOB_TIMEOUT)
     assert words_on(page) == words_on(other) == stored_words(site) == " ".join(words(60))
 
 
@@ -71,7 +71,7 @@ def test_downloads_at_the_end_hold_what_is_on_the_page(new_page: NewPage, site: 
     job = visitor.start(visitor.upload(recordings.speech("beckett")))
     page = new_page()
     page.goto(f"/jobs/{job}/")
-    expect(page.get_by_text("Completed")).to_be_visible(timeout=JOB_TIMEOUT)
+    expect(page.get_by_text("Done")).to_be_visible(timeout=JOB_TIMEOUT)
     for label in ("Text", "SRT", "VTT", "JSON"):
         with page.expect_download() as download:
             page.locator(".take").get_by_role("link", name=label, exact=True).click()
@@ -84,7 +84,7 @@ def test_a_job_that_is_deleted_while_it_is_watched_says_so(new_page: NewPage, vi
     job = visitor.start(visitor.upload(recordings.speech("beckett")))
     page = new_page()
     page.goto(f"/jobs/{job}/")
-    expect(page.get_by_text("Completed")).to_be_visible(timeout=JOB_TIMEOUT)
+    expect(page.get_by_text("Done")).to_be_visible(timeout=JOB_TIMEOUT)
     assert visitor.http.post(f"/jobs/{job}/delete/").status_code == 204
     expect(page.get_by_text("This job was deleted")).to_be_visible()
     assert page.locator(".segment").count() > 0, "what is on the page can still be read"
@@ -94,7 +94,7 @@ def test_clicking_a_line_plays_it(new_page: NewPage, site: Site, visitor: Visito
     job = visitor.start(visitor.upload(recordings.speech("two_cities")))
     page = new_page()
     page.goto(f"/jobs/{job}/")
-    expect(page.get_by_text("Completed")).to_be_visible(timeout=JOB_TIMEOUT)
+    expect(page.get_by_text("Done")).to_be_visible(timeout=JOB_TIMEOUT)
     start = segments(site)[4][1]
     page.locator(".segment").nth(4).click()
     audio = page.locator("audio")

@@ -32,7 +32,7 @@ def test_a_job_is_followed_to_its_end_with_its_words(
     row = page.locator("[data-row]")
     expect(row.locator(".last-words")).to_have_text(re.compile(r"^w\d+ w\d+ w\d+ w\d+$"))
     expect(row.locator(".percent")).to_have_text(re.compile("[1-9][0-9]%"))
-    expect(row.locator(".state")).to_have_text("Completed", timeout=JOB_TIMEOUT)
+    expect(row.locator(".state")).to_have_text("Done", timeout=JOB_TIMEOUT)
     expect(row.locator(".last-words")).to_be_hidden()
 
 
@@ -43,7 +43,7 @@ def test_a_job_that_another_tab_starts_appears(new_page: NewPage, site: Site, vi
     row = page.locator(f"[data-row='{upload}']")
     expect(row.get_by_role("button", name="Transcribe", exact=True)).to_be_visible()
     visitor.http.post(f"/uploads/{upload}/jobs/")
-    expect(row.locator(".state")).to_contain_text("Completed", timeout=JOB_TIMEOUT)
+    expect(row.locator(".state")).to_contain_text("Done", timeout=JOB_TIMEOUT)
     expect(row.get_by_role("button", name="Transcribe", exact=True)).to_have_count(0)
 
 
@@ -53,7 +53,7 @@ def test_the_page_of_a_recording_lists_a_new_transcript(new_page: NewPage, site:
     page.goto(f"/uploads/{upload}/")
     expect(page.get_by_text("No transcripts yet")).to_be_visible()
     visitor.http.post(f"/uploads/{upload}/jobs/")
-    expect(page.locator("[data-row] .state")).to_contain_text("Completed", timeout=JOB_TIMEOUT)
+    expect(page.locator("[data-row] .state")).to_contain_text("Done", timeout=JOB_TIMEOUT)
     expect(page.get_by_text("No transcripts yet")).to_be_hidden()
 
 

@@ -83,7 +83,7 @@ def test_two_browsers_one_of_which_joins_late_end_with_the_text_of_the_database(
     late = new_page()
     late.goto(early.url)
     for page in (early, late):
-        expect(page.get_by_text("Completed")).to_be_visible(timeout=JOB_TIMEOUT)
+        expect(page.get_by_text("Done")).to_be_visible(timeout=JOB_TIMEOUT)
         expect(page.locator(".segment.partial")).to_have_count(0)
     assert words_on(early) == words_on(late) == stored_words(site, job) != ""
     if name in SAID:

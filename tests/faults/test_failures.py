@@ -91,7 +91,7 @@ def results(actions: dict[str, Action]) -> dict[str, httpx.Response]:
 def sentence(answer: httpx.Response, accept: str) -> str:
     if accept == "application/json":
         return str(answer.json()["error"])
-    found = re.search(r"<h1>This is not possible now</h1>\s*<p>(.*?)</p>", answer.text)
+    found = re.search(r"<h1>Temporarily unavailable</h1>\s*<p>(.*?)</p>", answer.text)
     assert found, answer.text[:500]
     return found[1].replace("&#x27;", "'")
 

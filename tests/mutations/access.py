@@ -237,7 +237,7 @@ MUTATIONS = [
     ),
     Mutation(
         fault="Staff set the password of a superuser",
-        of="may_touch",
+        of="may_manage",
         replace="not (person.is_staff or person.is_superuser)",
         by="True",
         fails="test_staff_do_not_touch_accounts_with_more_rights",

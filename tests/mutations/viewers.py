@@ -32,7 +32,7 @@ MUTATIONS = [
     Mutation(
         fault="A web process is killed: the page reconnects",
         of="socket.js",
-        remove="this.#timer = setTimeout(() => this.open(), longest * (0.5 + Math.random() / 2));",
+        remove="this.#timer = setTimeout(() => this.open(), limit * (0.5 + Math.random() / 2));",
         fails="test_a_page_goes_on_by_itself_after_the_server_was_killed",
     ),
     Mutation(
@@ -52,7 +52,7 @@ MUTATIONS = [
     Mutation(
         fault="The server goes silent: the page asks for an answer",
         of="socket.js",
-        remove="this.#timer = setTimeout(() => this.#ask(), this.quietMs);",
+        remove="this.#timer = setTimeout(() => this.#probe(), this.quietMs);",
         fails="test_a_page_that_hears_nothing_asks_and_comes_again_without_an_answer",
     ),
     Mutation(

@@ -11,10 +11,10 @@ from uploads import file_types
         (b"PK\x03\x04\x14\x00", "This is a ZIP archive or an office document."),
         (b"#EXTM3U\n", "This is a playlist, which only names recordings that are elsewhere."),
         (b"\xef\xbb\xbf\r\n<!DOCTYPE html>", "This is a web page."),
-        ("Grüße, ohne Ton\n".encode(), "This is text."),
+        ("Grüße, ohne Ton\n".encode(), "This is a text file."),
         (
             b"\x00\x00\x00\x20ftypM4A ",
-            "The end of this recording is missing, and with it its index. Send it again.",
+            "This file is incomplete. Please upload it again.",
         ),
         (b"\x00\x01\x02\x03\x80\xff", None),
     ],

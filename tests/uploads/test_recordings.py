@@ -122,11 +122,11 @@ def test_a_truncated_recording_is_as_long_as_what_is_left(alice: User) -> None:
     ("content", "reason", "status"),
     [
         (b"", "This file is empty.", 400),
-        (b"Dear Alice,\n" * 100, "This is text. Recordings and videos with sound work: WAV, MP3", 415),
+        (b"Dear Alice,\n" * 100, "This is a text file. Upload audio or video instead: WAV, MP3", 415),
         (b"%PDF-1.7\n" + bytes(5_000), "This is a PDF document. Recordings and videos", 415),
         (b"PK\x03\x04" + bytes(5_000), "This is a ZIP archive or an office document. Recordings", 415),
         (b"#EXTM3U\nhttp://localhost/secret.mp3\n", "This is a playlist, which only names recordings", 415),
-        (bytes(range(256)) * 400, "This is not a recording that can be read. Recordings and videos", 415),
+        (bytes(range(256)) * 400, "We couldn't read this file as audio or video. Upload audio or video", 415),
         (made.video_without_sound().read_bytes(), "This is a video without an audio track. Recordings", 415),
         (made.tone(0.05).read_bytes(), "There is next to no sound in this file. Recordings", 415),
         (made.tone(1.0, suffix="m4a").read_bytes()[:4_000], "The end of this recording is missing", 415),
@@ -150,7 +150,7 @@ def test_refuses_what_is_too_large_before_it_is_read(alice: User, files: Files, 
     settings.MAX_UPLOAD_BYTES = 1024**2
     file = Unread(io.BytesIO(), "large.wav")
     file.size = 1024**2 + 1
-    reason = "This file is larger than 1 MiB. A compressed copy (M4A, MP3, OGG) may fit."
+    reason = "This file is larger than the limit of 1 MB. A compressed copy (M4A, MP3, OGG) may fit."
     assert refusal(alice, file) == (reason, 413)
     assert files() == []
 

@@ -44,7 +44,7 @@ def test_a_browser_is_shown_what_it_sent(alice: User, client_of: ClientOf) -> No
     upload = Upload.objects.get()
     assert (response.status_code, response.url) == (302, f"/uploads/{upload.pk}/")
     assert (upload.owner, upload.name) == (alice, "Grüße 🎙️.wav")
-    assert said(response) == ["Grüße 🎙️.wav is uploaded."]
+    assert said(response) == ["Uploaded Grüße 🎙️.wav."]
 
 
 HOSTILE_NAMES = [
@@ -115,8 +115,8 @@ def test_a_form_without_javascript_sends_several_files_and_the_good_ones_are_kep
     assert (response.status_code, response.url) == (302, reverse("library"))
     assert sorted(Upload.objects.values_list("name", flat=True)) == ["a.wav", "c.wav"]
     messages = said(response)
-    assert messages[0].startswith("b.txt: This is text.")
-    assert messages[1:] == ["a.wav is uploaded.", "c.wav is uploaded."]
+    assert messages[0].startswith("b.txt: This is a text file.")
+    assert messages[1:] == ["Uploaded a.wav.", "Uploaded c.wav."]
 
 
 def test_a_program_sends_one_file_at_a_time(alice: User, client_of: ClientOf) -> None:
@@ -127,8 +127,12 @@ def test_a_program_sends_one_file_at_a_time(alice: User, client_of: ClientOf) ->
 
 BAD = [
     ({"content": b"", "name": "empty.wav"}, 400, "This file is empty."),
-    ({"content": b"Dear Alice\n", "name": "letter.wav"}, 415, "This is text."),
-    ({"content": made.speech().read_bytes()[:40], "name": "cut.wav"}, 415, "This is not a recording that can be read."),
+    ({"content": b"Dear Alice\n", "name": "letter.wav"}, 415, "This is a text file."),
+    (
+        {"content": made.speech().read_bytes()[:40], "name": "cut.wav"},
+        415,
+        "We couldn't read this file as audio or video.",
+    ),
     ({"content": made.video_without_sound().read_bytes(), "name": "mute.mp4"}, 415, "This is a video without an audio"),
     ({"content": bytes(40_000), "name": "large.wav"}, 413, "This file is larger than"),
 ]
@@ -162,7 +166,7 @@ def test_says_when_the_disk_is_full(alice: User, client_of: ClientOf, monkeypatc
 @pytest.mark.parametrize("data", [{}, {"file": "not a file"}, {"other": sound()}])
 def test_says_when_there_is_no_file(alice: User, client_of: ClientOf, data: dict[str, object]) -> None:
     response = client_of(alice).post(reverse("upload-create"), data, headers=JSON)
-    error = {"error": "There was no file. Choose a recording, or drop one on the page."}
+    error = {"error": "Choose a file first."}
     assert (response.status_code, response.json()) == (400, error)
 
 
@@ -220,7 +224,7 @@ def test_the_owner_renames(stored: Stored, alice: User, client_of: ClientOf) -> 
     upload = stored()
     response = client_of(alice).post(reverse("upload-rename", args=[upload.pk]), {"name": "Talk.wav"})
     assert (response.status_code, response.url) == (302, f"/uploads/{upload.pk}/")
-    assert said(response) == ["It is called Talk.wav now."]
+    assert said(response) == ["Renamed to Talk.wav."]
     upload.refresh_from_db()
     assert upload.name == "Talk.wav"
 
@@ -251,7 +255,7 @@ def test_the_owner_deletes(
     with django_capture_on_commit_callbacks(execute=True):
         response = client_of(alice).post(reverse("upload-delete", args=[upload.pk]))
     assert (response.status_code, response.url) == (302, reverse("library"))
-    assert said(response) == ["interview.wav and its transcripts are deleted."]
+    assert said(response) == ["Deleted interview.wav and its transcripts."]
     assert list(Upload.objects.all()) == [kept]
     assert files() == [str(kept.pk)]
 

@@ -49,19 +49,19 @@ PERSONAL_DATA = {
     "USERNAME": "User names",
     "VEHICLE_IDENTIFICATION_NUMBER": "Vehicle identification numbers",
 }
-EXTRA = "Costs extra, and the price above is without it."
+EXTRA = "Extra charge, not included above."
 
 OPTIONS = (
-    Option("show_speaker_label", "Speakers told apart", "flag"),
+    Option("show_speaker_label", "Identify speakers", "flag"),
     Option(
         "enable_channel_identification",
-        "Channels told apart",
+        "Transcribe channels separately",
         "flag",
-        help="Of a stereo recording with one side of a talk on each channel.",
+        help="For stereo recordings with one speaker per channel.",
     ),
     Option(
         "content_identification_type",
-        "Personal data marked",
+        "Highlight personal data",
         "choice",
         help=EXTRA,
         choices={"PII": "personal data"},
@@ -69,7 +69,7 @@ OPTIONS = (
     ),
     Option(
         "content_redaction_type",
-        "Personal data replaced by [PII]",
+        "Redact personal data",
         "choice",
         help=EXTRA,
         choices={"PII": "personal data"},
@@ -78,28 +78,28 @@ OPTIONS = (
         "pii_entity_types",
         "Kinds of personal data",
         "choices",
-        help="None ticked means all of them.",
+        help="Leave empty for all.",
         choices=PERSONAL_DATA,
     ),
-    Option("identify_language", "Language identified", "flag", help="One of the languages below is spoken."),
+    Option("identify_language", "Detect language", "flag", help="Choose the likely ones below."),
     Option(
         "identify_multiple_languages",
-        "Several languages identified",
+        "Detect several languages",
         "flag",
-        help="People change between the languages below.",
+        help="For recordings that switch between the languages below.",
     ),
     Option(
         "language_options",
-        "Languages to expect",
+        "Likely languages",
         "choices",
-        help="Where it is identified: two to five, and of each language only one kind.",
+        help="Choose 2 to 5, only one variant of each language.",
         choices=IDENTIFIED_LANGUAGES,
     ),
     Option(
         "preferred_language",
-        "Most likely language",
+        "Preferred language",
         "choice",
-        help="Speeds up the identification.",
+        help="Speeds up detection.",
         choices=IDENTIFIED_LANGUAGES,
     ),
     Option("language_model_name", "Custom language model", "text", help=f"Its name in the AWS account. {EXTRA}"),
@@ -108,10 +108,15 @@ OPTIONS = (
         "vocabulary_names",
         "Vocabularies",
         "names",
-        help="Where the language is identified: one for each language, separated by commas.",
+        help="When the language is detected: one for each language, separated by commas.",
     ),
     Option("vocab_filter_name", "Vocabulary filter", "text", help="Its name in the AWS account."),
-    Option("vocab_filter_names", "Vocabulary filters", "names", help="Where the language is identified."),
+    Option(
+        "vocab_filter_names",
+        "Vocabulary filters",
+        "names",
+        help="When the language is detected: one for each language, separated by commas.",
+    ),
     Option(
         "vocab_filter_method",
         "Filtered words",
@@ -121,21 +126,21 @@ OPTIONS = (
     ),
     Option(
         "enable_partial_results_stabilization",
-        "Words settle sooner",
+        "Faster live text",
         "flag",
-        help="A little less exact.",
+        help="Slightly less accurate.",
     ),
     Option(
         "partial_results_stability",
-        "How soon",
+        "Stability",
         "choice",
-        choices={"low": "a little sooner", "medium": "sooner", "high": "soonest"},
+        choices={"low": "low", "medium": "medium", "high": "high (fastest)"},
     ),
     Option(
         "transcript_format",
         "Numbers and dates",
         "choice",
-        help="Not chosen: as Amazon Transcribe writes them in this language.",
+        help="By default, Amazon Transcribe decides for each language.",
         choices={"written": "in written form (8:30)", "spoken": "as spoken (eight thirty)"},
     ),
 )
@@ -158,7 +163,7 @@ def check(language_code: str, options: Mapping[str, Any], channels: int) -> None
     _check_speakers_and_channels(given, channels)
     _check_personal_data(language_code, given)
     if "partial_results_stability" in given and "enable_partial_results_stabilization" not in given:
-        raise refuse("“How soon” has a meaning only together with “Words settle sooner”.")
+        raise refuse("“Stability” only applies together with “Faster live text”.")
 
 
 def _check_identified(options: Mapping[str, Any]) -> None:
@@ -176,29 +181,29 @@ def _check_language(language_code: str, given: Mapping[str, Any]) -> None:
             raise refuse(f"{LABEL} does not know the language “{shown(language_code)}”. {example}")
         for name in ("language_options", "preferred_language"):
             if name in given:
-                raise refuse("Languages to expect are for a language that is identified: choose “Language identified”.")
+                raise refuse("Likely languages are only used to detect the language: choose “Detect language”.")
         return
     if "identify_language" in given and "identify_multiple_languages" in given:
-        raise refuse("Choose whether one language or several are identified, not both.")
+        raise refuse("Choose either “Detect language” or “Detect several languages”, not both.")
     if language_code:
-        raise refuse("The language is either chosen or identified, not both.")
+        raise refuse("Either choose a language or have it detected, not both.")
     expected = given.get("language_options", [])
     if len(expected) < 2:
-        raise refuse("To identify the language, name at least two languages to expect.")
+        raise refuse("To detect the language, choose at least two likely languages.")
     if len(",".join(expected)) > LANGUAGE_OPTIONS_CHARACTERS:
-        raise refuse("These are too many languages to expect. Two to five are best.")
+        raise refuse("These are too many likely languages. Choose 2 to 5.")
     first_of: dict[str, str] = {}
     for code in expected:
         first = first_of.setdefault(code.split("-")[0], code)
         if first != code:
-            raise refuse(
-                f"Of one language only one kind can be expected: choose “{LANGUAGES[first]}” or “{LANGUAGES[code]}”."
-            )
+            raise refuse(f"Choose only one variant per language: “{LANGUAGES[first]}” or “{LANGUAGES[code]}”.")
     if "preferred_language" in given:
         if "identify_language" not in given:
-            raise refuse("A most likely language can be named only where one language is identified, not several.")
+            raise refuse(
+                "A preferred language needs “Detect language”. It can't be combined with “Detect several languages”."
+            )
         if given["preferred_language"] not in expected:
-            raise refuse("The most likely language has to be one of the languages to expect.")
+            raise refuse("The preferred language must be one of the likely languages.")
 
 
 def _check_names(given: Mapping[str, Any]) -> None:
@@ -210,20 +215,22 @@ def _check_names(given: Mapping[str, Any]) -> None:
     ):
         if one in given and wants_several:
             raise refuse(
-                f"Where the language is identified, name one {what} for each language, under “{label_of(several)}”."
+                f"When the language is detected, name one {what} for each language under “{label_of(several)}”."
             )
         if several in given and not wants_several:
-            raise refuse(f"For a chosen language there is one {what}: name it under “{label_of(one)}”.")
+            raise refuse(f"A chosen language takes one {what}: name it under “{label_of(one)}”.")
         if len(",".join(given.get(several, []))) > NAMES_CHARACTERS:
             raise refuse(f"These are too many names of a {what}.")
         for name in [*given.get(several, []), *([given[one]] if one in given else [])]:
             _check_name(name, what)
     if "vocab_filter_method" in given and not given.keys() & {"vocab_filter_name", "vocab_filter_names"}:
-        raise refuse("What happens to filtered words can be chosen only with a vocabulary filter: name one.")
+        raise refuse("“Filtered words” needs a vocabulary filter: name one.")
     if "language_model_name" in given:
         _check_name(given["language_model_name"], "custom language model")
         if wants_several:
-            raise refuse("A custom language model needs a chosen language: it can't be identified at the same time.")
+            raise refuse(
+                "A custom language model needs a chosen language. It can't be used while the language is detected."
+            )
 
 
 def _check_name(name: str, what: str) -> None:
@@ -236,28 +243,30 @@ def _check_speakers_and_channels(given: Mapping[str, Any], channels: int) -> Non
     if "enable_channel_identification" not in given:
         return
     if "show_speaker_label" in given:
-        raise refuse(f"Tell apart either speakers or channels: {LABEL} does only one of the two at a time.")
+        raise refuse(f"Identify speakers or transcribe channels separately: {LABEL} can't do both at once.")
     if channels != 2:
         has = "one channel" if channels == 1 else f"{channels} channels"
-        raise refuse(f"Channels can be told apart only in a stereo recording, and this one has {has}.")
+        raise refuse(f"Channels can be transcribed separately only in a stereo recording. This one has {has}.")
 
 
 def _check_personal_data(language_code: str, given: Mapping[str, Any]) -> None:
     """Personal data, and the custom model: what only some languages have."""
     if "content_identification_type" in given and "content_redaction_type" in given:
-        raise refuse("Choose whether personal data is marked or replaced, not both.")
+        raise refuse("Choose either “Highlight personal data” or “Redact personal data”, not both.")
     wants_personal_data = "content_identification_type" in given or "content_redaction_type" in given
     if "pii_entity_types" in given and not wants_personal_data:
-        raise refuse("Choose whether these kinds of personal data are to be marked or replaced.")
+        raise refuse(
+            "To choose kinds of personal data, also choose “Highlight personal data” or “Redact personal data”."
+        )
     if wants_personal_data and identifies_language(given):
-        raise refuse("Personal data can be found only in a chosen language: it can't be identified at the same time.")
+        raise refuse("Personal data can only be found in a chosen language, not while the language is detected.")
     for is_wanted, languages, what in (
         (wants_personal_data, PERSONAL_DATA_LANGUAGES, "does not find personal data"),
         ("language_model_name" in given, CUSTOM_MODEL_LANGUAGES, "takes no custom language model"),
     ):
         if is_wanted and language_code not in languages:
             known = ", ".join(sorted(languages))
-            raise refuse(f"{LABEL} {what} in {LANGUAGES[language_code]}. It does in: {known}.")
+            raise refuse(f"{LABEL} {what} in {LANGUAGES[language_code]}. Supported languages: {known}.")
 
 
 def parameters(language_code: str, options: Mapping[str, Any]) -> dict[str, Any]:

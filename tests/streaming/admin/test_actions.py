@@ -200,29 +200,33 @@ def test_nothing_selected_is_no_error(bob: User, client_of: ClientOf) -> None:
 # Retry and cancel
 
 
-def test_retries_what_can_go_on_and_says_what_was_left_alone(alice: User, bob: User, client_of: ClientOf) -> None:
+def test_resumes_failed_and_cancelled_jobs_and_reports_the_skipped_ones(
+    alice: User, bob: User, client_of: ClientOf
+) -> None:
     upload = make_upload(alice)
     jobs = [make_job(upload, status) for status in Status]
     response = act(client_of(bob), JOBS, "retry", *jobs)
     assert [Job.objects.get(pk=job.pk).status for job in jobs] == ["queued", "running", "completed", "queued", "queued"]
     assert said(response) == [
-        "Queued again: 2 jobs.",
-        "Left alone: 3 jobs (1 completed, 1 running, 1 queued). Only failed and cancelled jobs can go on.",
+        "2 jobs resumed.",
+        "3 jobs skipped (1 done, 1 transcribing, 1 queued). Only failed and cancelled jobs can be resumed.",
     ]
     assert {(entry.user, entry.object_id, entry.change_message) for entry in LogEntry.objects.all()} == {
-        (bob, str(jobs[3].pk), "Queued again."),
-        (bob, str(jobs[4].pk), "Queued again."),
+        (bob, str(jobs[3].pk), "Resumed."),
+        (bob, str(jobs[4].pk), "Resumed."),
     }
 
 
-def test_cancels_what_waits_or_runs(alice: User, bob: User, client_of: ClientOf) -> None:
+def test_cancels_queued_and_running_jobs_and_reports_the_skipped_ones(
+    alice: User, bob: User, client_of: ClientOf
+) -> None:
     upload = make_upload(alice)
     waits, runs, done = (make_job(upload, status) for status in (Status.QUEUED, Status.RUNNING, Status.COMPLETED))
     client = client_of(bob)
-    assert said(act(client, JOBS, "cancel", waits)) == ["Cancelled: 1 job."]
+    assert said(act(client, JOBS, "cancel", waits)) == ["1 job cancelled."]
     response = act(client, JOBS, "cancel", runs, done)
     assert said(response)[-2:] == [
-        "Cancelled: 1 job.",
-        "Left alone: 1 job (1 completed). Only jobs that wait or run can be cancelled.",
+        "1 job cancelled.",
+        "1 job skipped (1 done). Only queued and running jobs can be cancelled.",
     ]
     assert [Job.objects.get(pk=job.pk).status for job in (waits, runs, done)] == ["cancelled", "cancelled", "completed"]

@@ -68,13 +68,13 @@ def shown(response: HttpResponse) -> list[str]:
     return [text_of(section) for section in sections]
 
 
-SCRIPTED = "Scripted Set up Yes The sound stays on this machine Languages 2"
+SCRIPTED = "Scripted Configured Yes Audio processed on this server Languages 2"
 
 
 def test_shows_each_engine_with_a_test_where_there_is_a_connection(bob: User, client_of: ClientOf) -> None:
     assert shown(client_of(bob).get(PAGE)) == [
         SCRIPTED,
-        "Distant Set up Yes The sound goes to mars-1 Languages 1 Test the connection "
+        "Distant Configured Yes Audio is sent to mars-1 Languages 1 Test the connection "
         "It may take up to half a minute. A test costs a cent.",
     ]
 
@@ -85,7 +85,7 @@ def test_an_engine_that_is_not_set_up_says_what_it_lacks_and_is_not_tested(
     monkeypatch.setattr(distant, "lacks", "Set MARS.")
     assert shown(client_of(bob).get(PAGE)) == [
         SCRIPTED,
-        "Distant Set up No. Set MARS. Languages 1",
+        "Distant Configured No. Set MARS. Languages 1",
     ]
 
 

@@ -11,6 +11,7 @@ from django.test import Client
 from streaming.models import Job, Status
 from tests.streaming.factories import make_job, make_segments, make_staff, make_upload
 from tests.streaming.pages import JOBS, UPLOADS, ClientOf, table
+from uploads.templatetags.formats import moment
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -79,8 +80,8 @@ def test_the_list_of_jobs_has_what_a_reviewer_needs(alice: User, bob: User, clie
     make_segments(job, ["Good morning everybody."])
     make_job(make_upload(bob, name="short.wav"), Status.QUEUED, created_at=NOON - timedelta(days=1))
     assert table(client_of(bob).get(JOBS)) == [
-        ["Board <meeting>.wav", "alice", "local", "en-GB", "Completed", "44:10", "3", "2026-03-01 12:00", "1:02"],
-        ["short.wav", "bob", "scripted", "en-US", "Queued", "0:01", "0", "2026-02-28 12:00", "-"],
+        ["Board <meeting>.wav", "alice", "local", "en-GB", "Done", "44:10", "3", moment(NOON), "1:02"],
+        ["short.wav", "bob", "scripted", "en-US", "Queued", "0:01", "0", moment(NOON - timedelta(days=1)), "-"],
     ]
 
 
@@ -89,10 +90,10 @@ def test_the_list_of_recordings_has_what_a_reviewer_needs(alice: User, bob: User
     make_job(done, Status.FAILED, created_at=NOON)
     make_job(done, Status.RUNNING, created_at=NOON + timedelta(seconds=1))
     make_upload(bob, created_at=NOON)
-    created = f"{done.created_at:%Y-%m-%d %H:%M}"
+    created = moment(done.created_at)
     assert table(client_of(bob).get(UPLOADS)) == [
-        ["a.m4a", "alice", "10:00:00", "1.5 MB", "mp4, aac", created, "Running"],
-        ["interview.wav", "bob", "0:01", "31.3 KB", "wav, pcm_s16le", "2026-03-01 12:00", "-"],
+        ["a.m4a", "alice", "10:00:00", "1.5 MB", "MP4 (AAC)", created, "Transcribing"],
+        ["interview.wav", "bob", "0:01", "31 KB", "WAV (16-bit PCM)", moment(NOON), "-"],
     ]
 
 

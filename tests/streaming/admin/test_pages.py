@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from streaming.models import Job, Status
 from tests.streaming.factories import make_job, make_segments, make_staff, make_upload
 from tests.streaming.pages import JOBS, UPLOADS, ClientOf, queries, table, text_of
+from uploads.templatetags.formats import moment
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -39,17 +40,17 @@ def test_a_job_can_be_read_with_times_and_speakers(alice: User, bob: User, clien
         "Upload": "interview.wav",
         "Owner": "alice",
         "Player": "",
-        "State": "Failed",
+        "Status": "Failed",
         "Engine": "scripted",
         "Language": "en-US",
         "Options": '{"pace": 1}',
         "Failure reason": "The recogniser ended unexpectedly.",
         "Duration": "1:06:40",
         "Words": "6 in 3 segments",
-        "Took": "0:05",
-        "Created": "2026-03-01 12:00",
-        "Started": "2026-03-01 12:00",
-        "Finished": "2026-03-01 12:00",
+        "Processing time": "0:05",
+        "Created": moment(NOON),
+        "Started": moment(NOON),
+        "Finished": moment(NOON),
         "Transcript": "0:00 Ann & co Good <b>morning</b>. 1:05 How are you? 1:00:00 Ben Fine.",
     }
     content = response.content.decode()
@@ -60,7 +61,7 @@ def test_a_job_can_be_read_with_times_and_speakers(alice: User, bob: User, clien
 
 def test_a_job_without_words_says_so(alice: User, bob: User, client_of: ClientOf) -> None:
     found = facts(client_of(bob).get(page_of(make_job(make_upload(alice), Status.QUEUED))))
-    assert found["Transcript"] == "There are no words."
+    assert found["Transcript"] == "No transcript."
     assert "Failure reason" not in found
 
 
@@ -89,9 +90,9 @@ def test_a_recording_shows_its_jobs(alice: User, bob: User, client_of: ClientOf)
         "Owner": "alice",
         "Player": "",
         "Duration": "1:02",
-        "Size": "31.3 KB",
-        "Created": "2026-03-01 12:00",
-        "Container and codec": "wav, pcm_s16le",
+        "Size": "31 KB",
+        "Created": moment(NOON),
+        "Format": "WAV (16-bit PCM)",
         "Sample rate": "16000",
         "Channels": "1",
         "Sha256": "0" * 64,
@@ -100,8 +101,8 @@ def test_a_recording_shows_its_jobs(alice: User, bob: User, client_of: ClientOf)
     table = content[content.index('id="jobs-group"') : content.index('class="submit-row"')]
     cells = re.findall(r'<td class="field-\w+">\s*<p>(.*?)</p>', table, re.DOTALL)
     assert [text_of(cell) for cell in cells] == [
-        *["Completed", "scripted", "en-US", "2", "2026-03-02 12:00", "0:10"],
-        *["Failed", "scripted", "en-US", "0", "2026-03-01 12:00", "0:10"],
+        *["Done", "scripted", "en-US", "2", moment(NOON + timedelta(days=1)), "0:10"],
+        *["Failed", "scripted", "en-US", "0", moment(NOON), "0:10"],
     ]
     assert re.findall(r'href="(/[^"]*)"', table) == [
         *[page_of(newer), newer.get_absolute_url()],

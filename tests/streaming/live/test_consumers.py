@@ -214,14 +214,14 @@ async def test_what_cannot_be_started_gets_an_error(
     [
         (
             {"show_speaker_label": True, "enable_channel_identification": True},
-            "Tell apart either speakers or channels: Amazon Transcribe does only one of the two at a time.",
+            "Identify speakers or transcribe channels separately: Amazon Transcribe can't do both at once.",
         ),
         (
             {"identify_language": True, "language_options": ["en-US", "en-GB"]},
-            "Of one language only one kind can be expected: choose “English, US” or “English, British”.",
+            "Choose only one variant per language: “English, US” or “English, British”.",
         ),
         ({"show_speaker_label": None}, "`show_speaker_label` is true or false."),
-        ({"language_options": {"en-US": [[1]]}}, "`language_options` is a list of texts."),
+        ({"language_options": {"en-US": [[1]]}}, "`language_options` must be a list of strings."),
         ({"\ud800": 1}, "The engine “Amazon Transcribe” has no option “\ufffd”."),
     ],
     ids=str,

@@ -76,7 +76,7 @@ def test_one_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
     assert refused.value.returncode == 1
     assert output.getvalue() == f"==> {good} <==\nw0 w1\n\n"
     assert errors.getvalue().splitlines() == [
-        f"{bad}: This is text. {file_types.WHAT_WORKS}",
+        f"{bad}: This is a text file. {file_types.WHAT_WORKS}",
         f"There is no file {missing}.",
     ]
 
@@ -216,8 +216,8 @@ def test_takes_options_each_as_what_it_is(asked: list[tuple[Request, int]]) -> N
             "partial_results_stability=rocky",
             "`partial_results_stability` can't be “rocky”. It can be: low, medium, high.",
         ),
-        ("partial_results_stability=low", "“How soon” has a meaning only together with “Words settle sooner”."),
-        ("identify_language", "To identify the language, name at least two languages to expect."),
+        ("partial_results_stability=low", "“Stability” only applies together with “Faster live text”."),
+        ("identify_language", "To detect the language, choose at least two likely languages."),
     ],
 )
 def test_says_what_is_wrong_with_an_option(asked: list[tuple[Request, int]], given: str, sentence: str) -> None:
@@ -238,7 +238,7 @@ def test_channels_of_a_recording_that_has_one_are_refused_with_its_name(asked: l
     path = tone(1.0)
     with pytest.raises(CommandError) as caught:
         answer(path, "--engine", "aws", "--option", "enable_channel_identification")
-    assert str(caught.value).startswith(f"{path}: Channels can be told apart only in a stereo recording")
+    assert str(caught.value).startswith(f"{path}: Channels can be transcribed separately only in a stereo recording")
     assert asked == []
 
 

@@ -77,7 +77,7 @@ def test_refuses_a_start_with_what_can_not_be(given: dict[str, str], field: str)
 def test_an_engine_that_the_site_has_not_is_not_offered(settings: Settings) -> None:
     settings.TRANSCRIBE_ENGINES = ["local"]
     assert not StartForm({"engine": "scripted"}).is_valid()
-    assert list(HistoryForm().fields["engine"].choices) == [("", "All engines"), ("local", LocalEngine.label)]
+    assert list(HistoryForm().fields["engine"].choices) == [("", "Any engine"), ("local", LocalEngine.label)]
 
 
 def test_the_languages_of_a_single_engine_need_no_group(settings: Settings) -> None:
@@ -153,11 +153,11 @@ def test_options_of_another_engine_than_the_chosen_one_are_not_looked_at(with_aw
     [
         (
             "partial_results_stability=rocky",
-            "How soon: Select a valid choice. rocky is not one of the available choices.",
+            "Stability: Select a valid choice. rocky is not one of the available choices.",
         ),
         (
             "language_options=tlh",
-            "Languages to expect: Select a valid choice. tlh is not one of the available choices.",
+            "Likely languages: Select a valid choice. tlh is not one of the available choices.",
         ),
         (
             f"vocabulary_name={'x' * 201}",
@@ -190,15 +190,15 @@ def test_a_refusal_stands_where_it_was_asked_for(with_aws: Settings) -> None:
 def test_offers_all_states_and_engines_in_the_history() -> None:
     form = HistoryForm()
     assert form.fields["status"].choices == [
-        ("", "All states"),
+        ("", "Any status"),
         ("queued", "Queued"),
-        ("running", "Running"),
-        ("completed", "Completed"),
+        ("running", "Transcribing"),
+        ("completed", "Done"),
         ("failed", "Failed"),
         ("cancelled", "Cancelled"),
     ]
     assert list(form.fields["engine"].choices) == [
-        ("", "All engines"),
+        ("", "Any engine"),
         ("local", LocalEngine.label),
         ("scripted", "Scripted"),
     ]

@@ -78,9 +78,9 @@ def test_a_job_tells_its_options_its_voices_its_languages_and_what_is_unconfirme
     make_segments(job, ["Guten Tag."], channel="ch_1", language_code="de-DE", is_provisional=True)
     make_segments(job, ["Well."], speaker="Speaker 1")
     content = client_of(alice).get(job.get_absolute_url()).content
-    assert b'<p class="quiet asked">Channels told apart, how soon: a little sooner</p>' in content
+    assert b'<p class="quiet asked">Transcribe channels separately, stability: low</p>' in content
     unconfirmed = (
-        '<small class="tag unconfirmed" title="The engine ended before it confirmed these words.">unconfirmed</small>'
+        '<small class="tag unconfirmed" title="The engine stopped before finalising this line.">not final</small>'
     )
     assert lines(content) == [
         '<b class="speaker">Channel 1</b><span class="text">Hello.</span><small class="tag language">en-US</small>',
@@ -239,7 +239,7 @@ def test_deletes_a_transcript_and_keeps_the_recording(alice: User, client_of: Cl
     make_segments(other, ["Stays."])
     response = client_of(alice).post(f"/jobs/{job.pk}/delete/")
     assert (response.status_code, response["Location"]) == (302, f"/uploads/{job.upload.pk}/")
-    assert said(response) == ["The transcript of “alice.wav” was deleted. The recording is still there."]
+    assert said(response) == ["Deleted the transcript of alice.wav. The recording is kept."]
     assert [*Job.objects.all()] == [other]
     assert [*Segment.objects.values_list("text", flat=True)] == ["Stays."]
     assert job.upload.file.storage.exists(job.upload.file.name)

@@ -116,11 +116,11 @@ def test_starts_a_job_whose_language_is_to_be_found_out(with_aws: None, alice: U
     [
         (
             {"enable_channel_identification": "on"},
-            "Channels can be told apart only in a stereo recording, and this one has one channel.",
+            "Channels can be transcribed separately only in a stereo recording. This one has one channel.",
         ),
         (
             {"partial_results_stability": "rocky"},
-            "How soon: Select a valid choice. rocky is not one of the available choices.",
+            "Stability: Select a valid choice. rocky is not one of the available choices.",
         ),
     ],
 )

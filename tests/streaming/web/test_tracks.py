@@ -162,7 +162,7 @@ def test_the_admin_shows_the_track(alice: User, bob: User, client_of: Callable[[
     job = make_job(upload, track="0")
     client = client_of(bob)
     assert "Track 1 · &lt;b&gt;Host" in client.get(f"/admin/streaming/job/{job.pk}/change/").content.decode()
-    assert "Track 1 · &lt;b&gt;Host, flac" in client.get(f"/admin/uploads/upload/{upload.pk}/change/").content.decode()
+    assert "Track 1 · &lt;b&gt;Host, FLAC" in client.get(f"/admin/uploads/upload/{upload.pk}/change/").content.decode()
 
 
 def test_the_command_takes_a_track(

@@ -196,7 +196,7 @@ def test_a_sample_that_is_too_large_here_is_refused_with_a_reason(
     alice: User, client_of: ClientOf, settings: Settings
 ) -> None:
     settings.MAX_UPLOAD_BYTES = 1024**2
-    reason = "This file is larger than 1 MiB. A compressed copy (M4A, MP3, OGG) may fit."
+    reason = "This file is larger than the limit of 1 MB. A compressed copy (M4A, MP3, OGG) may fit."
     response = client_of(alice).post("/sample/")
     assert (response.status_code, response["Location"], said(response)) == (302, "/", [reason])
     response = client_of(alice).post("/sample/", headers=JSON)
@@ -229,10 +229,10 @@ def test_a_recording_shows_what_each_engine_would_take(alice: User, client_of: C
     settings.TRANSCRIBE_ENGINES = ["local", "scripted", "aws"]
     settings.AWS_REGION = "eu-west-1"
     for duration, quote in (
-        (720.4, "Takes about 12 min · about $0.29 · the sound goes to Amazon Transcribe in eu-west-1"),
-        (3.0, "Takes about 3 s · less than $0.01 · the sound goes to Amazon Transcribe in eu-west-1"),
-        (4800.0, "Takes about 1 h 20 min · about $1.92 · the sound goes to Amazon Transcribe in eu-west-1"),
-        (36000.0, "Takes about 10 h · about $14.40 · the sound goes to Amazon Transcribe in eu-west-1"),
+        (720.4, "Takes about 12 min · about $0.29 · audio is sent to Amazon Transcribe in eu-west-1"),
+        (3.0, "Takes about 3 s · less than $0.01 · audio is sent to Amazon Transcribe in eu-west-1"),
+        (4800.0, "Takes about 1 h 20 min · about $1.92 · audio is sent to Amazon Transcribe in eu-west-1"),
+        (36000.0, "Takes about 10 h · about $14.40 · audio is sent to Amazon Transcribe in eu-west-1"),
     ):
         upload = make_upload(alice, duration=duration)
         content = client_of(alice).get(upload.get_absolute_url()).content.decode()

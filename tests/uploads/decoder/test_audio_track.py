@@ -242,9 +242,9 @@ def test_a_disk_that_fails_does_not_pass_for_the_end() -> None:
     ("content", "reason"),
     [
         (b"", "The file is empty."),
-        (b"Not a recording.\n" * 1_000, "This is not a recording that can be read."),
-        (np.random.default_rng(2).bytes(300_000), "This is not a recording that can be read."),
-        (b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00", "This is not a recording that can be read."),
+        (b"Not a recording.\n" * 1_000, "We couldn't read this file as audio or video."),
+        (np.random.default_rng(2).bytes(300_000), "We couldn't read this file as audio or video."),
+        (b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00", "We couldn't read this file as audio or video."),
     ],
 )
 def test_refuses_what_is_no_recording(content: bytes, reason: str, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_finds_it_from_within_a_thread_of_an_event_loop() -> None:
 
 def test_refuses_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("No sound here. " * 100)
-    with pytest.raises(DecodingError, match=r"^This is not a recording that can be read\.$"):
+    with pytest.raises(DecodingError, match=r"^We couldn't read this file as audio or video\.$"):
         decoder.probe(tmp_path / "text")
 
 

@@ -42,7 +42,7 @@ def test_probe_says_what_is_in_the_file() -> None:
 def test_probe_refuses_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("No sound here. " * 100)
     messages, _ = run("probe", tmp_path / "text")
-    assert messages == [{"error": "This is not a recording that can be read.", "is_final": True, "samples": 0}]
+    assert messages == [{"error": "We couldn't read this file as audio or video.", "is_final": True, "samples": 0}]
 
 
 def test_says_so_when_there_is_no_file(tmp_path: Path) -> None:

@@ -18,5 +18,5 @@ class Command(BaseCommand):
         User.objects.create_superuser("admin", password=password)
         shown = "as in TRANSCRIBE_ADMIN_PASSWORD" if settings.TRANSCRIBE_ADMIN_PASSWORD else password
         self.stdout.write(
-            f"\n  The first account: user admin, password {shown}\n  (shown this once; change it on the site)\n"
+            f"\n  The first account: user admin, password {shown}\n  (shown only once; change it after signing in)\n"
         )

@@ -81,10 +81,10 @@ def test_takes_what_the_service_takes(language_code: str, channels: int, options
         ({"show_speaker_label": "yes"}, "`show_speaker_label` is true or false."),
         ({"show_speaker_label": None}, "`show_speaker_label` is true or false."),
         ({"show_speaker_label": 0}, "`show_speaker_label` is true or false."),
-        ({"vocabulary_name": ["a"]}, "`vocabulary_name` is a text."),
-        ({"vocabulary_names": "a"}, "`vocabulary_names` is a list of texts."),
-        ({"vocabulary_names": [""]}, "`vocabulary_names` is a list of texts."),
-        ({"language_options": [["en-US"]]}, "`language_options` is a list of texts."),
+        ({"vocabulary_name": ["a"]}, "`vocabulary_name` must be a string."),
+        ({"vocabulary_names": "a"}, "`vocabulary_names` must be a list of strings."),
+        ({"vocabulary_names": [""]}, "`vocabulary_names` must be a list of strings."),
+        ({"language_options": [["en-US"]]}, "`language_options` must be a list of strings."),
         ({"language_options": ["en-US", "tlh"]}, "`language_options` can't be “tlh”."),
         ({"language_options": ["en-US", "en-US"]}, "`language_options` has “en-US” twice."),
         ({"vocabulary_names": ["a"] * 101}, "`vocabulary_names` has too many entries."),
@@ -105,39 +105,39 @@ def test_says_which_value_can_not_be(options: dict[str, Any], sentence: str) -> 
     [
         (
             {"show_speaker_label": True, "enable_channel_identification": True},
-            "Tell apart either speakers or channels: Amazon Transcribe does only one of the two at a time.",
+            "Identify speakers or transcribe channels separately: Amazon Transcribe can't do both at once.",
         ),
         (
             {"enable_channel_identification": True},
-            "Channels can be told apart only in a stereo recording, and this one has one channel.",
+            "Channels can be transcribed separately only in a stereo recording. This one has one channel.",
         ),
         (
             {"enable_channel_identification": True, "channels": 6},
-            "Channels can be told apart only in a stereo recording, and this one has 6 channels.",
+            "Channels can be transcribed separately only in a stereo recording. This one has 6 channels.",
         ),
         (
             {"partial_results_stability": "low"},
-            "“How soon” has a meaning only together with “Words settle sooner”.",
+            "“Stability” only applies together with “Faster live text”.",
         ),
         (
             {"language_options": ["en-US", "de-DE"]},
-            "Languages to expect are for a language that is identified: choose “Language identified”.",
+            "Likely languages are only used to detect the language: choose “Detect language”.",
         ),
         (
             {"preferred_language": "de-DE"},
-            "Languages to expect are for a language that is identified: choose “Language identified”.",
+            "Likely languages are only used to detect the language: choose “Detect language”.",
         ),
         (
             {"vocabulary_names": ["a"]},
-            "For a chosen language there is one vocabulary: name it under “Vocabulary”.",
+            "A chosen language takes one vocabulary: name it under “Vocabulary”.",
         ),
         (
             {"vocab_filter_names": ["a"]},
-            "For a chosen language there is one vocabulary filter: name it under “Vocabulary filter”.",
+            "A chosen language takes one vocabulary filter: name it under “Vocabulary filter”.",
         ),
         (
             {"vocab_filter_method": "mask"},
-            "What happens to filtered words can be chosen only with a vocabulary filter: name one.",
+            "“Filtered words” needs a vocabulary filter: name one.",
         ),
         (
             {"vocabulary_name": "my words"},
@@ -146,21 +146,21 @@ def test_says_which_value_can_not_be(options: dict[str, Any], sentence: str) -> 
         ),
         (
             {"content_identification_type": "PII", "content_redaction_type": "PII"},
-            "Choose whether personal data is marked or replaced, not both.",
+            "Choose either “Highlight personal data” or “Redact personal data”, not both.",
         ),
         (
             {"pii_entity_types": ["NAME"]},
-            "Choose whether these kinds of personal data are to be marked or replaced.",
+            "To choose kinds of personal data, also choose “Highlight personal data” or “Redact personal data”.",
         ),
         (
             {"language_code": "ja-JP", "content_redaction_type": "PII"},
-            "Amazon Transcribe does not find personal data in Japanese. It does in: de-CH, de-DE, en-AB, en-AU, en-GB, "
-            "en-IE, en-IN, en-NZ, en-US, en-WL, en-ZA, es-ES, es-US, fr-CA, fr-FR, it-IT, pt-BR, pt-PT.",
+            "Amazon Transcribe does not find personal data in Japanese. Supported languages: de-CH, de-DE, en-AB, "
+            "en-AU, en-GB, en-IE, en-IN, en-NZ, en-US, en-WL, en-ZA, es-ES, es-US, fr-CA, fr-FR, it-IT, pt-BR, pt-PT.",
         ),
         (
             {"language_code": "zu-ZA", "language_model_name": "mine"},
-            "Amazon Transcribe takes no custom language model in Zulu. It does in: de-DE, en-AU, en-GB, en-US, es-US, "
-            "ja-JP.",
+            "Amazon Transcribe takes no custom language model in Zulu. Supported languages: de-DE, en-AU, en-GB, "
+            "en-US, es-US, ja-JP.",
         ),
         (
             {"language_code": "tlh"},
@@ -187,22 +187,22 @@ def test_says_why_a_mix_does_not_go_together(options: dict[str, Any], sentence: 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (IDENTIFIED | SEVERAL, "Choose whether one language or several are identified, not both."),
+        (IDENTIFIED | SEVERAL, "Choose either “Detect language” or “Detect several languages”, not both."),
         (
             {"identify_language": True},
-            "To identify the language, name at least two languages to expect.",
+            "To detect the language, choose at least two likely languages.",
         ),
         (
             {"identify_multiple_languages": True, "language_options": ["de-DE"]},
-            "To identify the language, name at least two languages to expect.",
+            "To detect the language, choose at least two likely languages.",
         ),
         (
             {"identify_language": True, "language_options": ["en-US", "de-DE", "en-AU"]},
-            "Of one language only one kind can be expected: choose “English, US” or “English, Australian”.",
+            "Choose only one variant per language: “English, US” or “English, Australian”.",
         ),
         (
             {"identify_language": True, "language_options": [*LANGUAGES][:40]},
-            "These are too many languages to expect. Two to five are best.",
+            "These are too many likely languages. Choose 2 to 5.",
         ),
         (
             {"identify_language": True, "language_options": ["en-US", "sv-SE"]},
@@ -218,20 +218,19 @@ def test_says_why_a_mix_does_not_go_together(options: dict[str, Any], sentence: 
         ),
         (
             IDENTIFIED | {"preferred_language": "fr-FR"},
-            "The most likely language has to be one of the languages to expect.",
+            "The preferred language must be one of the likely languages.",
         ),
         (
             SEVERAL | {"preferred_language": "de-DE"},
-            "A most likely language can be named only where one language is identified, not several.",
+            "A preferred language needs “Detect language”. It can't be combined with “Detect several languages”.",
         ),
         (
             IDENTIFIED | {"vocabulary_name": "a"},
-            "Where the language is identified, name one vocabulary for each language, under “Vocabularies”.",
+            "When the language is detected, name one vocabulary for each language under “Vocabularies”.",
         ),
         (
             SEVERAL | {"vocab_filter_name": "a"},
-            "Where the language is identified, name one vocabulary filter for each language, under “Vocabulary "
-            "filters”.",
+            "When the language is detected, name one vocabulary filter for each language under “Vocabulary filters”.",
         ),
         (
             IDENTIFIED | {"vocabulary_names": ["a" * 190 + str(number) for number in range(20)]},
@@ -239,11 +238,11 @@ def test_says_why_a_mix_does_not_go_together(options: dict[str, Any], sentence: 
         ),
         (
             IDENTIFIED | {"language_model_name": "a"},
-            "A custom language model needs a chosen language: it can't be identified at the same time.",
+            "A custom language model needs a chosen language. It can't be used while the language is detected.",
         ),
         (
             SEVERAL | {"content_redaction_type": "PII"},
-            "Personal data can be found only in a chosen language: it can't be identified at the same time.",
+            "Personal data can only be found in a chosen language, not while the language is detected.",
         ),
     ],
 )
@@ -252,7 +251,7 @@ def test_says_what_does_not_go_with_identification(options: dict[str, Any], sent
 
 
 def test_a_language_that_is_identified_is_not_chosen_too() -> None:
-    sentence = "The language is either chosen or identified, not both."
+    sentence = "Either choose a language or have it detected, not both."
     assert refusal("en-US", **IDENTIFIED) == sentence
     assert refusal("tlh", **SEVERAL) == sentence
 
@@ -321,9 +320,9 @@ def test_options_are_told_in_words() -> None:
     unset = {"enable_channel_identification": False}
     of_before = {"banana": 1, "partial_results_stability": "rocky"}
     assert engine_options.in_words(OPTIONS, asked | rest | unset | of_before) == [
-        "Speakers told apart",
-        "Personal data marked",
+        "Identify speakers",
+        "Highlight personal data",
         "Kinds of personal data: Names",
-        "Languages to expect: English, US / German",
+        "Likely languages: English, US / German",
         "Vocabulary: surgery",
     ]
