@@ -1,7 +1,7 @@
 """`make bench`: runs the benchmarks and prints their figures as tables.
 
-These machines differ and are shared, so what counts are the ratios to a peer that is measured in the same run.
-Name one to run it alone: `python -m benchmarks hour`; `--quick` runs them with tiny sizes, as the suite does.
+Machines differ and are shared, so only the ratios to a peer that is measured in the same run can be compared.
+`python -m benchmarks hour` runs one benchmark. `--quick` runs them with tiny sizes, as the suite does.
 """
 
 import argparse
@@ -13,24 +13,24 @@ from datetime import date
 import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "transcribe_site.settings")
-django.setup()  # before what is measured is imported
+django.setup()  # before the imports below, which need the apps
 
 from benchmarks import (  # noqa: E402
     aws,
     burst,
     claims,
-    crowd,
     first_words,
     history,
     hour,
     joining,
+    many_viewers,
     media,
     outages,
     partials,
     preemption,
     probes,
     site,
-    slow,
+    slow_viewers,
     strangers,
     takeover,
     viewers,
@@ -41,9 +41,9 @@ BENCHMARKS = {
     "partials": partials,
     "aws": aws,
     "viewers": viewers,
-    "slow": slow,
+    "slow_viewers": slow_viewers,
     "joining": joining,
-    "crowd": crowd,
+    "many_viewers": many_viewers,
     "burst": burst,
     "strangers": strangers,
     "probes": probes,
@@ -59,12 +59,14 @@ BENCHMARKS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {', '.join(BENCHMARKS)}; all without one")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: shows that each runs to its end")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"one of: {', '.join(BENCHMARKS)}; without a name: all"
+    )
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: only checks that each runs to its end")
     given = parser.parse_args()
     if unknown := set(given.names) - set(BENCHMARKS):
         parser.error(f"There is no benchmark {', '.join(sorted(unknown))}.")
-    logging.disable(logging.INFO)  # every request of a visitor is none of the table's business
+    logging.disable(logging.INFO)  # otherwise a line for each request would stand between the rows of the table
     machine = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before"
     print(f"{date.today()}, Python {platform.python_version()}, {machine}\n")
     if given.quick:

@@ -1,4 +1,4 @@
-"""Amazon's engine on the stand-in, next to the SDK as it comes."""
+"""CPU, memory and latency of the engine for Amazon Transcribe on the stand-in, compared with the SDK's own example."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 
 from benchmarks.site import memory_mib, served
 from streaming.engines.scripted import WORD_SECONDS, say
-from tests.recordings import numbers as spoken
+from tests.recordings import numbers as recording_of_numbers
 from tests.site import Site, wait_until
 from tests.standin.process import standin
 from tests.visitor import Visitor, rows
@@ -25,7 +25,7 @@ SETTLE_SECONDS = 3.0
 MANY = ("--quota", "1000")
 PAIRS = 3
 STREAMS = (25, 200)
-WHOLE_JOBS = ((1, 60), (200, 120))  # how many at once, of how many seconds
+WHOLE_JOBS = ((1, 60), (200, 120))  # (how many at once, seconds of each)
 LATENCY_JOBS, LATENCY_SECONDS = 50, 30
 QUICK = {
     "SECONDS": 2,
@@ -87,25 +87,25 @@ def site(environ: dict[str, str], jobs: int) -> Iterator[tuple[Site, Visitor]]:
 
 
 def wait_for_waveforms(site: Site) -> None:
-    """Wait until the waveforms are made, which begins after each upload: they must not be measured too."""
+    """Wait until the waveforms are made. Their work begins after each upload, and must not be measured too."""
     waiting = "select count(*) from uploads_upload where peaks is null"
     wait_until(lambda: rows(site, waiting) == [(0,)], 120, "the waveforms")
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return what a process has used, with the children that it has waited for."""
+    """Return the CPU time of a process and of the children that it has reaped."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def whole_jobs(streams: int, seconds: int) -> Iterator[tuple[str, str]]:
-    """Jobs from the upload to the last final: decoding, engine, database and broadcast."""
+    """Measure jobs from the upload to the last final: decoding, engine, database and publishing."""
     with (
         tempfile.TemporaryDirectory() as folder,
         standin(*MANY, "--words-per-final", "12") as environ,
         site(environ, streams) as (served_site, visitor),
     ):
-        upload = visitor.upload(spoken(Path(folder) / "numbers.wav", round(seconds / WORD_SECONDS)))
+        upload = visitor.upload(recording_of_numbers(Path(folder) / "numbers.wav", round(seconds / WORD_SECONDS)))
         wait_for_waveforms(served_site)
         pid = served_site.process.pid  # type: ignore[union-attr]
         before = cpu_seconds(pid)
@@ -140,14 +140,14 @@ def whole_jobs(streams: int, seconds: int) -> Iterator[tuple[str, str]]:
 
 
 def latency(streams: int, seconds: int) -> Iterator[tuple[str, str]]:
-    """From the moment when the service sends an event to that when it is on the socket of the job's viewer."""
+    """Measure the time from the service's event to the viewer's socket."""
     with tempfile.TemporaryDirectory() as folder:
         sent_file = Path(folder) / "events"
         count = round(seconds / WORD_SECONDS)
         with standin(*MANY, "--events", str(sent_file)) as environ, site(environ, streams) as (_, visitor):
-            # Every job says numbers of its own, by which an event is known again.
+            # Each job has numbers of its own, so that an event can be recognised.
             uploads = [
-                visitor.upload(spoken(Path(folder) / f"{first}.wav", count, first))
+                visitor.upload(recording_of_numbers(Path(folder) / f"{first}.wav", count, first))
                 for first in range(0, streams * count, count)
             ]
             wait_for_waveforms(visitor.site)
@@ -156,8 +156,8 @@ def latency(streams: int, seconds: int) -> Iterator[tuple[str, str]]:
         for line in sent_file.read_text().splitlines():
             moment, number = line.split()
             sent.setdefault(int(number), []).append(float(moment))
-    # While all run and are watched: starting fifty jobs is another matter. Of a number that ended several events the
-    # first is the one that was seen first.
+    # Only events after all jobs were running and watched count: the start of fifty jobs is measured elsewhere. If a
+    # number ends several events, its first event is compared with the first that the viewer received.
     settled_at = joined_at + SETTLE_SECONDS
     wanted = {number: moments[0] for number, moments in sent.items() if moments[0] > settled_at}
     delays = sorted(seen[number] - moment for number, moment in wanted.items())
@@ -170,7 +170,7 @@ def latency(streams: int, seconds: int) -> Iterator[tuple[str, str]]:
 
 
 async def watch_all(visitor: Visitor, jobs: list[str]) -> tuple[float, dict[int, float]]:
-    """Watch jobs to their ends; return when all were watched, and for each number when it was first on a socket."""
+    """Watch jobs to their ends. Returns when all were watched, and for each number when a socket first received it."""
     seen: dict[int, float] = {}
     joined: list[float] = []
 

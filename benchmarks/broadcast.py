@@ -1,6 +1,6 @@
-"""The limit of the viewers' benchmark: the same messages from Redis, given to `websockets.broadcast`, and nothing else.
+"""The upper limit for `viewers.py`: a server that passes the messages from Redis to `websockets.broadcast`, no more.
 
-`python -m benchmarks.broadcast PORT`; no sessions, no snapshots, no numbers, and a viewer who is slow is not noticed.
+`python -m benchmarks.broadcast PORT` runs it. It has no sessions, snapshots or numbers, and ignores slow viewers.
 """
 
 import asyncio

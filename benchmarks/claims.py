@@ -1,4 +1,4 @@
-"""Eight workers, processes each, empty a queue of a thousand jobs on PostgreSQL."""
+"""Eight worker processes claim a queue of a thousand jobs on PostgreSQL: claims a second, and no job twice."""
 
 import json
 import os
@@ -17,7 +17,7 @@ QUICK = {"JOBS": 20, "WORKERS": 2, "RUNS": 1}
 
 
 def claim_all(environ: dict[str, str]) -> tuple[float, list[int]]:
-    """Return how many jobs a second were claimed, and how many each worker had."""
+    """Return the claims a second, and how many jobs each worker claimed."""
     command = [sys.executable, "-m", "benchmarks.rows"]
     subprocess.run([*command, "fill", "1", str(JOBS), "queued"], env=os.environ | environ, check=True)
     workers = [
@@ -47,7 +47,7 @@ def claim_all(environ: dict[str, str]) -> tuple[float, list[int]]:
 
 def run() -> Iterator[tuple[str, str]]:
     with tempfile.TemporaryDirectory(prefix="transcribe-bench-") as folder, database() as url:
-        # Nobody works on what is claimed, and none of it is to be claimed again.
+        # The claimed jobs are not run, so the leases must outlast the benchmark.
         environ = {"DATABASE_URL": url, "TRANSCRIBE_DATA_DIR": folder, "TRANSCRIBE_LEASE_SECONDS": "3600"}
         manage = [sys.executable, "manage.py"]
         subprocess.run([*manage, "migrate", "--verbosity", "0"], env=os.environ | environ, check=True)
@@ -56,4 +56,4 @@ def run() -> Iterator[tuple[str, str]]:
     rate, shares = runs[RUNS // 2]
     yield f"{JOBS} jobs, {WORKERS} workers, median of {RUNS}", f"{rate:.0f} claims a second (at least 200)"
     yield "claimed twice", "none"
-    yield "of one worker", f"{min(shares)} to {max(shares)} jobs"
+    yield "claims of one worker", f"{min(shares)} to {max(shares)} jobs"

@@ -1,4 +1,4 @@
-"""44 s of speech: how soon the first words come and how long all of it takes, next to the bare library."""
+"""44 s of speech: the time to the first words and to the end, compared with the recogniser's library alone."""
 
 import statistics
 import subprocess
@@ -14,7 +14,7 @@ RECORDING = "two_cities"
 SECONDS = 44.37
 QUICK = {"RUNS": 1, "RECORDING": "beckett", "SECONDS": 9.96}
 
-# What the recogniser's package does by itself with the same file: no decoder, no database, no viewers.
+# The recogniser's package by itself on the same file: no decoder, no database, no viewers.
 PEER = """
 import sys, time
 from moonshine_voice import ModelArch
@@ -44,7 +44,7 @@ def run() -> Iterator[tuple[str, str]]:
                     first = at
             firsts.append(first or float("nan"))
             wholes.append(at)
-            time.sleep(2)  # the next recogniser in reserve loads its model
+            time.sleep(2)  # the spare recogniser of the next job loads its model
             peer_command = [sys.executable, "-c", PEER, str(path)]
             peers.append(float(subprocess.run(peer_command, capture_output=True, check=True).stdout))
     first, whole, peer = map(statistics.median, (firsts, wholes, peers))

@@ -1,9 +1,9 @@
-"""The client's side of a WebSocket with as little work as possible, so that what is measured is the server."""
+"""The client's side of a WebSocket with as little work as possible: the server is to be measured."""
 
 from urllib.parse import urlsplit
 
 CONTINUATION, TEXT, CLOSE, PING = 0, 1, 8, 9
-WHOLE_BYTES = 1024 * 1024  # of a longer message only the end is kept
+WHOLE_BYTES = 1024 * 1024  # only the end of a longer message is kept
 END_BYTES = 64
 
 
@@ -28,16 +28,16 @@ def pong(payload: bytes) -> bytes:
 
 
 class Frames:
-    """Cuts what a server sends into an answer and messages."""
+    """Splits the bytes of a server into the answer to the handshake, and messages."""
 
     def __init__(self) -> None:
         self.is_open = False
         self._buffer = b""
-        self._skipped = 0  # bytes of a long message that are still to come
+        self._skipped = 0  # bytes of a long message that have not arrived yet
         self._end = b""
 
-    def take(self, data: bytes) -> list[tuple[int, bytes]]:
-        """Return the messages that are complete now: opcode and payload. Raises ConnectionError for a refusal."""
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+        """Return the messages that `data` completes: opcode and payload. Raises ConnectionError for a refusal."""
         if self._skipped:
             return self._skip(data)
         buffer = self._buffer + data if self._buffer else data
@@ -64,7 +64,7 @@ class Frames:
                 break
             opcode, is_last, payload = buffer[at] & 15, buffer[at] & 128, buffer[begin : begin + length]
             at = begin + length
-            if opcode == CONTINUATION or not is_last:  # of a long message, of which only the end is kept
+            if opcode == CONTINUATION or not is_last:  # a long message, of which only the end is kept
                 self._end = (self._end + payload)[-END_BYTES:]
                 if not is_last:
                     continue
@@ -74,10 +74,10 @@ class Frames:
         return messages
 
     def _skip(self, data: bytes) -> list[tuple[int, bytes]]:
-        """Count a long message; when it is complete, give its end for the whole."""
+        """Count the bytes of a long message; when it is complete, return its end in its place."""
         part, rest = data[: self._skipped], data[self._skipped :]
         self._skipped -= len(part)
         self._end = (self._end + part[-END_BYTES:])[-END_BYTES:]
         if self._skipped:
             return []
-        return [(TEXT, self._end), *self.take(rest)]
+        return [(TEXT, self._end), *self.feed(rest)]

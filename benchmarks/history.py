@@ -1,4 +1,4 @@
-"""A hundred thousand jobs of fifty people on PostgreSQL: how long the lists take, and how many queries."""
+"""A hundred thousand jobs of fifty people on PostgreSQL: the time and the number of queries of the pages with lists."""
 
 import json
 import os

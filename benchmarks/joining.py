@@ -1,4 +1,4 @@
-"""Joining a running job that has five thousand finals: alone, and five hundred viewers at once, on PostgreSQL."""
+"""Viewers join a running job with five thousand finals on PostgreSQL: one at a time, and five hundred at once."""
 
 import json
 import statistics
@@ -7,57 +7,57 @@ import sys
 import time
 from collections.abc import Iterator
 
+from benchmarks.live_job import LiveJob, Server, live_job, percentile
 from benchmarks.site import forget_peak, peak_mib
 from benchmarks.statements import Statements
-from benchmarks.watched import Server, Watched, percentile, watched
 from tests.postgres import Postgres
 
 SEGMENTS = 5_000
 TIMES = 20
 VIEWERS = 500
 QUICK = {"SEGMENTS": 50, "TIMES": 2, "VIEWERS": 5}
-LATE = 10  # finals that a viewer misses who comes back
+LATE = 10  # finals that a returning viewer has missed
 
 
-def told(joins: list[float]) -> str:
+def in_words(joins: list[float]) -> str:
     ms = [1000 * seconds for seconds in joins]
     return f"median {statistics.median(ms):.0f} ms, p95 {percentile(ms, 0.95):.0f} ms, most {max(ms):.0f} ms"
 
 
-def join(site: Watched, server: Server, viewers: int, **plan: int) -> dict:  # type: ignore[type-arg]
-    """Let so many join, and return what they saw."""
-    audience = site.audience(server, viewers, **plan)
-    audience.wait_until_ready()
-    audience.go_on()
-    seen: dict = audience.result()  # type: ignore[type-arg]
+def join(site: LiveJob, server: Server, viewers: int, **plan: int) -> dict:  # type: ignore[type-arg]
+    """Let so many viewers join, and return what they received."""
+    clients = site.viewers(server, viewers, **plan)
+    clients.wait_until_ready()
+    clients.proceed()
+    seen: dict = clients.result()  # type: ignore[type-arg]
     assert seen["seqs"] == [SEGMENTS], seen["seqs"]
-    time.sleep(0.5)  # the server notices that they have left
+    time.sleep(0.5)  # until the server has noticed that the viewers left
     return seen
 
 
-def alone(name: str, site: Watched, server: Server) -> Iterator[tuple[str, str]]:
+def alone(name: str, site: LiveJob, server: Server) -> Iterator[tuple[str, str]]:
     first = [join(site, server, 1)["joins"][0] for _ in range(TIMES)]
-    yield f"{name}, the only viewer: connect to the end of the snapshot", f"{told(first)} (at most 100)"
+    yield f"{name}, the only viewer: connect to the end of the snapshot", f"{in_words(first)} (at most 100)"
     more = join(site, server, TIMES + 1, opening=1)["joins"][1:]
-    yield f"{name}, one more viewer: connect to the end of the snapshot", f"{told(more)} (at most 100)"
+    yield f"{name}, one more viewer: connect to the end of the snapshot", f"{in_words(more)} (at most 100)"
 
 
-def together(name: str, site: Watched, server: Server, statements: Statements, after: int) -> Iterator[tuple[str, str]]:
+def together(name: str, site: LiveJob, server: Server, statements: Statements, after: int) -> Iterator[tuple[str, str]]:
     what = f"{name}, {VIEWERS} at once, {f'all finals after {after}' if after else 'all finals'}"
     before = forget_peak(server.pid)
     statements.begin()
     seen = join(site, server, VIEWERS, opening=VIEWERS, after=after)
-    asked = statements.since()
-    assert asked["finals fetched"], "the server had not noticed that the viewers before them had left"
-    yield f"{what}: until all are current", f"{seen['all_joined_seconds']:.1f} s (at most 2); {told(seen['joins'])}"
-    parts = ", ".join(f"{about} {count}" for about, count in sorted(asked.items()))
-    yield f"{what}: statements to the database", f"{asked.total()} ({parts}) (at most 10)"
+    counts = statements.since()
+    assert counts["finals fetched"], "the server still had the feed of earlier viewers"
+    yield f"{what}: until all are current", f"{seen['all_joined_seconds']:.1f} s (at most 2); {in_words(seen['joins'])}"
+    parts = ", ".join(f"{about} {count}" for about, count in sorted(counts.items()))
+    yield f"{what}: statements to the database", f"{counts.total()} ({parts}) (at most 10)"
     yield f"{what}: memory of the server", f"{before:.0f} MiB before, {peak_mib(server.pid):.0f} MiB at most"
 
 
 def run() -> Iterator[tuple[str, str]]:
-    with Postgres(is_durable=True) as postgres, watched({"DATABASE_URL": postgres.create_database("bench")}) as site:
-        command = [sys.executable, "-m", "benchmarks.rows", "speak", str(site.job), str(SEGMENTS)]
+    with Postgres(is_durable=True) as postgres, live_job({"DATABASE_URL": postgres.create_database("bench")}) as site:
+        command = [sys.executable, "-m", "benchmarks.rows", "finals", str(site.job), str(SEGMENTS)]
         subprocess.run(command, env=site.environ, check=True)
         transcript = site.visitor.http.get(f"/jobs/{site.job}/transcript.json").json()
         size = len(json.dumps(transcript["segments"], separators=(",", ":")))

@@ -1,7 +1,7 @@
-"""Files of many kinds: their length, and where their first and last words are, next to the clean audio.
+"""Files of many kinds, compared with the clean audio: their length, and the places of their first and last words.
 
-"At the beginning" and "at the end" are found by cross-correlating the spool with the clean audio; "words" compares the
-transcripts of the built-in recogniser, word by word.
+"Beginning" and "end" come from a cross-correlation of the spool with the clean audio. "Words" compares the transcripts
+of the built-in recogniser, word by word.
 """
 
 import difflib
@@ -57,7 +57,7 @@ def transcribe(paths: list[Path], folder: Path) -> dict[Path, Words]:
 
 
 def moved(wanted: Words, found: Words, offset: float) -> str:
-    """Say how far the same words are from where they should be, at most, and how many there are."""
+    """Return how many words both transcripts share, and by how much the worst is misplaced."""
     matcher = difflib.SequenceMatcher(None, [word for word, _ in wanted], [word for word, _ in found], autojunk=False)
     distances = [
         abs(found[block.b + number][1] - wanted[block.a + number][1] - offset)

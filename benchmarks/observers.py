@@ -1,4 +1,4 @@
-"""Who sees what becomes of a job while its workers die: the service that they send sound to, and a viewer."""
+"""Observe a job while its workers are killed: the stand-in that receives its audio, and a viewer. For `takeover.py`."""
 
 import asyncio
 import threading
@@ -14,7 +14,7 @@ from tests.visitor import Visitor, events
 
 @contextmanager
 def standin() -> Iterator[Service]:
-    """The stand-in in a thread: what it remembers of each stream is read here."""
+    """Run the stand-in in a thread, so that the benchmark can read its record of each stream."""
     started, stop = threading.Event(), threading.Event()
     made: list[Service] = []
 
@@ -33,13 +33,13 @@ def standin() -> Iterator[Service]:
 
 
 class Viewer(threading.Thread):
-    """Watches the job; notes every claim and when its first words came."""
+    """Watches the job; records the time of each claim and of the first words after it."""
 
     def __init__(self, visitor: Visitor, job: str) -> None:
         super().__init__(daemon=True)
         self.socket = visitor.watch(job)
         self.claims: list[float] = []
-        self.words: list[float] = []  # the last of the claim of the same place, or 0
+        self.words: list[float] = []  # for each claim, the time of the first words after it; 0 until they arrive
         self._started_at: str | None = None
 
     def run(self) -> None:

@@ -1,6 +1,6 @@
-"""Clients that read nothing, an outage of PostgreSQL and refused requests: pages, connections, and lines of the log.
+"""Clients that read nothing, an outage of PostgreSQL, and refused requests: load times, connections and log lines.
 
-In parentheses: the version before the changes of November 2026, as it was reported.
+Figures in parentheses were reported for the version before the changes of November 2026.
 """
 
 import tempfile

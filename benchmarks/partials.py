@@ -1,4 +1,4 @@
-"""Live text of 177 s of speech: how calm it is for the reader, and how long the whole job takes."""
+"""Live text of 177 s of speech: how often shown words change, and the duration of the whole job."""
 
 import wave
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.site import served, watch
 from tests import recordings
 
-TIMES = 4  # that the recording of 44.4 s is said
+TIMES = 4  # repetitions of the recording of 44.4 s
 QUICK = {"TIMES": 1}
 
 

@@ -1,7 +1,7 @@
-"""One person's long jobs hold both slots of a worker: how long the job of another person waits.
+"""Long jobs of one person hold both slots of a worker: the time that another person's job waits.
 
-In parentheses: the version before November 2026, where it waited for the end of one of them. The engine of the tests
-runs the jobs at the pace of speech; preemption is the same for the built-in recogniser.
+The figure in parentheses is that of the version before November 2026, in which it waited until a long job ended. The
+engine of the tests runs the jobs in real time; preemption works in the same way with the built-in recogniser.
 """
 
 import sqlite3
@@ -38,5 +38,5 @@ def run() -> Iterator[tuple[str, str]]:
             database.execute(f"update streaming_job set owner_id = {person} where id = '{UUID(waiting).hex}'")
         wait_until(lambda: status(waiting)[0] == "running", 120, "the start of the other person's job")
         waited = time.perf_counter() - began
-        yield f"{LONG_JOBS} long jobs of one person: another's starts after", f"{waited:.1f} s (an hour)"
-        yield "states of the long jobs then", ", ".join(sorted(status(job)[0] for job in long))
+        yield f"{LONG_JOBS} long jobs of one person: another person's job starts after", f"{waited:.1f} s (an hour)"
+        yield "statuses of the long jobs then", ", ".join(sorted(status(job)[0] for job in long))

@@ -1,6 +1,6 @@
-"""Eight small MP4 files whose sample tables claim 40 million entries, uploaded at once by one person.
+"""One person uploads eight small MP4 files at once, whose sample tables claim 40 million entries.
 
-How much memory their decoders take together, and how long another file waits meanwhile.
+Measures the memory of all decoders together, and how long another file of the same person waits.
 """
 
 import tempfile
@@ -22,11 +22,11 @@ def run() -> Iterator[tuple[str, str]]:
     with tempfile.TemporaryDirectory() as folder, served({"TRANSCRIBE_RUN_JOBS": "0"}) as (site, visitor):
         assert site.process is not None
         pid, memory, is_over = site.process.pid, [0.0], threading.Event()
-        # Every other file is small enough to be decoded within the memory of a probe.
+        # The table of every other file fits into the memory of a probe.
         sizes = [bombs.ENTRIES if number % 2 else PASSING_ENTRIES for number in range(FILES)]
         paths = [bombs.mp4(Path(folder) / f"{number}.mp4", size) for number, size in enumerate(sizes)]
 
-        def look() -> None:
+        def sample() -> None:
             while not is_over.wait(0.05):
                 memory.append(memory_mib(pid).get("decoder", 0.0))
 
@@ -34,8 +34,8 @@ def run() -> Iterator[tuple[str, str]]:
             with open(path, "rb") as file:
                 return visitor.http.post("/uploads/", files={"file": (path.name, file)}).status_code
 
-        looking = threading.Thread(target=look)
-        looking.start()
+        sampling = threading.Thread(target=sample)
+        sampling.start()
         began = time.perf_counter()
         with ThreadPoolExecutor(FILES + 1) as together:
             sent = [together.submit(send, path) for path in paths]
@@ -43,7 +43,7 @@ def run() -> Iterator[tuple[str, str]]:
             statuses = [future.result() for future in sent]
             waited = time.perf_counter() - began if other.result() == 201 else float("nan")
         is_over.set()
-        looking.join()
+        sampling.join()
     yield f"{FILES} hostile files at once: memory of all decoders, most", f"{max(memory):.0f} MiB (11,264 MiB before)"
     yield "answers to them", ", ".join(str(status) for status in sorted(set(statuses)))
-    yield "until a real recording of the same person was stored too", f"{waited:.1f} s"
+    yield "until a real recording of the same person was stored", f"{waited:.1f} s"

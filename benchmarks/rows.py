@@ -1,8 +1,7 @@
-"""What benchmarks do inside a site's database, in processes of their own: `python -m benchmarks.rows fill 50 1000`.
+"""Work of benchmarks in a site's database, in a process of its own: `python -m benchmarks.rows fill 50 1000`.
 
-`fill PEOPLE JOBS [STATUS]` adds jobs, two for each recording, and `claim NAME` takes jobs until there are none and
-prints them; `queries` prints how many queries the pages of the first account take; `speak JOB SEGMENTS` gives a job
-finals.
+`fill PEOPLE JOBS [STATUS]` adds jobs, two for each recording. `claim NAME` claims jobs until there are none, and prints
+them. `queries` prints how many queries the first account's pages run. `finals JOB COUNT` adds finals to a job.
 """
 
 import json
@@ -33,7 +32,7 @@ JOBS_OF_UPLOAD = 2
 
 
 def fill(people: int, count: int, status: str = "completed") -> None:
-    """Add jobs, dealt out to the first account and others."""
+    """Add jobs of the first account and others, in turns."""
     made = [User.objects.get_or_create(username=f"person-{number}")[0] for number in range(people - 1)]
     owners = [User.objects.get(username="admin"), *made]
     facts = {"size": 1, "sha256": "0" * 64, "container": "wav", "codec": "pcm_s16le", "sample_rate": 16_000}
@@ -65,8 +64,8 @@ def fill(people: int, count: int, status: str = "completed") -> None:
         )
 
 
-def speak(job_id: str, count: int) -> None:
-    """Give a job so many finals of twelve words, five seconds each, as Amazon's engine stores them."""
+def add_finals(job_id: str, count: int) -> None:
+    """Add finals of twelve words and five seconds, as the engine for Amazon Transcribe stores them."""
     words = ["and", "then", "she", "said", "that", "the", "whole", "thing", "had", "been", "quite", "unexpected"]
     Segment.objects.bulk_create(
         (
@@ -92,7 +91,7 @@ def speak(job_id: str, count: int) -> None:
 
 
 def claim(worker: str) -> None:
-    """Say that it can begin; at a line of input claim all there is, as many at a time as a worker, and print it."""
+    """Print `ready`; after a line of input claim all jobs, as many at a time as a worker, and print their ids."""
     connection.ensure_connection()
     print("ready", flush=True)
     sys.stdin.readline()
@@ -119,8 +118,8 @@ def main() -> None:
             fill(int(people), int(count), *status)
         case ["claim", worker]:
             claim(worker)
-        case ["speak", job_id, count]:
-            speak(job_id, int(count))
+        case ["finals", job_id, count]:
+            add_finals(job_id, int(count))
         case ["queries"]:
             queries()
 

@@ -1,4 +1,4 @@
-"""A served site to measure, in a folder that goes away, and what it uses."""
+"""A served site to measure, in a temporary folder, and the memory and answer times of its processes."""
 
 import tempfile
 import time
@@ -13,13 +13,13 @@ from tests.postgres import Postgres
 from tests.site import Site
 from tests.visitor import Visitor, events
 
-READY_SECONDS = 3.0  # in which the recogniser in reserve loads its model, as it has on a site that is in use
+READY_SECONDS = 3.0  # until the spare recogniser has loaded its model, as on a site in use
 QUICK = {"READY_SECONDS": 0.0}
 
 
 @contextmanager
 def database() -> Iterator[str]:
-    """The address of a database on a PostgreSQL that keeps what it is given, as one in use does."""
+    """Yield the address of a database on a PostgreSQL that syncs its writes to disk, as one in use does."""
     with Postgres(is_durable=True) as postgres:
         yield postgres.create_database("bench")
 
@@ -41,7 +41,7 @@ def served(environment: dict[str, str] | None = None) -> Iterator[tuple[Site, Vi
 
 
 def watch(visitor: Visitor, upload: str) -> Iterator[tuple[float, dict]]:  # type: ignore[type-arg]
-    """Start a job, and yield every event of it with the seconds since the start, to its end."""
+    """Start a job and yield each of its events with the seconds since the start, until the job ends."""
     began = time.perf_counter()
     job = visitor.start(upload)
     with visitor.watch(job) as viewer:
@@ -53,7 +53,7 @@ def watch(visitor: Visitor, upload: str) -> Iterator[tuple[float, dict]]:  # typ
 
 
 def slowest(ask: Callable[[], httpx.Response], until: Callable[[], bool]) -> tuple[float, int]:
-    """Return the slowest answer (seconds) to requests one after the other, and how many there were."""
+    """Send requests one after the other; return the slowest answer (seconds) and the number of requests."""
     longest, count = 0.0, 0
     while not until() or not count:
         began = time.perf_counter()
@@ -64,7 +64,7 @@ def slowest(ask: Callable[[], httpx.Response], until: Callable[[], bool]) -> tup
 
 
 def meanwhile(site: Site, visitor: Visitor, until: Callable[[], bool]) -> str:
-    """Return how long `/healthz` and a page took at most while something goes on."""
+    """Return the slowest answers of `/healthz` and of a page until the condition `until` is met."""
     new_connections = httpx.Limits(max_keepalive_connections=0)  # as those of a load balancer
     with httpx.Client(limits=new_connections, timeout=60) as anonymous, ThreadPoolExecutor(2) as together:
         health = together.submit(slowest, lambda: anonymous.get(f"{site.url}/healthz"), until)
@@ -74,39 +74,39 @@ def meanwhile(site: Site, visitor: Visitor, until: Callable[[], bool]) -> str:
 
 
 def after(seconds: float) -> Callable[[], bool]:
-    """Return a condition that is met then."""
+    """Return a condition that is met after so many seconds."""
     ends_at = time.monotonic() + seconds
     return lambda: time.monotonic() > ends_at
 
 
 def memory_mib(pid: int) -> dict[str, float]:
-    """Return the resident memory of a process and of each of its children, by what they are."""
+    """Return the resident memory (MiB) of a process and of its children, by their purpose."""
     found = {"server": _resident(pid)}
     for child in children(pid):
         try:
             name = "recogniser" if "recogniser" in Path(f"/proc/{child}/cmdline").read_text() else "decoder"
             found[name] = found.get(name, 0.0) + _resident(int(child))
         except OSError:
-            continue  # it has ended in this moment
+            continue  # the child has ended since it was listed
     return found
 
 
 def children(pid: int) -> list[str]:
-    """Return the ids of a process's children. Each thread has its own: requests wait for decoders in threads."""
+    """Return the ids of a process's children. Linux lists them for each thread; threads of requests start decoders."""
     found = []
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):  # the thread has ended in this moment
+        with suppress(OSError):  # the thread has ended since it was listed
             found += path.read_text().split()
     return found
 
 
 def peak_mib(pid: int) -> float:
-    """Return the most that a process has had since `forget_peak`."""
+    """Return the peak of a process's memory (MiB) since `forget_peak`."""
     return _resident(pid, "VmHWM")
 
 
 def forget_peak(pid: int) -> float:
-    """Let what a process has now be the most that it has had, and return it."""
+    """Reset the peak of a process's memory to its present value, and return that (MiB)."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
     return _resident(pid)
 

@@ -1,4 +1,4 @@
-"""How many statements a PostgreSQL was sent, by its own log: also those that no program of ours knows of."""
+"""Counts the statements that PostgreSQL received, by its log, which also has those of libraries."""
 
 import re
 from collections import Counter
@@ -6,20 +6,20 @@ from collections import Counter
 from tests.postgres import Postgres
 
 STATEMENT = re.compile(r"LOG:  (?:statement|execute [^:]*): (.*)")
-# What a statement is about, by what it names: the first that fits.
-ABOUT = {
+# The subject of a statement, by a name in it: the first that fits.
+SUBJECTS = {
     "session": "django_session",
     "people": "auth_",
     "finals stored": 'INSERT INTO "streaming_segment"',
     "finals fetched": "streaming_segment",
-    "looks": '"streaming_job"."id" IN',
+    "polls": '"streaming_job"."id" IN',
     "job": "streaming_job",
 }
-EMPTY = "whether a connection lives"  # asked with nothing at all, by the pool, before it gives one out
+EMPTY = "checks of a connection"  # empty statements, which the pool sends before it returns a connection
 
 
 class Statements:
-    """What PostgreSQL was asked, by its own log."""
+    """The statements in the log of a PostgreSQL."""
 
     def __init__(self, postgres: Postgres) -> None:
         self._log = postgres._folder / "log"
@@ -31,14 +31,14 @@ class Statements:
         self._begin = self._log.stat().st_size
 
     def since(self) -> Counter[str]:
-        """Return how many statements there were since `begin`, by what they are about."""
+        """Return the number of statements since `begin`, by subject."""
         with open(self._log, "rb") as file:
             file.seek(self._begin)
             text = file.read().decode(errors="replace")
-        return Counter(about(statement) for statement in STATEMENT.findall(text))
+        return Counter(subject(statement) for statement in STATEMENT.findall(text))
 
 
-def about(statement: str) -> str:
+def subject(statement: str) -> str:
     if not statement:
         return EMPTY
-    return next((name for name, part in ABOUT.items() if part in statement), "other")
+    return next((name for name, part in SUBJECTS.items() if part in statement), "other")

@@ -1,7 +1,7 @@
-"""Load that anybody can cause without an account, and whether other people notice: bodies, connections, sign-ins.
+"""Load from clients without an account (bodies, connections, sign-ins), and the answer times of other people's pages.
 
-In parentheses: the version before the limits of November 2026. The sign-ins and the upload were measured, the bodies
-follow from its code, and the idle connections were reported with 1,024 descriptors.
+Figures in parentheses are those of the version before the limits of November 2026. The sign-ins and the upload were
+measured, the figure of the bodies follows from the code, and the idle connections were reported with 1,024 descriptors.
 """
 
 import socket
@@ -28,7 +28,7 @@ QUICK = {"SENDERS": 2, "BODY_MIB": 2, "IDLE": 20, "SIGN_INS": 4}
 
 
 def written_mib(site: Site, which: str = "wchar") -> float:
-    """Return what the process has passed to write calls (`wchar`): files and sockets."""
+    """Return the MiB that the process has passed to write calls (`wchar`), for files and sockets."""
     assert site.process is not None
     lines = Path(f"/proc/{site.process.pid}/io").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(which)) / MIB
@@ -76,14 +76,14 @@ def run() -> Iterator[tuple[str, str]]:
             others = meanwhile(site, visitor, after(2.0))
             yield f"{IDLE:,} idle anonymous connections: meanwhile", f"{others} (no answer)"
 
-        # In a process of its own: its hundred threads would delay the two that measure here.
+        # In a process of its own: a hundred threads would delay the two that measure here.
         with ProcessPoolExecutor(1, get_context("fork")) as apart:
             began = time.perf_counter()
             attempts = apart.submit(sign_in_all, site.url)
             others = meanwhile(site, visitor, attempts.done)
             took = time.perf_counter() - began
         codes = attempts.result()
-        answered = f"{took:.0f} s, {codes.count(200)} checked, {codes.count(503)} told to try again"
+        answered = f"{took:.0f} s, {codes.count(200)} passwords checked, {codes.count(503)} asked to retry"
         yield f"{SIGN_INS} sign-ins at once", answered
         yield "meanwhile (goal: 0.5 s and 1 s)", f"{others} (18.9 s, 22.8 s on a busy machine)"
 

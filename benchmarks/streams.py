@@ -1,7 +1,7 @@
-"""Paced streams in a process of their own, through our engine or through the SDK as it comes; prints what they used.
+"""Real-time streams in one process, through our engine or as in the SDK's own example; prints the CPU that they used.
 
-`python -m benchmarks.streams ours|sdk STREAMS SECONDS FILE`, with a stand-in named in the environment. FILE holds
-raw sound, 16-bit at 16 kHz.
+`python -m benchmarks.streams ours|sdk STREAMS SECONDS FILE`. The environment names a stand-in. FILE holds raw audio,
+16-bit at 16 kHz.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ from typing import Any
 
 RATE, SAMPLE_BYTES, CHUNK_BYTES = 16_000, 2, 3200
 TICK_SECONDS = 0.01
-START_SECONDS = 4.0  # connections and keys come and go once; what is measured is what lasts
+START_SECONDS = 4.0  # not measured: connections and keys are set up once
 
 
 async def ours(path: Path, seconds: int) -> int:
-    """Hear the file through our engine; return the number of words."""
+    """Transcribe the file with our engine; return the number of words."""
     from streaming.engines.aws.engine import AwsEngine
     from streaming.engines.base import Request
     from streaming.spool import Spool
@@ -30,7 +30,7 @@ async def ours(path: Path, seconds: int) -> int:
 
 
 async def sdk(path: Path, seconds: int) -> int:
-    """Hear it as the SDK's own example does."""
+    """Transcribe the file as the SDK's own example does; return the number of words."""
     from amazon_transcribe.auth import StaticCredentialResolver
     from amazon_transcribe.client import TranscribeStreamingClient
     from amazon_transcribe.endpoints import StaticEndpointResolver
@@ -55,7 +55,7 @@ async def sdk(path: Path, seconds: int) -> int:
     )
     trust = io.TlsContextOptions()
     trust.override_default_trust_store_from_path(None, os.environ["AWS_CA_BUNDLE"])
-    client._session_manager._tls_ctx = io.ClientTlsContext(trust)  # the example's only change: whom to trust
+    client._session_manager._tls_ctx = io.ClientTlsContext(trust)  # changed in the example: trust the stand-in
     stream = await client.start_stream_transcription(
         language_code="en-US", media_sample_rate_hz=RATE, media_encoding="pcm"
     )
@@ -74,30 +74,30 @@ async def sdk(path: Path, seconds: int) -> int:
     return handler.words
 
 
-async def main(hear: Any, streams: int, seconds: int, path: Path) -> None:
+async def main(transcribe: Any, streams: int, seconds: int, path: Path) -> None:
     lags: list[float] = []
 
-    async def look() -> None:
+    async def sample_lag() -> None:
         while True:
             due = time.monotonic() + TICK_SECONDS
             await asyncio.sleep(TICK_SECONDS)
             lags.append(time.monotonic() - due)
 
     async def one(number: int) -> int:
-        await asyncio.sleep(number * 1.0 / streams)  # nobody starts all at once
-        return await hear(path, seconds)
+        await asyncio.sleep(number * 1.0 / streams)  # the streams start evenly within a second
+        return await transcribe(path, seconds)
 
-    looking = asyncio.create_task(look() if streams > 1 else asyncio.sleep(0))  # it costs as much as a stream
+    sampling = asyncio.create_task(sample_lag() if streams > 1 else asyncio.sleep(0))  # costs as much as a stream
     began = time.monotonic()
-    hearing = asyncio.gather(*(one(number) for number in range(streams)))
+    running = asyncio.gather(*(one(number) for number in range(streams)))
     await asyncio.sleep(START_SECONDS)
     lags.clear()
     used, settled = time.process_time(), time.monotonic()
     await asyncio.sleep(seconds - START_SECONDS - 1)
     used, settled = time.process_time() - used, time.monotonic() - settled
-    words = await hearing
+    words = await running
     took = time.monotonic() - began
-    looking.cancel()
+    sampling.cancel()
     lags.sort()
     figures = {
         "cores": used / settled,
@@ -115,5 +115,5 @@ if __name__ == "__main__":
         import django
 
         django.setup()
-        import streaming.engines.aws.session  # noqa: F401 not part of what is measured
+        import streaming.engines.aws.session  # noqa: F401 imported now, so that the import is not measured
     asyncio.run(main({"ours": ours, "sdk": sdk}[sys.argv[1]], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])))

@@ -1,7 +1,7 @@
-"""Workers killed (-9) while they run a job: when another goes on with it, and how much sound Amazon hears again.
+"""Workers are killed (-9) while they run a job: the time until another worker resumes it, and the audio sent twice.
 
-On PostgreSQL with Redis, leases of five seconds, the stand-in at the pace of the wall. Workers have folders of their
-own, as on machines of their own, where a dead one is known by its lease alone; then one folder, as on one machine.
+Runs on PostgreSQL with Redis, leases of five seconds and the stand-in in real time. First each worker has a folder of
+its own, as on two machines, where only the lease shows that a worker is dead. Then they share one, as on one machine.
 """
 
 import random
@@ -12,8 +12,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.live_job import percentile
 from benchmarks.observers import Viewer, standin
-from benchmarks.watched import percentile
 from streaming.engines.scripted import WORD_SECONDS
 from tests.postgres import Postgres
 from tests.recordings import numbers
@@ -24,7 +24,7 @@ from tests.visitor import Visitor
 
 TIMES = {"on another machine": 20, "on the same machine": 10}
 LEASE_SECONDS = 5
-WORDS = 1_200  # ten minutes: longer than it takes
+WORDS = 1_200  # ten minutes of audio: more than the benchmark takes
 SEED = 1
 QUICK = {"TIMES": {"on another machine": 1, "on the same machine": 1}, "LEASE_SECONDS": 2, "WORDS": 120}
 
@@ -38,7 +38,7 @@ class Workers:
     sites: list[Site] = field(default_factory=list)
 
     def start(self, index: int) -> None:
-        """Start a worker, and return when it looks for work."""
+        """Start a worker, and return when it polls for work."""
         locks = self.folders[index] / "workers"
         before = set(locks.glob("*/lock"))
         self.sites[index].start_worker()
@@ -46,22 +46,22 @@ class Workers:
 
 
 @dataclass
-class Taken:
+class Takeover:
     claim_seconds: float
     words_seconds: float
-    again_seconds: float  # of sound, that had become final
-    unfinal_seconds: float  # of sound, that was sent and had not
+    again_seconds: float  # of audio that was sent again although it had become final
+    unfinal_seconds: float  # of audio that was sent and had not become final
 
 
 def begin_of(service: Service, index: int) -> float:
-    """Return where in the recording a stream began."""
+    """Return the time in the recording at which a stream began."""
     wait_until(lambda: len(service.requests) > index and service.requests[index].numbers, 60, "words of the stream")
     number, start = service.requests[index].numbers[0]
     return number * WORD_SECONDS - start
 
 
-def kill(workers: Workers, running: int, viewer: Viewer, service: Service, postgres: Postgres) -> Taken:
-    """Kill the worker that runs the job; return what came of it."""
+def kill(workers: Workers, running: int, viewer: Viewer, service: Service, postgres: Postgres) -> Takeover:
+    """Kill the worker that runs the job; return the times of its takeover."""
     stream, claims = len(service.requests) - 1, len(viewer.claims)
     workers.sites[running].kill()
     killed = time.monotonic()
@@ -69,7 +69,7 @@ def kill(workers: Workers, running: int, viewer: Viewer, service: Service, postg
     wait_until(lambda: len(viewer.claims) > claims and viewer.words[claims], 60, "another worker's words")
     sent_until = begin_of(service, stream) + service.requests[stream].audio_seconds
     began = begin_of(service, stream + 1)
-    return Taken(
+    return Takeover(
         viewer.claims[claims] - killed,
         viewer.words[claims] - killed,
         max(0.0, final_until - began),
@@ -77,7 +77,7 @@ def kill(workers: Workers, running: int, viewer: Viewer, service: Service, postg
     )
 
 
-def takeovers(where: str, folder: Path, stack: ExitStack) -> list[Taken]:
+def takeovers(where: str, folder: Path, stack: ExitStack) -> list[Takeover]:
     postgres, redis = stack.enter_context(Postgres()), Redis()
     redis.start()
     stack.callback(redis.kill)
@@ -111,49 +111,49 @@ def takeovers(where: str, folder: Path, stack: ExitStack) -> list[Taken]:
     stack.callback(viewer.socket.close)
     viewer.start()
     wait_until(lambda: viewer.words and viewer.words[-1], 60, "the first words")
-    chance, taken = random.Random(SEED), []
+    chance, found = random.Random(SEED), []
     for _ in range(TIMES[where]):
-        time.sleep(chance.uniform(1.0, 4.0))  # wherever it is in its lease and between two finals
+        time.sleep(chance.uniform(1.0, 4.0))  # at any place within the lease and between two finals
         running = holder(postgres, workers)
-        taken.append(kill(workers, running, viewer, service, postgres))
+        found.append(kill(workers, running, viewer, service, postgres))
         workers.start(running)
     check(visitor, job)
-    return taken
+    return found
 
 
 def holder(postgres: Postgres, workers: Workers) -> int:
-    """Return which worker runs the job: the one whose process has its lock open."""
+    """Return the index of the worker that runs the job: its process has the lock file open."""
     ((name,),) = postgres.execute("select worker from streaming_job", "bench")
     for index, site in enumerate(workers.sites):
         assert site.process is not None
         files = Path(f"/proc/{site.process.pid}/fd").iterdir()
         if any(f"/{name}/" in str(file.readlink()) or f"new-{name}/" in str(file.readlink()) for file in files):
             return index
-    raise AssertionError(f"{name} is no worker of ours")
+    raise AssertionError(f"{name} is not one of the two workers")
 
 
 def check(visitor: Visitor, job: str) -> None:
-    """Each word is there once and in order, as far as it is."""
+    """Check that each word so far is there once and in order."""
     segments = visitor.http.get(f"/jobs/{job}/transcript.json").json()["segments"]
-    heard = [int(word["text"].strip("w.")) for segment in segments for word in segment["words"]]
-    assert heard == [*range(len(heard))], heard
+    numbers_found = [int(word["text"].strip("w.")) for segment in segments for word in segment["words"]]
+    assert numbers_found == [*range(len(numbers_found))], numbers_found
 
 
 def run() -> Iterator[tuple[str, str]]:
     for where, times in TIMES.items():
         with tempfile.TemporaryDirectory(prefix="transcribe-bench-") as folder, ExitStack() as stack:
-            taken = takeovers(where, Path(folder), stack)
-        claims = [each.claim_seconds for each in taken]
-        words = [each.words_seconds for each in taken]
-        again, unfinal = [each.again_seconds for each in taken], [each.unfinal_seconds for each in taken]
+            found = takeovers(where, Path(folder), stack)
+        claims = [each.claim_seconds for each in found]
+        words = [each.words_seconds for each in found]
+        again, unfinal = [each.again_seconds for each in found], [each.unfinal_seconds for each in found]
         yield (
-            f"{where}, {times} times: kill -9 to another's claim",
+            f"{where}, {times} times: kill -9 to another worker's claim",
             f"median {percentile(claims, 0.5):.1f} s, p95 {percentile(claims, 0.95):.1f} s "
             f"(at most {LEASE_SECONDS + 2}), most {max(claims):.1f} s",
         )
         yield f"{where}: to its first words", f"median {percentile(words, 0.5):.1f} s, most {max(words):.1f} s"
         yield (
-            f"{where}: final sound sent again",
+            f"{where}: final audio sent again",
             f"median {percentile(again, 0.5):.2f} s, most {max(again):.2f} s (at most 1); "
-            f"not yet final had been median {percentile(unfinal, 0.5):.1f} s",
+            f"sent and not yet final: median {percentile(unfinal, 0.5):.1f} s",
         )

@@ -1,7 +1,7 @@
-"""Many viewers in a process of their own, which only notes what arrives and when: `python -m benchmarks.audience PLAN`.
+"""Many viewers in one process, which only records the events and their times.
 
-Prints `ready` when all have joined, and at a line of input what they had, as JSON. The time of an event is when the
-kernel had it, not when this process came to read it.
+`python -m benchmarks.viewer_clients PLAN` prints `ready` when all viewers have joined. After a line of input it prints
+the events that they received, as JSON. An event's time is when the kernel received it, not when this process read it.
 """
 
 import json
@@ -18,14 +18,14 @@ from benchmarks.frames import CLOSE, PING, TEXT, Frames, pong, request
 
 SO_TIMESTAMPNS = 35  # Linux; Python has no name for it
 READ_BYTES = 256 * 1024
-SPOKEN = b'"at '  # how a text begins that says when it was published
-SPOKEN_BYTES = len("1700000000.123456")
+PUBLISHED = b'"at '  # the beginning of a text with the time at which it was published
+PUBLISHED_BYTES = len("1700000000.123456")
 FINAL = b'{"type":"final","seq":'
 
 
 @dataclass
 class Plan:
-    """`opening`: how many may be on their way in at once. `has_snapshot`: the server sends one to who joins."""
+    """`opening` is how many viewers may connect at once. `has_snapshot`: the server sends a snapshot to each viewer."""
 
     origin: str
     path: str
@@ -37,14 +37,14 @@ class Plan:
 
 
 @dataclass
-class Seen:
-    """What all viewers had together; times in seconds."""
+class Observed:
+    """The events of all viewers together; times in seconds."""
 
     delays: dict[str, list[float]] = field(default_factory=lambda: {"partial": [], "final": []})
     joins: list[float] = field(default_factory=list)
     all_joined_seconds: float = 0.0
     gaps: int = 0
-    cuts: int = 0  # who is cut comes again after what it has
+    reconnects: int = 0  # a viewer whose socket is closed connects again, after its last final
     last_final_at: float = 0.0
 
 
@@ -62,16 +62,16 @@ class Viewer:
         self.request = request(plan.origin, f"{plan.path}?after={after}", plan.headers)
 
 
-class Audience:
+class ViewerClients:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._poll = select.epoll()
         self._viewers: dict[int, Viewer] = {}
         self._joining = 0
-        self._seen = Seen()
+        self._seen = Observed()
 
     def run(self) -> dict[str, Any]:
-        """Join, say so, and watch until a line of input; return what was seen."""
+        """Let all viewers join, print `ready`, and watch until a line of input. Returns the events."""
         self._poll.register(sys.stdin, select.EPOLLIN)
         began_at, is_ready = time.time(), False
         left = self._plan.viewers
@@ -86,7 +86,7 @@ class Audience:
             for number, _ in self._poll.poll():
                 if number == sys.stdin.fileno():
                     return asdict(self._seen) | {"seqs": sorted({viewer.seq for viewer in self._viewers.values()})}
-                self._look(number, self._viewers[number])
+                self._handle(number, self._viewers[number])
 
     def _open(self, after: int) -> None:
         viewer = Viewer(self._plan, after)
@@ -94,7 +94,7 @@ class Audience:
         self._viewers[viewer.socket.fileno()] = viewer
         self._poll.register(viewer.socket, select.EPOLLOUT)
 
-    def _look(self, number: int, viewer: Viewer) -> None:
+    def _handle(self, number: int, viewer: Viewer) -> None:
         try:
             if not viewer.has_asked:
                 viewer.has_asked = True
@@ -103,29 +103,29 @@ class Audience:
                 return
             data, ancillary, _, _ = viewer.socket.recvmsg(READ_BYTES, 64)
             if not data:
-                raise ConnectionError("The server has hung up.")
+                raise ConnectionError("The server closed the connection.")
             seconds, nanoseconds = struct.unpack("ll", ancillary[0][2]) if ancillary else (time.time(), 0)
             at = seconds + nanoseconds / 1e9
-            for opcode, payload in viewer.frames.take(data):
+            for opcode, payload in viewer.frames.feed(data):
                 if opcode == TEXT:
-                    self._take(viewer, payload, at)
+                    self._receive(viewer, payload, at)
                 elif opcode == PING:
                     viewer.socket.send(pong(payload))
                 elif opcode == CLOSE:
-                    raise ConnectionError(f"The server closes: {payload!r}")
+                    raise ConnectionError(f"The server closed the socket: {payload!r}")
             if viewer.frames.is_open and not self._plan.has_snapshot:
                 self._joined(viewer, at)
         except ConnectionError as error:
-            # It comes again, as a browser does. Who never got in is a fault of the benchmark.
+            # The viewer connects again, as a browser does. If it has never joined, the benchmark is broken.
             if not viewer.has_joined:
                 raise
             print(error, file=sys.stderr)
-            self._seen.cuts += 1
+            self._seen.reconnects += 1
             del self._viewers[number]
             viewer.socket.close()
             self._open(viewer.seq)
 
-    def _take(self, viewer: Viewer, payload: bytes, at: float) -> None:
+    def _receive(self, viewer: Viewer, payload: bytes, at: float) -> None:
         if payload.startswith(FINAL):
             seq = int(payload[len(FINAL) : payload.index(b",", len(FINAL))])
             self._seen.gaps += seq != viewer.seq + 1
@@ -135,12 +135,12 @@ class Audience:
         elif payload.startswith(b'{"type":"partial"'):
             kind = "partial"
         else:
-            if not viewer.has_joined:  # a snapshot, of which this may be the end
+            if not viewer.has_joined:  # a snapshot, or its end
                 viewer.seq = int(payload.rpartition(b'"seq":')[2].rstrip(b"}"))
                 self._joined(viewer, at)
             return
-        spoken = payload.find(SPOKEN) + len(SPOKEN)
-        self._seen.delays[kind].append(at - float(payload[spoken : spoken + SPOKEN_BYTES]))
+        begin = payload.find(PUBLISHED) + len(PUBLISHED)
+        self._seen.delays[kind].append(at - float(payload[begin : begin + PUBLISHED_BYTES]))
 
     def _joined(self, viewer: Viewer, at: float) -> None:
         if not viewer.has_joined:
@@ -150,4 +150,4 @@ class Audience:
 
 
 if __name__ == "__main__":
-    print(json.dumps(Audience(Plan(**json.loads(sys.argv[1]))).run()))
+    print(json.dumps(ViewerClients(Plan(**json.loads(sys.argv[1]))).run()))

@@ -1,7 +1,8 @@
-"""Stands in for the worker that runs a job: `python -m benchmarks.speaker JOB SPEECH`, in the site's environment.
+"""Takes the place of the worker that runs a job, and publishes partials and finals at a given rate.
 
-What is final is stored first and sent after, by the code that workers use. Every text begins with the moment when it
-was published. Says `ready`, begins at a line of input, and prints how many finals there are now, as JSON.
+`python -m benchmarks.event_source JOB SCHEDULE` runs in the site's environment. It stores each final before it sends
+it, with the code that workers use. Each text begins with the time at which it was published. The program prints
+`ready`, starts after a line of input, and prints the number of finals that the job has then, as JSON.
 """
 
 import asyncio
@@ -29,49 +30,49 @@ BATCH = 100
 
 
 @dataclass
-class Speech:
-    """So many `seconds` of partials and finals at a steady pace, filled up to so many characters; then a `burst`."""
+class Schedule:
+    """So many `seconds` of partials and finals at a steady rate, padded to so many characters; then a `burst`."""
 
     seconds: float = 0.0
     partials_a_second: float = 0.0
     finals_a_second: float = 0.0
     partial_characters: int = 0
     final_characters: int = 0
-    burst: int = 0  # finals as quickly as they can be stored and sent
+    burst: int = 0  # finals, stored and sent as quickly as possible
 
 
 def text(characters: int) -> str:
-    said = f"at {time.time():.6f}"
-    return said + " word" * ((characters - len(said)) // len(" word"))
+    begin = f"at {time.time():.6f}"
+    return begin + " word" * ((characters - len(begin)) // len(" word"))
 
 
-class Speaker:
+class EventSource:
     def __init__(self, job: Job) -> None:
         self._job = job
 
-    async def say(self, is_partial: bool, number: int, characters: int) -> None:
-        said, moment = text(characters), float(number)
+    async def publish(self, is_partial: bool, number: int, characters: int) -> None:
+        content, moment = text(characters), float(number)
         if is_partial:
-            await self._send(events.partial(Result(said, moment, moment + 1, is_partial=True)))
+            await self._send(events.partial(Result(content, moment, moment + 1, is_partial=True)))
             return
-        result = Result(said, moment, moment + 1, is_partial=False, words=spread_words(said, moment, moment + 1))
+        result = Result(content, moment, moment + 1, is_partial=False, words=spread_words(content, moment, moment + 1))
         seq = self._job.segment_count + 1
         segment = await in_thread(lifecycle.store_final)(self._job.pk, self._job.attempt, seq, result, moment)
         self._job.segment_count = seq
         await self._send(events.final(segment))
 
     async def burst(self, count: int, characters: int) -> None:
-        """Store finals a hundred in a transaction, and send them."""
+        """Store finals, a hundred in a transaction, and send them."""
         for begin in range(0, count, BATCH):
             for segment in await in_thread(self._store)(min(BATCH, count - begin), characters):
                 self._job.segment_count = segment.seq
                 await self._send(events.final(segment))
 
     def _store(self, count: int, characters: int) -> list[Segment]:
-        job, said = self._job, text(characters)
+        job, content = self._job, text(characters)
         segments = [
             Segment.of(
-                job.pk, seq, Result(said, seq, seq + 1, is_partial=False, words=spread_words(said, seq, seq + 1))
+                job.pk, seq, Result(content, seq, seq + 1, is_partial=False, words=spread_words(content, seq, seq + 1))
             )
             for seq in range(job.segment_count + 1, job.segment_count + count + 1)
         ]
@@ -87,30 +88,30 @@ class Speaker:
         assert await publisher.send(publisher.feed_group(job.pk), message), "the channel layer is away"
 
 
-async def speak(job: Job, speech: Speech) -> dict[str, float]:
-    """Say all of it, each at its time."""
-    speaker = Speaker(job)
+async def run(job: Job, schedule: Schedule) -> dict[str, float]:
+    """Publish each event at its time. Returns the start time, the duration and the number of finals."""
+    source = EventSource(job)
     await in_thread(job.refresh_from_db)()
     kinds = (
-        (True, speech.partials_a_second, speech.partial_characters),
-        (False, speech.finals_a_second, speech.final_characters),
+        (True, schedule.partials_a_second, schedule.partial_characters),
+        (False, schedule.finals_a_second, schedule.final_characters),
     )
     plan = sorted(
         (number / rate, is_partial, characters)
         for is_partial, rate, characters in kinds
-        for number in range(round(speech.seconds * rate))
+        for number in range(round(schedule.seconds * rate))
     )
-    await publisher.send("nobody", {})  # the connection is made before the first moment is told
+    await publisher.send("no-members", {})  # connects before the first event is timed
     print("ready", flush=True)
     sys.stdin.readline()
     began_at = time.time()
     for number, (due, is_partial, characters) in enumerate(plan):
         await asyncio.sleep(max(0.0, began_at + due - time.time()))
-        await speaker.say(is_partial, number, characters)
-    await speaker.burst(speech.burst, speech.final_characters)
+        await source.publish(is_partial, number, characters)
+    await source.burst(schedule.burst, schedule.final_characters)
     return {"began_at": began_at, "took": time.time() - began_at, "seq": job.segment_count}
 
 
 if __name__ == "__main__":
     job = Job(pk=UUID(sys.argv[1]))
-    print(json.dumps(asyncio.run(speak(job, Speech(**json.loads(sys.argv[2]))))))
+    print(json.dumps(asyncio.run(run(job, Schedule(**json.loads(sys.argv[2]))))))

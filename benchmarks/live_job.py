@@ -1,4 +1,4 @@
-"""A running job for benchmarks of its viewers: its site with a Redis, who speaks in it, and who watches."""
+"""A running job for benchmarks of viewers: a site with a Redis, a source of the job's events, and its viewers."""
 
 import json
 import math
@@ -21,13 +21,13 @@ from tests.servers import Redis
 from tests.site import Site, free_port, wait_until
 from tests.visitor import Visitor
 
-OPEN_FILES = 8_192  # a socket is a file, for the server as for its viewers
-IDLE_CPU_SECONDS = 0.05  # a second: looks into the database, pings
+OPEN_FILES = 8_192  # the server and the viewers need one for each socket
+IDLE_CPU_SECONDS = 0.05  # in a second: queries to the database, pings
 
 
 @dataclass
 class Server:
-    """Something that serves a job's socket. `has_snapshot` is false for peers, which send none."""
+    """A server of the job's socket. `has_snapshot` is false for peers, which send none."""
 
     pid: int
     origin: str
@@ -36,8 +36,8 @@ class Server:
     has_snapshot: bool = True
 
 
-class Part:
-    """A program of this package that says `ready`, goes on at a line of input, and prints what it found."""
+class Program:
+    """A program of this package. It prints `ready`, waits for a line of input, and prints its figures as JSON."""
 
     def __init__(self, environ: dict[str, str], module: str, *arguments: str) -> None:
         self._process = subprocess.Popen(
@@ -50,15 +50,15 @@ class Part:
 
     def wait_until_ready(self) -> None:
         assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "ready\n", "a part of the benchmark did not start"
+        assert self._process.stdout.readline() == "ready\n", "a program of the benchmark did not start"
 
-    def go_on(self) -> None:
+    def proceed(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
 
     def result(self) -> Any:
-        """Return what it has printed at its end."""
+        """Return the figures that it prints at its end."""
         assert self._process.stdout is not None
         printed = self._process.stdout.read()
         assert self._process.wait() == 0
@@ -70,8 +70,8 @@ class Part:
 
 
 @dataclass
-class Watched:
-    """A site that runs no jobs, and a job there that seems to run: this benchmark sends its events."""
+class LiveJob:
+    """A site that runs no jobs, and a job there with the status “running”, whose events the benchmark sends."""
 
     site: Site
     visitor: Visitor
@@ -97,7 +97,7 @@ class Watched:
         return self.server(site)
 
     def peer(self, *command: str) -> Server:
-        """Start a server that is not ours. `PORT` in its command is its port."""
+        """Start a server that is not ours. `PORT` in its command stands for a free port."""
         port = str(free_port())
         arguments = [port if part == "PORT" else part for part in command]
         process = self.stack.enter_context(
@@ -107,24 +107,24 @@ class Watched:
         wait_until(lambda: answers(int(port)), 60, "the start of a peer")
         return Server(process.pid, f"http://127.0.0.1:{port}", f"/ws/jobs/{self.job.hex}/", {}, has_snapshot=False)
 
-    def speaker(self, **speech: float) -> Part:
-        speaker = Part(self.environ, "speaker", str(self.job), json.dumps(speech))
-        self.stack.callback(speaker.end)
-        speaker.wait_until_ready()
-        return speaker
+    def event_source(self, **schedule: float) -> Program:
+        source = Program(self.environ, "event_source", str(self.job), json.dumps(schedule))
+        self.stack.callback(source.end)
+        source.wait_until_ready()
+        return source
 
-    def audience(self, server: Server, viewers: int, **plan: Any) -> Part:
-        """Return so many viewers, who are joining."""
-        told = {name: value for name, value in asdict(server).items() if name != "pid"}
-        audience = Part({}, "audience", json.dumps(told | {"viewers": viewers} | plan))
-        self.stack.callback(audience.end)
-        return audience
+    def viewers(self, server: Server, viewers: int, **plan: Any) -> Program:
+        """Return a program in which so many viewers are joining."""
+        target = {name: value for name, value in asdict(server).items() if name != "pid"}
+        clients = Program({}, "viewer_clients", json.dumps(target | {"viewers": viewers} | plan))
+        self.stack.callback(clients.end)
+        return clients
 
 
 @contextmanager
-def watched(environ: dict[str, str] | None = None) -> Iterator[Watched]:
+def live_job(environ: dict[str, str] | None = None) -> Iterator[LiveJob]:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(OPEN_FILES, most), most))  # also of all that is started here
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(OPEN_FILES, most), most))  # child processes inherit it
     with ExitStack() as stack:
         redis = Redis()
         redis.start()
@@ -132,11 +132,11 @@ def watched(environ: dict[str, str] | None = None) -> Iterator[Watched]:
         ours = {"REDIS_URL": redis.url, "TRANSCRIBE_RUN_JOBS": "0", "TRANSCRIBE_MAX_SOCKETS_A_PERSON": "0"}
         ours |= environ or {}
         site, visitor = stack.enter_context(served(ours))
-        yield Watched(site, visitor, redis, running_job(visitor), stack)
+        yield LiveJob(site, visitor, redis, running_job(visitor), stack)
 
 
 def running_job(visitor: Visitor) -> UUID:
-    """Return a job that seems to run: somebody else's worker has it."""
+    """Return the id of a job with the status “running” that no worker runs."""
     environ = visitor.site._environ()
     subprocess.run([sys.executable, "-m", "benchmarks.rows", "fill", "1", "1", "running"], env=environ, check=True)
     found = re.search(r"/jobs/([0-9a-f-]{36})/", visitor.http.get("/jobs/").text)
@@ -150,13 +150,13 @@ def answers(port: int) -> bool:
 
 
 def own_cpu_seconds(pid: int) -> float:
-    """Return what a process has used itself, without its children."""
+    """Return the CPU time of a process without its children."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 def wait_until_idle(pid: int, seconds: int = 20) -> None:
-    """Return when a process has had nothing to do for a second, or after so many."""
+    """Wait until a process has used next to no CPU for a second, or at most so many seconds."""
     for _ in range(seconds):
         before = own_cpu_seconds(pid)
         time.sleep(1.0)
@@ -165,5 +165,5 @@ def wait_until_idle(pid: int, seconds: int = 20) -> None:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """Return the least value that so large a share of all does not exceed."""
+    """Return the least value that the given share of the values does not exceed."""
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]

@@ -1,4 +1,4 @@
-"""The peer of the viewers' benchmark: a consumer that joins the job's group itself, as in Channels' documentation."""
+"""The peer in `viewers.py`: a consumer that joins the job's group itself, as in the documentation of Channels."""
 
 import os
 
@@ -12,7 +12,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.urls import path  # noqa: E402
 
 
-class PlainConsumer(AsyncWebsocketConsumer):
+class GroupConsumer(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         self.group = f"job.{self.scope['url_route']['kwargs']['job']}"
         await self.channel_layer.group_add(self.group, self.channel_name)
@@ -25,4 +25,4 @@ class PlainConsumer(AsyncWebsocketConsumer):
         await self.send(text_data=message["text"])
 
 
-application = ProtocolTypeRouter({"websocket": URLRouter([path("ws/jobs/<slug:job>/", PlainConsumer.as_asgi())])})
+application = ProtocolTypeRouter({"websocket": URLRouter([path("ws/jobs/<slug:job>/", GroupConsumer.as_asgi())])})

@@ -1,4 +1,4 @@
-"""The bare server for the memory of a viewer: an application that accepts sockets and waits for their end."""
+"""Accepts sockets and waits for their end. `many_viewers.py` compares the memory of its viewers with ours."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
