@@ -8,7 +8,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock"
 
-.PHONY: run demo-aws test interop compose-test faults mutations check format lock bench clean
+.PHONY: run demo-aws test test-fast interop compose-test faults mutations check format lock bench clean
 
 run: $(VENV)/installed  ## Serve the site on http://127.0.0.1:8000 (HOST, PORT)
 	@$(BIN)/python manage.py migrate --verbosity 0
@@ -27,6 +27,9 @@ test: $(VENV)/installed-dev  ## Run the whole suite, browser tests included, and
 	$(BIN)/pytest -n logical --dist worksteal
 	TEST_DATABASE=postgres $(BIN)/pytest -n logical --dist worksteal
 	@if sh tests/need_firefox.sh; then TEST_BROWSER=firefox $(BIN)/pytest -n logical --dist worksteal tests/browser; fi
+
+test-fast: $(VENV)/installed-dev  ## Run the tests to run before each commit: no browser, no server, under a minute
+	$(BIN)/pytest -n logical --dist worksteal -m "not slow"
 
 interop: $(VENV)/installed-dev  ## Run other vendors' clients and servers: AWS's SDK for JavaScript, the plain Python SDK, raw HTTP/2
 	@if node --eval 'process.exit(Number(parseInt(process.versions.node) < 20))' 2>/dev/null && npm --version >/dev/null 2>&1; \

@@ -29,8 +29,42 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("tests")
 
 
+# Fixtures that start a server, a browser or a site, and folders whose tests do so themselves.
+SLOW_FIXTURES = {"browser", "bucket", "new_site", "other", "over_redis", "postgres", "redis_url", "s3_server"}
+SLOW_FOLDERS = {"browser", "compose", "docs", "faults", "interop", "moonshine", "served_site", "standin"}
+# Modules whose tests run whole jobs, decode many files, or start other programs.
+SLOW_MODULES = {
+    "streaming/engines/aws/test_jobs.py",
+    "streaming/engines/aws/test_network.py",
+    "streaming/engines/aws/test_random_cuts.py",
+    "streaming/engines/aws/test_stream.py",
+    "streaming/jobs/test_claims.py",
+    "streaming/management/test_transcribe_answers.py",
+    "streaming/management/test_transcribe_command.py",
+    "streaming/test_locked_sqlite.py",
+    "streaming/web/test_tracks.py",
+    "streaming/worker/test_killed_workers.py",
+    "streaming/worker/test_preemption.py",
+    "streaming/worker/test_runner.py",
+    "streaming/worker/test_runner_failures.py",
+    "test_benchmarks.py",
+    "test_migrations.py",
+    "transcribe_site/test_sign_in.py",
+    "uploads/decoder/test_word_times.py",
+    "uploads/test_tracks.py",
+}
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On PostgreSQL, run what touches the database in this process; all else has run on SQLite."""
+    """Mark tests that need a server, a browser or a site as slow: `make test-fast` leaves them out.
+
+    On PostgreSQL, keep only the tests that touch the database in this process: the others have run on SQLite.
+    """
+    for item in items:
+        path = item.path.relative_to(Path(__file__).parent)
+        is_slow = not SLOW_FOLDERS.isdisjoint(path.parts) or path.as_posix() in SLOW_MODULES
+        if is_slow or not SLOW_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
     if not settings.IS_ON_POSTGRES:
         return
 
