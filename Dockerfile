@@ -1,5 +1,5 @@
-# What runs the site and the workers, and nothing else: no compiler, no tests, no tools, not root. The processes that
-# `docker-compose.yml` starts are the commands of docs/operations.md. `requirements.txt` has hashes, which pip checks.
+# The image of the site and the workers: no compiler, no tests, no tools, not root. `docker-compose.yml` starts its
+# processes with the commands of docs/operations.md. `requirements.txt` has hashes, which pip checks.
 FROM python:3.11.14-slim-bookworm
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -15,7 +15,7 @@ COPY streaming streaming
 COPY templates templates
 COPY static static
 
-# Collected here and not at the start: the pages and the files that they name are of one version. The key signs nothing.
+# Collected here and not at the start, so that pages and static files are of one version. The key signs nothing.
 # COPY keeps the modes of the checkout, which a umask of 077 makes unreadable for the user that the site runs as.
 ENV TRANSCRIBE_STATIC_DIR=/site/collected
 RUN SECRET_KEY=build TRANSCRIBE_DATA_DIR=/tmp/build python manage.py collectstatic --noinput --verbosity 0 \

@@ -1,4 +1,4 @@
-# Short verbs. Each does its own set-up; what is needed beforehand is Python 3.11 or newer, and make.
+# Each target installs what it needs. Only Python 3.11 or newer and make must be there before.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,10 +16,10 @@ run: $(VENV)/installed  ## Serve the site on http://127.0.0.1:8000 (HOST, PORT)
 	@$(BIN)/python manage.py ensure_admin
 	@exec $(BIN)/python manage.py serve
 
-demo-aws: $(VENV)/installed-dev  ## Try Amazon Transcribe without AWS: a stand-in that hears with the local recogniser
+demo-aws: $(VENV)/installed-dev  ## Try Amazon Transcribe without AWS: on a stand-in, backed by the built-in engine
 	@exec $(BIN)/python -m tests.standin.demo
 
-test: $(VENV)/installed-dev  ## Run the whole suite, browser tests included, and what touches the database on PostgreSQL too
+test: $(VENV)/installed-dev  ## Run the whole suite, browser tests included, and tests that use a database on PostgreSQL too
 	@sh tests/need_chromium.sh
 	@sh tests/need_ffmpeg.sh
 	@sh tests/need_webkit.sh
@@ -36,21 +36,21 @@ interop: $(VENV)/installed-dev  ## Run other vendors' clients and servers: AWS's
 	then sh tests/need_javascript_sdk.sh $(VENV) && $(BIN)/pytest tests/interop; \
 	else echo "Skipped: make interop needs Node.js 20 or newer with npm."; fi
 
-# COMPOSE is the command for Compose, COMPOSE_EXEC a prefix for commands that must reach published ports.
+# COMPOSE is the command for Compose; COMPOSE_EXEC is a prefix for commands that must reach published ports.
 COMPOSE ?= docker compose
 compose-test: $(VENV)/installed-dev  ## Deploy with Docker Compose, use it, break it, upgrade it, restore it; needs a Docker engine
 	COMPOSE="$(COMPOSE)" $(COMPOSE_EXEC) $(BIN)/python -m tests.compose
 
-faults: $(VENV)/installed-dev  ## Fifty rounds of killed and frozen processes; a short one is in the suite
+faults: $(VENV)/installed-dev  ## Run fifty rounds of killed and frozen processes; the suite has a short one
 	@sh tests/need_redis.sh $(VENV)
 	$(BIN)/python -m tests.faults
 
-# MUTATIONS is the command's arguments: words that choose mutations, or --check, which only looks for their code.
+# MUTATIONS has the command's arguments: words that choose mutations, or --check, which only checks that their code exists.
 mutations: $(VENV)/installed-dev  ## Check that each test of docs/faults.md fails when the code that it covers is removed
 	@sh tests/need_redis.sh $(VENV)
 	$(BIN)/python -m tests.mutations $(MUTATIONS)
 
-check: $(VENV)/installed-dev  ## Lint, format, types and import layers
+check: $(VENV)/installed-dev  ## Check lint, format, types and import rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -64,7 +64,7 @@ lock: $(VENV)/installed-dev  ## Pin all packages, with hashes, after a change to
 	$(LOCK) requirements.in --output-file requirements.txt
 	$(LOCK) requirements-dev.in --output-file requirements-dev.txt
 
-bench: $(VENV)/installed-dev  ## Run the benchmarks; ratios, printed as a table
+bench: $(VENV)/installed-dev  ## Run the benchmarks; prints their figures as tables
 	@sh tests/need_ffmpeg.sh
 	$(BIN)/python -m benchmarks
 
@@ -72,7 +72,7 @@ clean:  ## Remove what was installed; recordings and transcripts in var/ stay
 	rm -rf $(VENV)
 
 $(VENV)/installed: requirements.txt
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found. Set PYTHON to where it is."; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found. Set PYTHON to its path."; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing (on Debian: apt install python3-venv)."; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
 	@touch $@
