@@ -52,7 +52,7 @@ MUTATIONS = [
         fault="SQLite is locked while a job runs",
         of="TRANSIENT",
         remove="OperationalError",
-        fails="test_a_job_waits_while_somebody_holds_the_database",
+        fails="test_job_waits_while_another_process_locks_the_database",
     ),
     Mutation(
         fault="Clients do not read their downloads: each releases its connection to PostgreSQL",

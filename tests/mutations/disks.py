@@ -28,7 +28,7 @@ MUTATIONS = [
         fault="The database's disk is full while a job runs",
         of="TRANSIENT",
         remove="OperationalError",
-        fails="test_a_job_waits_while_the_disk_of_the_database_is_full",
+        fails="test_job_waits_while_the_disk_of_the_database_is_full",
     ),
     Mutation(
         fault="The database's disk is full during an upload",
@@ -41,14 +41,14 @@ MUTATIONS = [
         of="__main__.sentence",
         remove="""if isinstance(error, OSError) and error.errno in FULL:
     return 'The disk is full.'""",
-        fails="test_a_disk_that_is_full_fails_the_job_with_a_sentence",
+        fails="test_full_disk_fails_the_job_with_a_sentence",
     ),
     Mutation(
         fault="The spool cannot be created",
         of="Attempt._transcribe",
         replace="OSError",
         by="ZeroDivisionError",
-        fails="test_a_spool_that_cannot_be_made_fails_the_job_and_trying_again_goes_on",
+        fails="test_job_fails_if_its_spool_cannot_be_created_and_completes_on_retry",
     ),
     Mutation(
         fault="The disk is full while an upload is received",

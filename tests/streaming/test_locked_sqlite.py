@@ -67,7 +67,7 @@ def held() -> Iterator[None]:
         other.close()
 
 
-async def test_a_job_waits_while_somebody_holds_the_database(
+async def test_job_waits_while_another_process_locks_the_database(
     running: Running,
     watching: Watching,
     spoken: Spoken,
@@ -99,7 +99,7 @@ def pages() -> int:
     return int(count)
 
 
-async def test_a_job_waits_while_the_disk_of_the_database_is_full(
+async def test_job_waits_while_the_disk_of_the_database_is_full(
     running: Running,
     watching: Watching,
     spoken: Spoken,
@@ -120,7 +120,7 @@ async def test_a_job_waits_while_the_disk_of_the_database_is_full(
     assert (await heard(job), (await until_status(job, Status.COMPLETED)).attempt) == (words(400), 1)
 
 
-async def test_a_worker_that_is_stopped_while_somebody_holds_the_database_ends_and_another_goes_on(
+async def test_worker_stops_while_the_database_is_locked_and_another_resumes_its_job(
     other: Other, running: Running, spoken: Spoken
 ) -> None:
     job = await start(await in_thread(spoken)(60), pace=2)

@@ -55,7 +55,7 @@ async def ended(job: Job, status: Status) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_every_line_about_a_job_has_its_id_and_attempt(
+async def test_log_lines_about_a_job_have_its_id_and_attempt(
     spoken: Spoken, running: Running, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     transcribe = ScriptedEngine.transcribe
@@ -90,7 +90,7 @@ async def test_every_line_about_a_job_has_its_id_and_attempt(
     assert [line for line in lines(log) if str(job.pk) in line["message"]] == [], "said once"
 
 
-async def test_no_line_has_the_words_of_a_transcript(
+async def test_log_lines_never_contain_transcript_text(
     spoken: Spoken, running: Running, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store_final, refused = lifecycle.store_final, []
@@ -115,7 +115,7 @@ async def test_no_line_has_the_words_of_a_transcript(
 
 
 @pytest.mark.parametrize("formatter", [logs.LineFormatter(), logs.JsonFormatter()])
-def test_both_formats_name_the_job_and_withhold_rows(formatter: logging.Formatter) -> None:
+def test_both_log_formats_name_the_job_and_redact_rows(formatter: logging.Formatter) -> None:
     job_id = uuid4()
     told = "duplicate key\nDETAIL:  Key (text)=(what was said\nin two lines) already exists."
     try:
@@ -132,14 +132,14 @@ def test_both_formats_name_the_job_and_withhold_rows(formatter: logging.Formatte
     assert "in two lines" not in text
 
 
-def test_a_line_about_no_job_names_none() -> None:
+def test_log_line_outside_a_job_names_no_job() -> None:
     record = logging.LogRecord("daphne", logging.INFO, "", 0, "Serving", (), None)
     logs.JobFilter().filter(record)
     assert logs.LineFormatter().format(record).endswith("INFO daphne: Serving")
     assert set(json.loads(logs.JsonFormatter().format(record))) == {"time", "level", "logger", "message"}
 
 
-def test_what_is_said_again_and_again_is_logged_once_in_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repeated_line_is_logged_once_in_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(logs, "time", SimpleNamespace(monotonic=lambda: now))
     seldom = logs.RateLimitFilter(["about.something.away"])

@@ -63,7 +63,7 @@ def unknown_table() -> Exception:
         connection.close()
 
 
-def test_errors_of_a_part_that_is_away_are_told_from_faults() -> None:
+def test_distinguishes_outages_from_bugs() -> None:
     away = caused_by(psycopg.OperationalError("connection refused"))
     assert outage_in(away) is DATABASE
     assert outage_in(caused_by(psycopg.errors.LockNotAvailable("lock timeout"))) is DATABASE
@@ -82,7 +82,7 @@ def test_errors_of_a_part_that_is_away_are_told_from_faults() -> None:
         assert outage_in(fault) is None, fault
 
 
-def test_a_part_that_is_away_has_a_line_for_each_change_and_every_ten_seconds(
+def test_outage_logs_its_start_its_end_and_a_line_every_ten_seconds(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     part = Outage("database")
@@ -97,7 +97,7 @@ def test_a_part_that_is_away_has_a_line_for_each_change_and_every_ten_seconds(
     ]
 
 
-def test_a_part_that_comes_and_goes_does_not_flood_the_log(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_intermittent_outage_does_not_flood_the_log(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     part = Outage("database")
     for _ in range(200):
         part.failed(OperationalError("lock timeout"))
@@ -111,7 +111,7 @@ def record(name: str, error: Exception | None = None, **fields: object) -> loggi
     return logging.makeLogRecord({"name": name, "msg": "It failed", "exc_info": info, **fields})
 
 
-def test_a_refused_request_has_a_line_without_a_traceback_and_a_fault_keeps_its_own() -> None:
+def test_refused_request_logs_no_traceback_but_a_bug_does() -> None:
     refused = record("django.security", SuspiciousOperation("bad host"), status_code=400)
     fault = record("django.request", KeyError("job"), status_code=500)
     assert (OutageFilter().filter(refused), refused.exc_info) == (True, None)
@@ -119,7 +119,7 @@ def test_a_refused_request_has_a_line_without_a_traceback_and_a_fault_keeps_its_
     assert fault.exc_info is not None
 
 
-def test_the_same_traceback_of_ours_is_logged_once_in_ten_seconds_for_each_job() -> None:
+def test_repeated_traceback_is_logged_once_in_ten_seconds_per_job() -> None:
     seldom = RateLimitFilter([])
     faults = [record("streaming.worker.runner", KeyError("x"), job=job) for job in ("one", "one", "two")]
     assert [seldom.filter(each) for each in faults] == [True, False, True]

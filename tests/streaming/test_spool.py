@@ -33,7 +33,7 @@ async def read_all(spool: Spool) -> int:
         return sum([len(chunk) async for chunk in spool.chunks()])
 
 
-async def test_a_reader_ends_when_the_spool_vanishes_before_it_is_decoded(tmp_path: Path) -> None:
+async def test_reader_ends_when_the_spool_is_deleted_before_decoding(tmp_path: Path) -> None:
     folder = tmp_path / "spools"
     async with (
         no_decoder_free() as decoders,
@@ -47,7 +47,7 @@ async def test_a_reader_ends_when_the_spool_vanishes_before_it_is_decoded(tmp_pa
             await reading
 
 
-async def test_a_reader_ends_when_the_decoder_is_cancelled(tmp_path: Path) -> None:
+async def test_reader_ends_when_the_decoder_is_cancelled(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool.pcm", 16_000, 1)
     spool.path.touch()
     async with no_decoder_free():
@@ -59,7 +59,7 @@ async def test_a_reader_ends_when_the_decoder_is_cancelled(tmp_path: Path) -> No
         assert await reading == 0
 
 
-async def test_a_reader_raises_when_the_spool_is_cut_short(tmp_path: Path) -> None:
+async def test_reader_raises_when_the_spool_is_truncated(tmp_path: Path) -> None:
     async with open_spool_of_file(numbers(tmp_path / "numbers.wav", 8), 16_000, tmp_path) as spool:
         assert await read_all(spool) == 8 * 16_000
         os.truncate(spool.path, 16_000)
@@ -67,7 +67,7 @@ async def test_a_reader_raises_when_the_spool_is_cut_short(tmp_path: Path) -> No
             await read_all(spool)
 
 
-async def test_a_job_whose_spool_vanishes_fails_with_a_sentence(running: Running, spoken: Spoken) -> None:
+async def test_job_whose_spool_is_deleted_fails_with_a_sentence(running: Running, spoken: Spoken) -> None:
     upload = await in_thread(spoken)(8)
     async with no_decoder_free() as decoders, running() as worker:
         job = await start(upload)

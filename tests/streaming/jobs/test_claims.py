@@ -18,14 +18,14 @@ from tests.streaming.jobs.test_lifecycle import final, queued
 pytestmark = pytest.mark.django_db
 
 
-def test_claims_the_oldest_first_and_none_twice(alice: User) -> None:
+def test_workers_claim_the_oldest_job_first_and_none_twice(alice: User) -> None:
     upload = make_upload(alice)
     made = [queued(upload) for _ in range(3)]
     claims = [queue.claim_next("worker-1") for _ in range(4)]
     assert [job and job.pk for job in claims] == [*[job.pk for job in made], None]
 
 
-def test_a_lease_that_ran_out_lets_another_worker_in_and_keeps_the_first_out(alice: User) -> None:
+def test_expired_lease_lets_another_worker_claim_and_fences_off_the_first(alice: User) -> None:
     queued(make_upload(alice))
     frozen = queue.claim_next("worker-1")
     assert frozen is not None
@@ -48,7 +48,7 @@ def test_a_lease_that_ran_out_lets_another_worker_in_and_keeps_the_first_out(ali
     assert not Segment.objects.exists()
 
 
-def test_the_jobs_of_a_dead_worker_are_free_at_once_and_no_others(alice: User) -> None:
+def test_requeues_the_jobs_of_a_dead_worker_and_no_others(alice: User) -> None:
     upload = make_upload(alice)
     of_the_dead, of_the_living = queued(upload), queued(upload)
     assert queue.claim_next("dead") is not None
@@ -61,12 +61,12 @@ def test_the_jobs_of_a_dead_worker_are_free_at_once_and_no_others(alice: User) -
     assert (of_the_living.worker, of_the_living.attempt) == ("living", 1)
 
 
-def test_a_job_that_is_not_there_cannot_be_claimed() -> None:
+def test_deleted_job_cannot_be_claimed() -> None:
     with pytest.raises(lifecycle.LostClaim):
         lifecycle.extend_lease(uuid4(), 1, 0.0)
 
 
-def test_a_job_without_room_waits_longer_each_time_and_a_final_makes_it_short_again(
+def test_backoff_of_a_postponed_job_doubles_until_a_final_resets_it(
     alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = timezone.now()
@@ -94,7 +94,7 @@ def test_a_job_without_room_waits_longer_each_time_and_a_final_makes_it_short_ag
     assert (job.claimable_at - now).total_seconds() <= 1.5
 
 
-def test_who_waits_for_room_is_not_passed_by_who_comes_later(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_later_job_does_not_overtake_a_job_that_waits_for_room(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lifecycle, "FIRST_PAUSE_SECONDS", 30.0)  # longer than anything here takes
     make_job(make_upload(alice), Status.QUEUED)
     waiting = queue.claim_next("worker")
@@ -107,7 +107,7 @@ def test_who_waits_for_room_is_not_passed_by_who_comes_later(alice: User, monkey
     assert [job.pk for _ in range(2) if (job := queue.claim_next("worker"))] == [waiting.pk, later.pk]
 
 
-def test_a_job_that_is_cancelled_while_it_waits_waits_for_nothing(alice: User) -> None:
+def test_cancelling_a_postponed_job_ends_its_backoff(alice: User) -> None:
     make_job(make_upload(alice), Status.QUEUED)
     waiting = queue.claim_next("worker")
     assert waiting is not None
@@ -117,7 +117,7 @@ def test_a_job_that_is_cancelled_while_it_waits_waits_for_nothing(alice: User) -
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_hundred_jobs_eight_workers_claim_none_twice(alice: User) -> None:
+def test_eight_workers_claim_no_job_of_two_hundred_twice(alice: User) -> None:
     upload = make_upload(alice)
     made = Job.objects.bulk_create(Job(upload=upload, owner=alice, engine="scripted") for _ in range(200))
     claims: list[tuple[str, UUID]] = []

@@ -39,7 +39,7 @@ def claimed(job: Job) -> Job:
     return taken
 
 
-def test_starts_with_the_default_engine_in_its_first_language(alice: User) -> None:
+def test_job_starts_with_the_default_engine_in_its_first_language(alice: User) -> None:
     upload = make_upload(alice, duration=12.5)
     job, is_new = lifecycle.start(upload)
     assert is_new
@@ -52,7 +52,7 @@ def test_starts_with_the_default_engine_in_its_first_language(alice: User) -> No
     )
 
 
-def test_the_same_request_from_the_same_person_is_the_same_job(alice: User, charlie: User) -> None:
+def test_repeated_request_id_returns_the_same_job(alice: User, charlie: User) -> None:
     upload = make_upload(alice)
     first, _ = lifecycle.start(upload, request_id="r1")
     again, is_new = lifecycle.start(upload, request_id="r1")
@@ -62,7 +62,7 @@ def test_the_same_request_from_the_same_person_is_the_same_job(alice: User, char
     assert other.pk != first.pk
 
 
-def test_a_request_id_of_another_recording_is_refused(alice: User) -> None:
+def test_refuses_a_request_id_of_another_recording(alice: User) -> None:
     lifecycle.start(make_upload(alice), request_id="r1")
     with pytest.raises(lifecycle.JobRefused, match="another recording"):
         lifecycle.start(make_upload(alice), request_id="r1")
@@ -77,13 +77,13 @@ def test_a_request_id_of_another_recording_is_refused(alice: User) -> None:
         ({"request_id": "x" * 101}, "1 to 100 characters"),
     ],
 )
-def test_refuses_what_cannot_be_started(alice: User, asked: dict[str, Any], sentence: str) -> None:
+def test_refuses_to_start_an_invalid_job(alice: User, asked: dict[str, Any], sentence: str) -> None:
     with pytest.raises(lifecycle.JobRefused, match=sentence):
         lifecycle.start(make_upload(alice), **asked)
     assert not Job.objects.exists()
 
 
-def test_a_final_is_stored_with_its_words_and_counted(alice: User) -> None:
+def test_stores_a_final_with_its_words_and_counts_it(alice: User) -> None:
     job = claimed(queued(make_upload(alice)))
     segment = lifecycle.store_final(job.pk, job.attempt, 1, final("to be", 1.0, 2.0), 2.5)
     job.refresh_from_db()
@@ -95,7 +95,7 @@ def test_a_final_is_stored_with_its_words_and_counted(alice: User) -> None:
     ]
 
 
-def test_a_final_with_a_number_that_is_taken_is_not_stored(alice: User) -> None:
+def test_refuses_a_final_whose_number_is_already_stored(alice: User) -> None:
     job = claimed(queued(make_upload(alice)))
     lifecycle.store_final(job.pk, job.attempt, 1, final("one"), 1.0)
     with pytest.raises(lifecycle.LostClaim):
@@ -103,7 +103,7 @@ def test_a_final_with_a_number_that_is_taken_is_not_stored(alice: User) -> None:
     assert [segment.text for segment in job.segments.all()] == ["one"]
 
 
-def test_cancelling_takes_the_job_from_its_worker_and_keeps_what_was_final(alice: User) -> None:
+def test_cancel_takes_the_job_from_its_worker_and_keeps_the_finals(alice: User) -> None:
     job = claimed(queued(make_upload(alice)))
     lifecycle.store_final(job.pk, job.attempt, 1, final("kept"), 1.0)
     cancelled = lifecycle.cancel(Job.objects.get(pk=job.pk))
@@ -112,7 +112,7 @@ def test_cancelling_takes_the_job_from_its_worker_and_keeps_what_was_final(alice
         lifecycle.store_final(job.pk, job.attempt, 2, final("late"), 2.0)
 
 
-def test_trying_again_goes_on_after_the_last_final(alice: User) -> None:
+def test_retry_resumes_after_the_last_final(alice: User) -> None:
     job = claimed(queued(make_upload(alice)))
     lifecycle.store_final(job.pk, job.attempt, 1, final("one", 0.0, 3.5), 4.0)
     lifecycle.finish(job.pk, job.attempt, Status.FAILED, "It broke.")
@@ -122,20 +122,20 @@ def test_trying_again_goes_on_after_the_last_final(alice: User) -> None:
 
 
 @pytest.mark.parametrize("status", [Status.COMPLETED, Status.FAILED, Status.CANCELLED])
-def test_what_has_ended_cannot_be_cancelled(alice: User, status: Status) -> None:
+def test_refuses_to_cancel_an_ended_job(alice: User, status: Status) -> None:
     job = make_job(make_upload(alice), status=status)
     with pytest.raises(lifecycle.JobRefused, match="already finished"):
         lifecycle.cancel(job)
 
 
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.RUNNING, Status.COMPLETED])
-def test_only_what_failed_or_was_cancelled_can_be_tried_again(alice: User, status: Status) -> None:
+def test_refuses_to_retry_a_job_that_neither_failed_nor_was_cancelled(alice: User, status: Status) -> None:
     job = make_job(make_upload(alice), status=status)
     with pytest.raises(lifecycle.JobRefused, match="Only failed or cancelled"):
         lifecycle.retry(job)
 
 
-def test_a_deleted_job_is_gone_for_everybody(alice: User) -> None:
+def test_deleted_job_refuses_every_change(alice: User) -> None:
     job = claimed(queued(make_upload(alice)))
     lifecycle.store_final(job.pk, job.attempt, 1, final("one"), 1.0)
     lifecycle.delete(job)
@@ -148,7 +148,7 @@ def test_a_deleted_job_is_gone_for_everybody(alice: User) -> None:
         lifecycle.extend_lease(job.pk, job.attempt, 1.0)
 
 
-def test_a_person_sees_their_own_and_staff_with_the_permission_all(alice: User, bob: User, charlie: User) -> None:
+def test_owner_sees_own_jobs_and_staff_with_the_permission_all(alice: User, bob: User, charlie: User) -> None:
     job = queued(make_upload(alice))
     charlie.is_staff = True  # staff without the permission
     seen = {user.username: list(Job.objects.visible_to(user)) for user in (alice, bob, charlie)}
@@ -156,7 +156,7 @@ def test_a_person_sees_their_own_and_staff_with_the_permission_all(alice: User, 
     assert [permissions.may_change(user, job) for user in (alice, bob, charlie)] == [True, True, False]
 
 
-def test_what_remains_of_a_job_is_what_no_attempt_has_stored(alice: User) -> None:
+def test_engine_request_starts_after_the_stored_finals(alice: User) -> None:
     make_job(make_upload(alice), Status.QUEUED, options={"enable_channel_identification": True})
     job = queue.claim_next("worker")
     assert job is not None
@@ -176,7 +176,7 @@ def test_what_remains_of_a_job_is_what_no_attempt_has_stored(alice: User) -> Non
     )
 
 
-def test_a_final_that_was_stored_without_our_hearing_of_it_is_stored_once(alice: User) -> None:
+def test_storing_the_same_final_again_stores_it_once(alice: User) -> None:
     job = claimed(queued(make_upload(alice)))
     first = lifecycle.store_final(job.pk, job.attempt, 1, final("one two"), 1.0)
     again = lifecycle.store_final(job.pk, job.attempt, 1, final("one two"), 1.0)
@@ -187,7 +187,7 @@ def test_a_final_that_was_stored_without_our_hearing_of_it_is_stored_once(alice:
         lifecycle.store_final(job.pk, job.attempt, 1, final("one two"), 1.0)
 
 
-def test_what_no_database_takes_is_shown_as_a_replacement(alice: User) -> None:
+def test_unstorable_characters_are_stored_as_replacement_characters(alice: User) -> None:
     job = claimed(queued(make_upload(alice)))
     said = replace(final("be\0fore \ud83d after"), speaker="A\0")
     segment = lifecycle.store_final(job.pk, job.attempt, 1, said, 1.0)
@@ -200,16 +200,14 @@ def test_what_no_database_takes_is_shown_as_a_replacement(alice: User) -> None:
 
 
 @pytest.mark.parametrize("asked", [{"options": {"words": ["\0"]}}, {"options": {"\ud83d": 1}}, {"request_id": "\0"}])
-def test_refuses_what_no_database_takes(alice: User, asked: dict[str, Any]) -> None:
+def test_refuses_a_request_with_unstorable_characters(alice: User, asked: dict[str, Any]) -> None:
     with pytest.raises(lifecycle.JobRefused, match="can't be stored"):
         lifecycle.start(make_upload(alice), **asked)
     assert not Job.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_job_that_is_started_while_its_recording_is_deleted_is_refused(
-    alice: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refuses_to_start_a_job_while_its_recording_is_deleted(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     upload = make_upload(alice)
     of_another_request = Upload.objects.get(pk=upload.pk)
     outcomes: list[object] = []
@@ -236,9 +234,7 @@ def test_a_job_that_is_started_while_its_recording_is_deleted_is_refused(
     assert outcomes == ["not_found"]
 
 
-def test_the_processing_time_counts_all_attempts_and_no_wait_between_them(
-    alice: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_processing_time_counts_all_attempts_without_the_waits(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     began = datetime(2026, 11, 26, 12, tzinfo=UTC)
     now = began
 
@@ -276,7 +272,7 @@ def test_the_processing_time_counts_all_attempts_and_no_wait_between_them(
     assert job.took == timedelta(seconds=40)
 
 
-def test_a_job_that_was_never_claimed_has_no_processing_time(alice: User) -> None:
+def test_job_that_was_never_claimed_has_no_processing_time(alice: User) -> None:
     job = make_job(make_upload(alice), Status.QUEUED)
     assert Job.objects.filter(pk=job.pk).cancel()
     job.refresh_from_db()
@@ -284,7 +280,7 @@ def test_a_job_that_was_never_claimed_has_no_processing_time(alice: User) -> Non
     assert Job.objects.filter(pk=job.pk).retry()
 
 
-def test_a_failure_that_would_come_again_offers_no_retry(alice: User, client_of: Callable[[User], Client]) -> None:
+def test_job_with_a_final_failure_offers_no_retry(alice: User, client_of: Callable[[User], Client]) -> None:
     job = make_job(make_upload(alice), Status.FAILED, is_final=True)
     assert not job.is_retryable
     with pytest.raises(lifecycle.JobRefused, match="Only failed or cancelled"):

@@ -25,20 +25,20 @@ def claimed(count: int) -> list[Job]:
     return [job for _ in range(count) if (job := queue.claim_next("worker")) is not None]
 
 
-def test_a_hundred_jobs_of_one_person_do_not_starve_the_one_of_another(alice: User, charlie: User) -> None:
+def test_hundred_jobs_of_one_person_do_not_delay_the_job_of_another(alice: User, charlie: User) -> None:
     many = waiting(alice, 100)
     one = waiting(charlie, 1)
     assert [job.pk for job in claimed(3)] == [many[0].pk, one[0].pk, many[1].pk]
 
 
-def test_who_has_fewest_running_is_next_and_of_theirs_the_oldest(alice: User, bob: User, charlie: User) -> None:
+def test_owner_with_the_fewest_running_jobs_goes_first(alice: User, bob: User, charlie: User) -> None:
     of_alice, of_bob, of_charlie = waiting(alice, 3), waiting(bob, 3), waiting(charlie, 1)
     turns = [of_alice[0], of_bob[0], of_charlie[0], of_alice[1], of_bob[1], of_alice[2], of_bob[2]]
     assert queue.places() == {job.pk: place for place, job in enumerate(turns, 1)}
     assert [job.pk for job in claimed(9)] == [job.pk for job in turns]
 
 
-def test_jobs_of_a_worker_that_is_dead_do_not_count_as_running(alice: User, charlie: User) -> None:
+def test_jobs_of_a_dead_worker_do_not_count_as_running(alice: User, charlie: User) -> None:
     dead = waiting(alice, 1)
     queue.claim_next("dead")
     Job.objects.filter(pk=dead[0].pk).update(lease_expires_at="2000-01-01T00:00:00Z")
@@ -46,7 +46,7 @@ def test_jobs_of_a_worker_that_is_dead_do_not_count_as_running(alice: User, char
     assert claimed(1)[0].pk == dead[0].pk, "the oldest of two people with nothing running"
 
 
-def test_one_person_has_no_more_jobs_running_than_allowed(alice: User, charlie: User, settings: Any) -> None:
+def test_runs_no_more_jobs_of_one_person_than_allowed(alice: User, charlie: User, settings: Any) -> None:
     settings.TRANSCRIBE_MAX_JOBS_A_PERSON = 2
     waiting(alice, 5)
     waiting(charlie, 1)
@@ -57,7 +57,7 @@ def test_one_person_has_no_more_jobs_running_than_allowed(alice: User, charlie: 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_workers_at_once_no_more_take_a_job_than_an_engine_has_room_for(
+def test_concurrent_workers_claim_no_more_jobs_than_an_engine_has_room_for(
     alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ScriptedEngine, "most_jobs", classmethod(lambda cls: 3))
@@ -85,14 +85,14 @@ def test_of_many_workers_at_once_no_more_take_a_job_than_an_engine_has_room_for(
     assert count() == 3
 
 
-def test_the_page_says_which_turn_a_job_has(alice: User, charlie: User, client_of: Any) -> None:
+def test_job_page_shows_the_queue_position(alice: User, charlie: User, client_of: Any) -> None:
     waiting(alice, 2)
     third = waiting(charlie, 2)[1]
     assert "4 of 4 in the queue" in client_of(charlie).get(third.get_absolute_url()).content.decode()
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_viewers_are_told_when_the_queue_moves(
+async def test_viewer_gets_the_new_position_when_the_queue_moves(
     alice: User, charlie: User, watching: Watching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streaming.live.hub.POLL_SECONDS", 0.05)

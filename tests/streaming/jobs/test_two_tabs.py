@@ -38,7 +38,7 @@ def test_tabs_that_start_at_the_same_moment_get_the_same_job(alice: User, client
     assert sorted(answers) == [(200, str(job.pk))] * (TABS - 1) + [(201, str(job.pk))]
 
 
-async def test_a_start_that_is_sent_again_over_another_socket_is_the_same_job(watching: Watching, alice: User) -> None:
+async def test_repeated_start_over_another_socket_gets_the_same_job(watching: Watching, alice: User) -> None:
     upload = str((await in_thread(make_upload)(alice)).pk)
     jobs = set()
     for _ in range(2):
@@ -50,7 +50,7 @@ async def test_a_start_that_is_sent_again_over_another_socket_is_the_same_job(wa
 
 
 @pytest.mark.parametrize(("request_id", "code"), [(5, "bad_message"), ("", "bad_request"), ("r" * 101, "bad_request")])
-async def test_a_request_id_that_can_not_be_gets_an_error(
+async def test_invalid_request_id_over_a_socket_gets_an_error(
     watching: Watching, alice: User, request_id: object, code: str
 ) -> None:
     upload = await in_thread(make_upload)(alice)

@@ -21,7 +21,7 @@ def is_of(session: Session, user: User) -> bool:
     return bool(session.get_decoded().get(SESSION_KEY) == str(user.pk))
 
 
-async def test_who_has_signed_out_gets_no_more(
+async def test_socket_closes_after_its_session_ends(
     watching: Watching, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub, "RECHECK_SECONDS", 0.05)
@@ -42,7 +42,7 @@ async def test_who_has_signed_out_gets_no_more(
         ("/admin/password_change/", NEW_PASSWORD | {"usable_password": "true"}),
     ],
 )
-async def test_sockets_learn_at_once_of_a_sign_out_and_of_a_new_password(
+async def test_sign_out_and_password_change_close_sockets_at_once(
     watching: Watching,
     alice: User,
     bob: User,
@@ -81,7 +81,7 @@ async def test_sockets_learn_at_once_of_a_sign_out_and_of_a_new_password(
         assert await stays.communicator.receive_nothing()
 
 
-async def test_whose_right_is_taken_away_gets_no_more(
+async def test_socket_closes_after_the_viewer_loses_the_permission(
     watching: Watching, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub, "RECHECK_SECONDS", 0.05)
@@ -92,7 +92,7 @@ async def test_whose_right_is_taken_away_gets_no_more(
         assert await closed_with(viewer) == 4404
 
 
-async def test_an_answer_that_was_kept_for_those_who_join_together_ends_with_the_session(
+async def test_sign_out_clears_the_cached_access_check(
     watching: Watching, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub, "RECHECK_SECONDS", 600.0)
@@ -115,7 +115,7 @@ async def test_an_answer_that_was_kept_for_those_who_join_together_ends_with_the
             assert again.events == []
 
 
-async def test_a_list_that_opens_during_a_sign_out_is_closed_at_once(
+async def test_library_socket_that_opens_during_a_sign_out_closes_at_once(
     watching: Watching, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("RECHECK_SECONDS", "FULL_POLL_SECONDS"):

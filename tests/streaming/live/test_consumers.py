@@ -17,7 +17,7 @@ from tests.streaming.worker.test_runner import Spoken
 from uploads.models import Upload
 
 
-async def test_the_first_message_is_the_whole_job(watching: Watching, alice: User) -> None:
+async def test_viewer_gets_the_whole_job_in_the_first_message(watching: Watching, alice: User) -> None:
     job = await some_job(alice, ["one two", "three"], status=Status.COMPLETED)
     async with watching(alice, job) as viewer:
         snapshot = await viewer.next()
@@ -30,7 +30,7 @@ async def test_the_first_message_is_the_whole_job(watching: Watching, alice: Use
     ]  # fmt: skip
 
 
-async def test_who_comes_back_gets_what_came_after(watching: Watching, alice: User) -> None:
+async def test_returning_viewer_gets_only_the_finals_after_its_number(watching: Watching, alice: User) -> None:
     job = await some_job(alice, ["one", "two", "three"])
     async with watching(alice, path=f"/ws/jobs/{job.pk}/?after=2") as viewer:
         snapshot = await viewer.next()
@@ -39,13 +39,13 @@ async def test_who_comes_back_gets_what_came_after(watching: Watching, alice: Us
 
 
 @pytest.mark.parametrize("after", ["x", "-1", "99999999999999999999", "1e3", ""])
-async def test_an_after_that_makes_no_sense_asks_for_everything(watching: Watching, alice: User, after: str) -> None:
+async def test_invalid_after_parameter_sends_all_finals(watching: Watching, alice: User, after: str) -> None:
     job = await some_job(alice, ["one", "two"])
     async with watching(alice, path=f"/ws/jobs/{job.pk}/?after={after}") as viewer:
         assert [segment["seq"] for segment in (await viewer.next())["segments"]] == [1, 2]
 
 
-async def test_nobody_sees_what_is_not_theirs(watching: Watching, alice: User, charlie: User) -> None:
+async def test_strangers_and_anonymous_viewers_get_no_events(watching: Watching, alice: User, charlie: User) -> None:
     job = await some_job(alice, ["a secret"], status=Status.COMPLETED)
     for user, code in ((charlie, 4404), (None, 4401)):
         async with watching(user, job) as viewer:
@@ -53,26 +53,26 @@ async def test_nobody_sees_what_is_not_theirs(watching: Watching, alice: User, c
             assert viewer.events == []
 
 
-async def test_a_job_that_is_not_there_is_the_same_as_one_of_somebody_else(watching: Watching, alice: User) -> None:
+async def test_unknown_job_closes_the_socket_with_4404(watching: Watching, alice: User) -> None:
     async with watching(alice, path=f"/ws/jobs/{uuid4()}/") as viewer:
         assert await closed_with(viewer) == 4404
         assert viewer.events == []
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "https://testserver", "http://testserver:81", "null"])
-async def test_a_page_of_another_site_is_refused(watching: Watching, alice: User, origin: str) -> None:
+async def test_rejects_a_websocket_from_another_site(watching: Watching, alice: User, origin: str) -> None:
     job = await some_job(alice, ["a secret"])
     async with watching(alice, job, origin=origin) as viewer:
         assert await closed_with(viewer) == 1008
 
 
-async def test_our_own_page_is_not(watching: Watching, alice: User) -> None:
+async def test_accepts_a_websocket_from_our_own_origin(watching: Watching, alice: User) -> None:
     job = await some_job(alice, ["mine"])
     async with watching(alice, job, origin="http://testserver") as viewer:
         assert (await viewer.next())["type"] == "snapshot"
 
 
-async def test_a_trusted_origin_is_not_either(watching: Watching, alice: User, settings: Any) -> None:
+async def test_accepts_a_websocket_from_a_trusted_origin(watching: Watching, alice: User, settings: Any) -> None:
     settings.CSRF_TRUSTED_ORIGINS = ["https://words.example"]
     job = await some_job(alice, ["mine"])
     async with watching(alice, job, origin="https://words.example") as viewer:
@@ -99,7 +99,7 @@ BAD_MESSAGES = [
 
 
 @pytest.mark.parametrize("message", BAD_MESSAGES, ids=lambda message: message[:30])
-async def test_bad_messages_get_an_error_and_the_socket_stays_open(
+async def test_bad_message_gets_an_error_and_the_socket_stays_open(
     watching: Watching, alice: User, message: str
 ) -> None:
     job = await some_job(alice, ["one"], status=Status.COMPLETED)
@@ -114,7 +114,7 @@ async def test_bad_messages_get_an_error_and_the_socket_stays_open(
         assert (await viewer.next())["type"] == "snapshot"
 
 
-async def test_staff_who_may_only_look_cannot_cancel(watching: Watching, alice: User, bob: User) -> None:
+async def test_staff_without_the_change_permission_cannot_cancel(watching: Watching, alice: User, bob: User) -> None:
     await bob.user_permissions.through.objects.filter(permission__codename="change_job").adelete()
     job = await some_job(alice, [], status=Status.QUEUED)
     async with watching(bob, job) as viewer:
@@ -125,7 +125,7 @@ async def test_staff_who_may_only_look_cannot_cancel(watching: Watching, alice: 
     assert (await Job.objects.aget(pk=job.pk)).status == Status.QUEUED
 
 
-async def test_a_job_that_is_deleted_while_it_is_watched(watching: Watching, alice: User) -> None:
+async def test_viewer_gets_not_found_when_the_job_is_deleted(watching: Watching, alice: User) -> None:
     job = await some_job(alice, ["one"], status=Status.COMPLETED)
     async with watching(alice, job) as viewer:
         await viewer.next()
@@ -136,7 +136,7 @@ async def test_a_job_that_is_deleted_while_it_is_watched(watching: Watching, ali
         assert (await viewer.next())["code"] == "not_found"
 
 
-async def test_a_job_that_goes_with_its_upload_is_noticed_too(watching: Watching, alice: User) -> None:
+async def test_viewer_gets_not_found_when_the_recording_is_deleted(watching: Watching, alice: User) -> None:
     job = await some_job(alice, ["one"], status=Status.COMPLETED)
     async with watching(alice, job) as viewer:
         await viewer.next()
@@ -148,7 +148,7 @@ async def test_a_job_that_goes_with_its_upload_is_noticed_too(watching: Watching
 # /ws/stream/
 
 
-async def test_start_starts_the_stream_for_an_upload_and_relays_it(
+async def test_start_message_starts_a_job_and_sends_its_events(
     running: Running, watching: Watching, spoken: Spoken, alice: User
 ) -> None:
     upload = await in_thread(spoken)(12)
@@ -162,7 +162,7 @@ async def test_start_starts_the_stream_for_an_upload_and_relays_it(
     assert await Job.objects.acount() == 2
 
 
-async def test_a_bare_line_is_the_name_of_the_newest_recording_of_that_name(
+async def test_plain_text_line_starts_the_newest_recording_of_that_name(
     running: Running, watching: Watching, upload_of: Callable[..., Upload], spoken: Spoken, alice: User, charlie: User
 ) -> None:
     first = await in_thread(spoken)(8)
@@ -192,7 +192,7 @@ async def test_a_bare_line_is_the_name_of_the_newest_recording_of_that_name(
     ],
     ids=str,
 )
-async def test_what_cannot_be_started_gets_an_error(
+async def test_start_message_that_cannot_be_executed_gets_an_error(
     watching: Watching, alice: User, charlie: User, message: dict[str, Any], code: str
 ) -> None:
     ids = {
@@ -226,7 +226,7 @@ async def test_what_cannot_be_started_gets_an_error(
     ],
     ids=str,
 )
-async def test_options_that_do_not_go_together_get_an_error_and_the_socket_stays_open(
+async def test_invalid_options_get_an_error_and_the_socket_stays_open(
     watching: Watching, alice: User, settings: Any, options: dict[str, Any], sentence: str
 ) -> None:
     settings.TRANSCRIBE_ENGINES = ["scripted", "aws"]

@@ -53,7 +53,7 @@ class LosingEverything(LosingLayer):
 
 
 @pytest.mark.parametrize("layer", [LosingFinals, LosingEverything])
-async def test_finals_that_the_channel_layer_loses_arrive_all_the_same(
+async def test_viewer_gets_finals_that_the_channel_layer_lost(
     running: Running, watching: Watching, spoken: Spoken, alice: User, layer: type[LosingLayer]
 ) -> None:
     channel_layers.set("default", layer())
@@ -106,7 +106,7 @@ async def running_job(alice: User, texts: list[str]) -> Job:
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_snapshots_of_every_length_are_not_kept(alice: User) -> None:
+async def test_feed_caches_one_snapshot_only(alice: User) -> None:
     job = await running_job(alice, ["a line of some length " * 20] * 400)
     feed, subscriber = await feed_of(job)
     tracemalloc.start()
@@ -120,7 +120,7 @@ async def test_snapshots_of_every_length_are_not_kept(alice: User) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_what_a_worker_sends_that_lost_the_job_is_dropped(alice: User) -> None:
+async def test_feed_ignores_messages_of_a_worker_that_lost_the_job(alice: User) -> None:
     job = await running_job(alice, ["one"])
     await Job.objects.filter(pk=job.pk).aupdate(attempt=2)
     feed, subscriber = await feed_of(job)
@@ -131,7 +131,7 @@ async def test_what_a_worker_sends_that_lost_the_job_is_dropped(alice: User) -> 
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_slow_viewer_skips_partials_that_are_out_of_date(alice: User) -> None:
+async def test_slow_viewer_skips_stale_partials(alice: User) -> None:
     job = await running_job(alice, [])
     feed, subscriber = await feed_of(job)
     for number in range(1000):
@@ -142,7 +142,7 @@ async def test_a_slow_viewer_skips_partials_that_are_out_of_date(alice: User) ->
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_partial_that_was_overtaken_by_its_final_is_dropped(alice: User) -> None:
+async def test_feed_ignores_a_partial_that_its_final_has_overtaken(alice: User) -> None:
     job = await running_job(alice, ["one"])
     feed, subscriber = await feed_of(job)
     assert feed.apply(partial(job, 1, 0, "late"))
@@ -150,7 +150,7 @@ async def test_a_partial_that_was_overtaken_by_its_final_is_dropped(alice: User)
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_viewer_who_is_further_behind_than_memory_gets_the_rest_from_the_database(alice: User) -> None:
+async def test_viewer_far_behind_the_log_gets_finals_from_the_database(alice: User) -> None:
     job = await running_job(alice, [])
     feed, subscriber = await feed_of(job)
     count = LOG_LENGTH + 700
@@ -162,7 +162,7 @@ async def test_a_viewer_who_is_further_behind_than_memory_gets_the_rest_from_the
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_feeds_of_one_process_share_one_subscription_and_end_with_their_last_viewer(alice: User) -> None:
+async def test_viewers_share_one_feed_that_ends_with_the_last_of_them(alice: User) -> None:
     job = await running_job(alice, ["one"])
     hub = feeds.get_hub()
     layer = get_channel_layer()
@@ -279,7 +279,7 @@ class Play:
 
 @given(played=steps)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_whatever_happens_the_page_ends_as_a_new_one_would_begin(
+def test_page_ends_equal_to_a_fresh_page_after_any_sequence_of_events(
     transactional_db: None, alice: User, played: list[tuple[str, bool]]
 ) -> None:
     Job.objects.all().delete()

@@ -88,7 +88,7 @@ def made(owner: User, count: int = 1, **fields: Any) -> list[Job]:
     return [make_job(make_upload(owner), **fields) for _ in range(count)]
 
 
-async def test_the_snapshot_has_the_recordings_with_their_jobs(listing: Listing, alice: User) -> None:
+async def test_library_snapshot_has_the_recordings_with_their_jobs(listing: Listing, alice: User) -> None:
     (job,) = await in_thread(made)(alice, status=Status.COMPLETED)
     async with listing(alice, [job.upload_id]) as page:
         upload = await in_thread(lambda: Upload.objects.get(pk=job.upload_id))()
@@ -104,7 +104,7 @@ async def test_the_snapshot_has_the_recordings_with_their_jobs(listing: Listing,
         assert [(job["upload"], job["status"]) for job in page.jobs.values()] == [(str(upload.pk), "completed")]
 
 
-async def test_a_job_that_runs_is_followed_with_its_words(
+async def test_library_shows_status_and_words_of_a_running_job(
     listing: Listing, running: Running, spoken: Spoken, alice: User, let_hear: LetHear
 ) -> None:
     upload = await in_thread(spoken)(12)
@@ -119,7 +119,7 @@ async def test_a_job_that_runs_is_followed_with_its_words(
         await page.until(lambda page: page.jobs[key]["status"] == "completed")
 
 
-async def test_a_queued_job_says_its_place(listing: Listing, alice: User) -> None:
+async def test_library_shows_the_queue_position_of_a_queued_job(listing: Listing, alice: User) -> None:
     first, second = await in_thread(made)(alice, 2, status=Status.QUEUED)
     async with listing(alice, [first.upload_id, second.upload_id]) as page:
         assert [page.jobs[str(job.pk)]["queue"]["place"] for job in (first, second)] == [1, 2]
@@ -127,7 +127,7 @@ async def test_a_queued_job_says_its_place(listing: Listing, alice: User) -> Non
         await page.until(lambda page: page.jobs[str(second.pk)]["queue"]["place"] == 1)
 
 
-async def test_new_names_and_deleted_rows_arrive(listing: Listing, alice: User) -> None:
+async def test_library_shows_renamed_and_removes_deleted_rows(listing: Listing, alice: User) -> None:
     first, second = await in_thread(made)(alice, 2, status=Status.COMPLETED)
     deleted = sorted([str(first.upload_id), str(first.pk)])
     async with listing(alice, [first.upload_id, second.pk]) as page:
@@ -141,7 +141,7 @@ async def test_new_names_and_deleted_rows_arrive(listing: Listing, alice: User) 
         assert sorted(page.removed[1:]) == deleted
 
 
-async def test_nobody_sees_a_row_that_is_not_theirs(listing: Listing, alice: User, charlie: User) -> None:
+async def test_library_hides_rows_of_other_people(listing: Listing, alice: User, charlie: User) -> None:
     (secret,) = await in_thread(made)(alice, status=Status.RUNNING)
     await in_thread(make_segments)(secret, ["a secret"])
     (own,) = await in_thread(made)(charlie, status=Status.QUEUED)
@@ -154,7 +154,9 @@ async def test_nobody_sees_a_row_that_is_not_theirs(listing: Listing, alice: Use
         assert (list(page.uploads), list(page.jobs), page.words) == ([str(own.upload_id)], [str(own.pk)], {})
 
 
-async def test_rows_disappear_with_the_permission_to_see_them(listing: Listing, alice: User, bob: User) -> None:
+async def test_library_removes_rows_after_the_viewer_loses_the_permission(
+    listing: Listing, alice: User, bob: User
+) -> None:
     (job,) = await in_thread(made)(alice)
     async with listing(bob, [job.upload_id]) as page:
         assert list(page.jobs) == [str(job.pk)]
@@ -163,7 +165,7 @@ async def test_rows_disappear_with_the_permission_to_see_them(listing: Listing, 
         assert list(page.uploads) == [str(job.upload_id)]
 
 
-async def test_a_session_that_ends_closes_the_socket(watching: Watching, listing: Listing, alice: User) -> None:
+async def test_library_socket_closes_after_its_session_ends(watching: Watching, listing: Listing, alice: User) -> None:
     (job,) = await in_thread(made)(alice)
     async with watching(alice, path=f"/ws/library/?ids={job.upload_id}") as viewer:
         await viewer.communicator.receive_json_from(timeout=PATIENCE_SECONDS)
@@ -171,13 +173,13 @@ async def test_a_session_that_ends_closes_the_socket(watching: Watching, listing
         assert await closed_with(viewer) == 4401
 
 
-async def test_a_stranger_without_a_session_is_refused(watching: Watching) -> None:
+async def test_library_socket_rejects_an_anonymous_viewer(watching: Watching) -> None:
     async with watching(None, path="/ws/library/") as viewer:
         assert await closed_with(viewer) == 4401
 
 
 @pytest.mark.parametrize("ids", ["", "x", "00000000-0000-4000-8000-000000000000,,not-an-id,%00", "1" * 5000])
-async def test_ids_that_make_no_sense_show_nothing(watching: Watching, alice: User, ids: str) -> None:
+async def test_library_ignores_malformed_ids(watching: Watching, alice: User, ids: str) -> None:
     async with watching(alice, path=f"/ws/library/?ids={ids}") as viewer:
         assert await viewer.communicator.receive_json_from(timeout=PATIENCE_SECONDS) == {
             "type": "snapshot",
@@ -186,7 +188,7 @@ async def test_ids_that_make_no_sense_show_nothing(watching: Watching, alice: Us
         }
 
 
-async def test_sync_begins_a_list_with_other_ids(listing: Listing, alice: User) -> None:
+async def test_sync_message_replaces_the_ids_of_a_list(listing: Listing, alice: User) -> None:
     first, second = await in_thread(made)(alice, 2)
     async with listing(alice, [first.upload_id]) as page:
         await page.communicator.send_json_to({"type": "sync", "ids": str(second.upload_id)})
@@ -196,7 +198,7 @@ async def test_sync_begins_a_list_with_other_ids(listing: Listing, alice: User) 
 @pytest.mark.parametrize(
     "message", ["no json", "[]", '{"type": "cancel"}', '{"type": "sync"}', '{"type": "sync", "ids": [1]}']
 )
-async def test_a_message_that_makes_no_sense_is_answered(listing: Listing, alice: User, message: str) -> None:
+async def test_library_answers_a_bad_message_with_an_error(listing: Listing, alice: User, message: str) -> None:
     async with listing(alice, []) as page:
         await page.communicator.send_to(text_data=message)
         await page.until(lambda page: page.errors)
@@ -204,7 +206,7 @@ async def test_a_message_that_makes_no_sense_is_answered(listing: Listing, alice
 
 
 @pytest.mark.django_db
-def test_one_row_takes_as_many_queries_as_thirty(alice: User) -> None:
+def test_library_reads_one_row_and_thirty_with_the_same_number_of_queries(alice: User) -> None:
     def queries(count: int) -> int:
         listed = made(alice, count)
         for job in listed:
@@ -220,7 +222,7 @@ def test_one_row_takes_as_many_queries_as_thirty(alice: User) -> None:
 
 
 @pytest.mark.django_db
-def test_of_a_recording_with_many_jobs_the_newest_are_listed(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_library_shows_only_the_newest_jobs_of_a_recording(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streaming.live.library_rows.MOST_JOBS", 2)
     upload = make_upload(alice)
     ids = [make_job(upload).pk for _ in range(4)]

@@ -13,7 +13,7 @@ from tests.streaming.live.test_consumers import closed_with, some_job
 from transcribe_site.asgi import application
 
 
-async def test_one_socket_too_many_is_sent_away_and_nobody_else(
+async def test_rejects_one_socket_too_many_and_keeps_the_others_open(
     watching: Watching, alice: User, bob: User, settings: Any
 ) -> None:
     settings.TRANSCRIBE_MAX_SOCKETS_A_PERSON = 2
@@ -32,7 +32,7 @@ async def test_one_socket_too_many_is_sent_away_and_nobody_else(
     assert limits._sockets == {}
 
 
-async def test_nobody_is_sent_away_where_there_is_no_limit(watching: Watching, alice: User, settings: Any) -> None:
+async def test_accepts_any_number_of_sockets_without_a_limit(watching: Watching, alice: User, settings: Any) -> None:
     settings.TRANSCRIBE_MAX_SOCKETS_A_PERSON = 0
     job = await some_job(alice, ["one"])
     async with watching(alice, job) as first, watching(alice, job) as second:
@@ -40,9 +40,7 @@ async def test_nobody_is_sent_away_where_there_is_no_limit(watching: Watching, a
             assert (await viewer.next())["type"] == "snapshot"
 
 
-async def test_a_connection_that_is_ended_while_it_opens_is_not_counted_any_more(
-    transactional_db: None, alice: User
-) -> None:
+async def test_socket_cancelled_while_it_opens_is_not_counted(transactional_db: None, alice: User) -> None:
     """A server cancels the application of who was gone for long before it came to hear of it."""
     job = await some_job(alice, ["one"])
     headers = [(b"host", b"testserver"), (b"cookie", await in_thread(cookie_of)(alice))]

@@ -21,7 +21,7 @@ from tests.streaming.worker.test_runner import Spoken, start, until, until_statu
 DAY_SECONDS = 25 * 3600.0
 
 
-async def test_after_a_day_a_cancel_a_start_and_a_late_viewer_are_noticed_at_once(
+async def test_messages_still_arrive_at_once_after_a_day(
     alice: User,
     running: Running,
     watching: Watching,
@@ -56,7 +56,7 @@ async def test_after_a_day_a_cancel_a_start_and_a_late_viewer_are_noticed_at_onc
                 await asyncio.sleep(0.01)
 
 
-async def test_a_message_that_waited_while_the_machine_slept_ends_no_subscription(
+async def test_message_older_than_a_day_does_not_end_the_subscription(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     layer = layers.get_channel_layer()

@@ -13,7 +13,7 @@ from tests.streaming.worker.test_runner import SLOW, Spoken, start, until_status
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-async def test_the_same_over_redis(
+async def test_early_and_late_viewers_get_equal_finals_over_redis(
     running: Running, watching: Watching, spoken: Spoken, alice: User, over_redis: str
 ) -> None:
     job = await start(await in_thread(spoken)(40), **SLOW)

@@ -106,7 +106,7 @@ async def fill(server: Redis) -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize("fault", [restart, kill_subscribers, forget, fill])
-async def test_whatever_redis_does_the_job_goes_on_and_its_viewers_get_all_of_it(
+async def test_job_and_viewers_survive_a_fault_of_redis(
     running: Running,
     watching: Watching,
     spoken: Spoken,
@@ -150,7 +150,7 @@ def crumble(proxy: Proxy) -> None:
 
 
 @pytest.mark.parametrize("fault", [cut, slow, crumble])
-async def test_whatever_the_way_to_redis_does_the_job_goes_on_and_its_viewers_get_all_of_it(
+async def test_job_and_viewers_survive_a_fault_of_the_network_to_redis(
     running: Running,
     watching: Watching,
     spoken: Spoken,
@@ -177,7 +177,7 @@ async def test_whatever_the_way_to_redis_does_the_job_goes_on_and_its_viewers_ge
 
 
 @pytest.mark.parametrize("is_asleep", [True, False], ids=["asleep", "half_open"])
-async def test_a_redis_that_says_nothing_holds_nobody_up(
+async def test_unresponsive_redis_delays_neither_jobs_nor_viewers(
     running: Running,
     watching: Watching,
     spoken: Spoken,

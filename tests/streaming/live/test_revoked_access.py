@@ -34,7 +34,7 @@ def nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 # Actions
 
 
-async def test_who_has_signed_out_does_nothing_more_over_an_open_socket(watching: Watching, alice: User) -> None:
+async def test_signed_out_viewer_cannot_cancel_over_an_open_socket(watching: Watching, alice: User) -> None:
     job = await some_job(alice, **WAITING)
     async with watching(alice, job) as viewer:
         await viewer.next()
@@ -44,7 +44,7 @@ async def test_who_has_signed_out_does_nothing_more_over_an_open_socket(watching
     assert (await Job.objects.aget()).status == Status.QUEUED
 
 
-async def test_who_is_blocked_does_nothing_more_over_an_open_socket(watching: Watching, alice: User) -> None:
+async def test_blocked_viewer_cannot_cancel_over_an_open_socket(watching: Watching, alice: User) -> None:
     job = await some_job(alice, **WAITING)
     async with watching(alice, job) as viewer:
         await viewer.next()
@@ -54,7 +54,7 @@ async def test_who_is_blocked_does_nothing_more_over_an_open_socket(watching: Wa
     assert (await Job.objects.aget()).status == Status.QUEUED
 
 
-async def test_a_password_that_was_changed_ends_the_sockets_of_before(watching: Watching, alice: User) -> None:
+async def test_message_over_an_open_socket_is_refused_after_a_password_change(watching: Watching, alice: User) -> None:
     job = await some_job(alice, **WAITING)
     async with watching(alice, job) as viewer:
         await viewer.next()
@@ -65,7 +65,7 @@ async def test_a_password_that_was_changed_ends_the_sockets_of_before(watching: 
 
 
 @pytest.mark.parametrize("message", ["sync", "cancel", "retry"])
-async def test_whose_permission_is_withdrawn_does_and_sees_nothing_more(
+async def test_viewer_without_the_view_permission_gets_not_found_for_every_message(
     watching: Watching, alice: User, bob: User, message: str
 ) -> None:
     job = await some_job(alice, **WAITING)
@@ -80,7 +80,7 @@ async def test_whose_permission_is_withdrawn_does_and_sees_nothing_more(
 
 
 @pytest.mark.parametrize("permission", ["add_job", "view_job"])  # who may not see a job would see it as its starter
-async def test_whose_permission_to_start_is_withdrawn_starts_nothing_more(
+async def test_viewer_without_the_start_permission_cannot_start_a_job(
     watching: Watching, alice: User, bob: User, permission: str
 ) -> None:
     upload = await in_thread(make_upload)(alice)
@@ -94,7 +94,7 @@ async def test_whose_permission_to_start_is_withdrawn_starts_nothing_more(
 # Origins
 
 
-async def test_a_host_that_is_not_ours_makes_no_origin_its_own(watching: Watching, alice: User) -> None:
+async def test_rejects_an_origin_that_equals_a_foreign_host_header(watching: Watching, alice: User) -> None:
     """A name of the attacker's that leads to this site: its pages send the same name as Origin and as Host."""
     job = await some_job(alice, **WAITING)
     async with watching(alice, job, host="rebound.example", origin="http://rebound.example") as viewer:
@@ -102,7 +102,7 @@ async def test_a_host_that_is_not_ours_makes_no_origin_its_own(watching: Watchin
 
 
 @pytest.mark.parametrize("origin", ["http://words.example", "https://words.example:81", "https://a.words.example"])
-async def test_what_only_resembles_a_trusted_origin_is_refused(
+async def test_rejects_an_origin_that_only_resembles_a_trusted_one(
     watching: Watching, alice: User, settings: Any, origin: str
 ) -> None:
     settings.CSRF_TRUSTED_ORIGINS = ["https://words.example"]
@@ -119,7 +119,7 @@ async def test_what_only_resembles_a_trusted_origin_is_refused(
         {"origin": "http://evil.example", "forwarded": "host=evil.example;proto=http"},
     ],
 )
-async def test_no_forwarded_header_makes_an_origin_our_own(
+async def test_rejects_a_foreign_origin_despite_forwarded_headers(
     watching: Watching, alice: User, headers: dict[str, str]
 ) -> None:
     job = await some_job(alice, **WAITING)
@@ -130,14 +130,14 @@ async def test_no_forwarded_header_makes_an_origin_our_own(
 # Those who come and leave
 
 
-async def test_who_asks_while_still_joining_gets_what_was_asked_for(watching: Watching, alice: User) -> None:
+async def test_sync_message_while_joining_gets_the_requested_finals(watching: Watching, alice: User) -> None:
     job = await some_job(alice, ["one", "two", "three"])
     async with watching(alice, path=f"/ws/jobs/{job.pk}/?after=2") as viewer:
         await viewer.send(type="sync", after=0)
         await viewer.until(lambda viewer: len(viewer.finals) == 3)
 
 
-async def test_a_thousand_who_come_and_leave_at_any_moment_leave_no_cursor_task_or_feed(
+async def test_a_thousand_connects_and_disconnects_leak_no_subscriber_task_or_feed(
     transactional_db: None, alice: User
 ) -> None:
     jobs = [await some_job(alice, **WAITING) for _ in range(3)]

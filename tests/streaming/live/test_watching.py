@@ -39,7 +39,7 @@ async def test_two_viewers_of_a_running_job_see_the_same_as_the_database(
             assert early.partials == late.partials == {}
 
 
-async def test_who_joins_late_sees_the_partial_that_stands(
+async def test_late_viewer_gets_the_current_partial(
     running: Running, watching: Watching, spoken: Spoken, alice: User, let_hear: LetHear
 ) -> None:
     """The engine hears two words and then nothing for long: no partial comes again by itself."""
@@ -54,7 +54,7 @@ async def test_who_joins_late_sees_the_partial_that_stands(
             assert late.partials == early.partials
 
 
-async def test_cancel_and_retry_over_the_socket(
+async def test_viewer_cancels_and_retries_a_job_over_the_socket(
     running: Running,
     watching: Watching,
     spoken: Spoken,
@@ -78,7 +78,7 @@ async def test_cancel_and_retry_over_the_socket(
         assert viewer.words == words(30)
 
 
-async def test_a_socket_that_is_ended_while_it_answers_watches_no_longer(
+async def test_socket_cancelled_during_a_message_leaves_its_feed(
     watching: Watching, spoken: Spoken, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a server does with who has left, and whose message waits for a database that says nothing."""
@@ -101,7 +101,7 @@ async def test_a_socket_that_is_ended_while_it_answers_watches_no_longer(
         assert hub.get_hub()._feeds == {}
 
 
-async def test_an_engine_knows_whether_its_job_is_watched(
+async def test_engine_learns_whether_its_job_has_viewers(
     running: Running,
     watching: Watching,
     spoken: Spoken,

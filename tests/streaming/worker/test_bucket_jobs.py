@@ -38,7 +38,7 @@ async def until(found: "QuerySet[Job]") -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_a_job_waits_while_the_bucket_is_away_and_completes_after(
+async def test_job_is_postponed_while_the_bucket_is_unavailable_and_then_completes(
     upload: Upload, running: Running, bucket: Bucket, settings: Settings
 ) -> None:
     bucket.gate.shut()
@@ -53,9 +53,7 @@ async def test_a_job_waits_while_the_bucket_is_away_and_completes_after(
     assert copies(Path(settings.DATA_DIR)) == []
 
 
-async def test_a_recording_that_is_missing_from_the_bucket_fails_its_job(
-    alice: User, running: Running, bucket: Bucket
-) -> None:
+async def test_recording_missing_from_the_bucket_fails_its_job(alice: User, running: Running, bucket: Bucket) -> None:
     upload = await sync_to_async(make_upload)(alice)
     bucket.client.delete_object(Bucket=bucket.name, Key=upload.file.name)
     job, _ = await sync_to_async(lifecycle.start)(upload)
@@ -101,7 +99,7 @@ def delete_bucket(bucket: Bucket, key: str) -> None:
         (delete_bucket, "does not exist (NoSuchBucket)"),
     ],
 )
-async def test_a_recording_that_the_bucket_refuses_fails_its_job_with_a_sentence(
+async def test_recording_that_the_bucket_refuses_fails_its_job_with_a_sentence(
     spoil: Callable[[Bucket, str], None], reason: str, upload: Upload, running: Running, bucket: Bucket
 ) -> None:
     await asyncio.to_thread(spoil, bucket, str(upload.file.name))
@@ -113,7 +111,7 @@ async def test_a_recording_that_the_bucket_refuses_fails_its_job_with_a_sentence
     assert reason in job.failure_reason
 
 
-async def test_a_job_that_waits_for_the_storage_holds_back_no_later_job_of_its_engine(
+async def test_job_postponed_for_the_storage_delays_no_later_job_of_its_engine(
     upload: Upload, running: Running, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lifecycle, "FIRST_PAUSE_SECONDS", 10 * PATIENCE_SECONDS)
@@ -127,7 +125,7 @@ async def test_a_job_that_waits_for_the_storage_holds_back_no_later_job_of_its_e
     assert first.postponed_count == 1, "the first job had no other turn meanwhile"
 
 
-async def test_a_job_that_has_waited_too_long_for_the_storage_fails_and_can_be_resumed(
+async def test_job_that_waited_too_long_for_the_storage_fails_and_can_be_resumed(
     upload: Upload, running: Running, bucket: Bucket
 ) -> None:
     bucket.gate.shut()

@@ -9,7 +9,7 @@ from tests.streaming.conftest import Running, words
 from tests.streaming.worker.test_runner import Spoken, heard, start, until_status
 
 
-async def test_a_spool_that_cannot_be_made_fails_the_job_and_trying_again_goes_on(
+async def test_job_fails_if_its_spool_cannot_be_created_and_completes_on_retry(
     running: Running, spoken: Spoken
 ) -> None:
     upload = await in_thread(spoken)(8)

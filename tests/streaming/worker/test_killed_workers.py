@@ -36,7 +36,7 @@ def spools() -> list[Path]:
 
 
 @pytest.mark.parametrize("step", ["claimed", "decoding", "storing", "stored", "ending"])
-async def test_a_worker_that_is_killed_at_any_step_costs_no_word_and_leaves_nothing(
+async def test_killed_worker_loses_no_word_and_leaves_no_spool(
     other: Other, running: Running, spoken: Spoken, step: str
 ) -> None:
     job = await start(await in_thread(spoken)(21))
@@ -50,7 +50,7 @@ async def test_a_worker_that_is_killed_at_any_step_costs_no_word_and_leaves_noth
     assert spools() == []
 
 
-async def test_a_final_whose_worker_was_killed_before_it_told_anybody_reaches_the_viewers(
+async def test_viewers_get_a_final_whose_worker_was_killed_before_publishing(
     other: Other, watching: Watching, spoken: Spoken, alice: User, over_redis: str
 ) -> None:
     job = await start(await in_thread(spoken)(21))
@@ -60,7 +60,7 @@ async def test_a_final_whose_worker_was_killed_before_it_told_anybody_reaches_th
         assert viewer.words == words(8)
 
 
-async def test_a_worker_that_was_frozen_until_another_had_its_job_changes_nothing_any_more(
+async def test_worker_frozen_past_its_lease_changes_nothing_after_it_wakes(
     other: Other,
     running: Running,
     watching: Watching,
@@ -101,7 +101,7 @@ async def test_a_worker_that_was_frozen_until_another_had_its_job_changes_nothin
 
 
 @pytest.mark.parametrize("redis_says", ["everything", "nothing"])
-async def test_a_worker_that_is_stopped_under_load_hands_every_job_back_within_ten_seconds(
+async def test_stopped_worker_hands_back_all_jobs_within_ten_seconds(
     other: Other, spoken: Spoken, redis_url: str, redis_says: str
 ) -> None:
     upload = await in_thread(spoken)(400)
@@ -121,7 +121,7 @@ async def test_a_worker_that_is_stopped_under_load_hands_every_job_back_within_t
     assert spools() == []
 
 
-async def test_a_job_that_kills_its_workers_fails_and_can_be_resumed(
+async def test_job_that_kills_its_workers_fails_and_can_be_resumed(
     other: Other, running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lifecycle, "MOST_LOSSES", 2)
@@ -137,7 +137,7 @@ async def test_a_job_that_kills_its_workers_fails_and_can_be_resumed(
 
 
 @pytest.mark.parametrize("way", ["the lease ran out", "the lock is free"])
-async def test_a_job_is_given_to_a_limited_number_of_workers_in_a_row(
+async def test_job_fails_after_a_limited_number_of_lost_workers_in_a_row(
     running: Running, spoken: Spoken, way: str
 ) -> None:
     job = await start(await in_thread(spoken)(8))

@@ -27,7 +27,7 @@ async def ended(job: Job) -> Job:
     return await Job.objects.aget(pk=job.pk)
 
 
-async def test_what_comes_after_the_end_is_dropped(alice: User) -> None:
+async def test_feed_ignores_messages_that_arrive_after_the_end_of_the_job(alice: User) -> None:
     job = await running_job(alice, ["one"])
     feed, cursor = await feed_of(job)
     late = [state(job), partial(job, 1, 1, "late")]
@@ -37,9 +37,7 @@ async def test_what_comes_after_the_end_is_dropped(alice: User) -> None:
     assert [json.loads(text) for text in await unsent(feed, cursor)] == [events.status(job)]
 
 
-async def test_what_comes_while_the_end_is_read_from_the_database_is_not_newer(
-    alice: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_feed_prefers_the_stored_end_to_a_late_status(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     job = await running_job(alice, ["one"])
     feed, cursor = await feed_of(job)
     job.position = 0.5

@@ -35,7 +35,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("slots", [1, 2])
-async def test_the_longest_running_job_makes_way_at_a_final_and_resumes_after_it(
+async def test_longest_running_job_is_preempted_at_a_final_and_resumes_after_it(
     slots: int,
     soon: None,
     running: Running,
@@ -67,7 +67,7 @@ async def test_the_longest_running_job_makes_way_at_a_final_and_resumes_after_it
     assert viewer.words == words(120)
 
 
-async def test_a_job_of_an_engine_that_is_not_preemptible_runs_to_its_end(
+async def test_job_of_an_engine_that_is_not_preemptible_runs_to_its_end(
     soon: None,
     running: Running,
     upload_of: UploadOf,
@@ -93,7 +93,7 @@ def waiting(owner: User, seconds: float, **fields: Any) -> Job:
     return make_job(make_upload(owner), Status.QUEUED, created_at=at, **fields)
 
 
-def test_a_job_is_due_only_where_another_person_has_waited_thirty_seconds(
+def test_preemption_is_due_only_if_another_person_waited_thirty_seconds(
     alice: User, charlie: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = timezone.now()
@@ -121,7 +121,7 @@ def test_a_job_is_due_only_where_another_person_has_waited_thirty_seconds(
     assert not preemption.is_due(alice.pk), "its owner has as many running as allowed"
 
 
-def test_a_person_makes_way_at_most_once_in_five_minutes(alice: User, charlie: User) -> None:
+def test_preempts_a_person_at_most_once_in_five_minutes(alice: User, charlie: User) -> None:
     upload = make_upload(alice)
     first, second = [make_job(upload, Status.RUNNING) for _ in range(2)]
     waiting(charlie, 60)
@@ -138,7 +138,7 @@ def test_a_person_makes_way_at_most_once_in_five_minutes(alice: User, charlie: U
         preemption.preempt(second)
 
 
-def test_the_preempted_job_is_not_claimed_before_the_one_that_waits(alice: User, charlie: User) -> None:
+def test_preempted_job_is_not_claimed_before_the_waiting_job(alice: User, charlie: User) -> None:
     older = make_job(make_upload(alice), Status.RUNNING, created_at=timezone.now() - timedelta(hours=1))
     newer = waiting(charlie, 60)
     assert preemption.preempt(older)
@@ -147,7 +147,7 @@ def test_the_preempted_job_is_not_claimed_before_the_one_that_waits(alice: User,
     assert claimed.pk == newer.pk
 
 
-def test_slots_that_two_people_share_have_no_sole_owner(alice: User, charlie: User) -> None:
+def test_jobs_of_two_people_have_no_sole_owner(alice: User, charlie: User) -> None:
     of_alice, of_charlie = (make_job(make_upload(owner), Status.RUNNING) for owner in (alice, charlie))
     assert preemption.sole_owner([of_alice, of_alice]) == alice.pk
     assert preemption.sole_owner([of_alice, of_charlie]) is None

@@ -34,7 +34,7 @@ class Overshooting(Engine):
 
 
 @pytest.mark.parametrize("seconds", [2.0, 2.0004, 2.1239])
-async def test_no_result_and_no_word_ends_after_the_recording(tmp_path: Path, seconds: float) -> None:
+async def test_results_and_words_are_clipped_to_the_end_of_the_recording(tmp_path: Path, seconds: float) -> None:
     path = recordings.tone(seconds)
     async with open_spool_of_file(path, 16_000, tmp_path) as spool:
         results = [result async for result in transcribe_with_retries(Overshooting(), spool, Request("en-US"))]

@@ -73,7 +73,7 @@ async def heard(job: Job) -> list[str]:
     return await in_thread(transcript_of)(job)
 
 
-async def test_a_job_runs_to_the_end_and_every_word_is_there_once(running: Running, spoken: Spoken) -> None:
+async def test_job_runs_to_its_end_and_stores_every_word_once(running: Running, spoken: Spoken) -> None:
     job = await start(await in_thread(spoken)(31))
     async with running():
         done = await until_status(job, Status.COMPLETED)
@@ -83,7 +83,7 @@ async def test_a_job_runs_to_the_end_and_every_word_is_there_once(running: Runni
     assert done.took is not None
 
 
-async def test_a_recording_without_a_word_completes_with_an_empty_transcript(running: Running, spoken: Spoken) -> None:
+async def test_silent_recording_completes_with_an_empty_transcript(running: Running, spoken: Spoken) -> None:
     job = await start(await in_thread(spoken)(0, silent_seconds=1))
     async with running():
         done = await until_status(job, Status.COMPLETED)
@@ -102,7 +102,7 @@ async def until_idle(worker: Runner) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_cancelling_stops_the_work_at_once(
+async def test_cancel_stops_the_attempt_at_once(
     only_told: None, running: Running, spoken: Spoken, let_hear: LetHear
 ) -> None:
     job = await start(await in_thread(spoken)(30))
@@ -116,7 +116,7 @@ async def test_cancelling_stops_the_work_at_once(
     assert await heard(job) == words(4)
 
 
-async def test_a_cancelled_job_goes_on_where_it_stopped(running: Running, spoken: Spoken, let_hear: LetHear) -> None:
+async def test_retried_job_resumes_where_it_was_cancelled(running: Running, spoken: Spoken, let_hear: LetHear) -> None:
     job = await start(await in_thread(spoken)(30))
     let_hear(5)
     async with running():
@@ -128,7 +128,7 @@ async def test_a_cancelled_job_goes_on_where_it_stopped(running: Running, spoken
     assert await heard(job) == words(30)
 
 
-async def test_a_runner_that_ends_hands_its_job_back_and_the_next_completes_it(
+async def test_stopped_runner_hands_its_job_back_and_the_next_completes_it(
     running: Running, spoken: Spoken, let_hear: LetHear
 ) -> None:
     job = await start(await in_thread(spoken)(30))
@@ -143,7 +143,7 @@ async def test_a_runner_that_ends_hands_its_job_back_and_the_next_completes_it(
     assert await heard(job) == words(30)
 
 
-async def test_a_job_that_is_claimed_while_the_runner_stops_is_handed_back(
+async def test_job_claimed_while_the_runner_stops_is_handed_back(
     transactional_db: None, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claim = queue._claim_of
@@ -167,7 +167,7 @@ async def test_a_job_that_is_claimed_while_the_runner_stops_is_handed_back(
     assert (handed_back.status, handed_back.worker, handed_back.attempt) == (Status.QUEUED, "", 2)
 
 
-async def test_no_more_jobs_run_at_once_than_allowed(
+async def test_worker_runs_no_more_jobs_at_once_than_allowed(
     running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, at_once, most = Attempt.run, 0, 0
@@ -188,7 +188,7 @@ async def test_no_more_jobs_run_at_once_than_allowed(
     assert most == 1
 
 
-async def test_the_work_of_a_job_that_was_deleted_ends(
+async def test_deleting_a_job_stops_its_attempt(
     only_told: None, running: Running, spoken: Spoken, let_hear: LetHear
 ) -> None:
     job = await start(await in_thread(spoken)(30))
@@ -200,7 +200,9 @@ async def test_the_work_of_a_job_that_was_deleted_ends(
     assert not await Job.objects.filter(pk=job.pk).aexists()
 
 
-async def test_a_job_is_found_without_a_ring(running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_worker_finds_a_job_without_a_message(
+    running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
     upload = await in_thread(spoken)(8)
     async with running() as worker:
         await asyncio.sleep(0)
@@ -211,14 +213,14 @@ async def test_a_job_is_found_without_a_ring(running: Running, spoken: Spoken, m
         await until_status(job, Status.COMPLETED)
 
 
-async def test_no_spool_is_left_behind(running: Running, spoken: Spoken) -> None:
+async def test_worker_deletes_the_spool_of_an_ended_job(running: Running, spoken: Spoken) -> None:
     job = await start(await in_thread(spoken)(8))
     async with running():
         await until_status(job, Status.COMPLETED)
     assert list((Path(site_settings.DATA_DIR) / "workers").glob("**/*.pcm")) == []
 
 
-def test_a_worker_that_was_killed_is_noticed_and_a_living_one_is_not(tmp_path: Path, settings: Settings) -> None:
+def test_detects_a_killed_worker_but_not_a_living_one(tmp_path: Path, settings: Settings) -> None:
     settings.DATA_DIR = tmp_path  # where no other test has left anybody
     with liveness.Worker() as living:
         environ = os.environ | {
@@ -235,7 +237,7 @@ def test_a_worker_that_was_killed_is_noticed_and_a_living_one_is_not(tmp_path: P
     assert not living.folder.exists()
 
 
-def test_a_folder_of_a_worker_without_a_name_costs_no_other_its_own(tmp_path: Path, settings: Settings) -> None:
+def test_removing_a_dead_workers_folder_keeps_the_folders_of_others(tmp_path: Path, settings: Settings) -> None:
     settings.DATA_DIR = tmp_path
     with liveness.Worker() as living:
         empty = living.folder.with_name("deadbeef")
@@ -258,7 +260,7 @@ def left_by(boot_id: str, name: str, folder: Path, age_seconds: float = 0.0) -> 
     return left
 
 
-async def test_jobs_of_a_living_worker_on_another_machine_are_not_taken_over(
+async def test_job_of_a_worker_on_another_machine_is_not_requeued(
     running: Running, spoken: Spoken, tmp_path: Path, settings: Settings
 ) -> None:
     settings.DATA_DIR = tmp_path
@@ -277,7 +279,7 @@ async def test_jobs_of_a_living_worker_on_another_machine_are_not_taken_over(
     assert (elsewhere.exists(), older.exists(), here.exists()) == (True, True, False)
 
 
-def test_folders_that_another_boot_left_a_day_ago_are_removed(tmp_path: Path, settings: Settings) -> None:
+def test_removes_folders_of_another_boot_after_a_day(tmp_path: Path, settings: Settings) -> None:
     settings.DATA_DIR = tmp_path
     boot_ids = ("another boot", liveness.boot_id())
     for boot_id in boot_ids:

@@ -22,9 +22,7 @@ from tests.streaming.conftest import Running, words
 from tests.streaming.worker.test_runner import Spoken, heard, start, until_status
 
 
-async def test_a_permanent_failure_ends_the_job_with_its_sentence_and_keeps_what_was_final(
-    running: Running, spoken: Spoken
-) -> None:
+async def test_permanent_error_fails_the_job_and_keeps_the_finals(running: Running, spoken: Spoken) -> None:
     job = await start(await in_thread(spoken)(20), fail_at=5.0, fail_message="The engine is out of ink.")
     async with running():
         failed = await until_status(job, Status.FAILED)
@@ -47,7 +45,7 @@ class Stumbling(ScriptedEngine):
                 raise EngineError("Stumbled.", permanent=False)
 
 
-async def test_failures_that_pass_cost_no_word_and_repeat_none(
+async def test_transient_errors_lose_and_repeat_no_word(
     running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Stumbling, "starts", 0)
@@ -60,7 +58,7 @@ async def test_failures_that_pass_cost_no_word_and_repeat_none(
     assert Stumbling.starts == 12
 
 
-async def test_a_failure_that_does_not_pass_ends_the_job(
+async def test_transient_error_that_persists_fails_the_job(
     running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.0)
@@ -70,7 +68,7 @@ async def test_a_failure_that_does_not_pass_ends_the_job(
     assert (failed.failure_reason, await heard(job)) == ("No line.", words(4))
 
 
-async def test_an_error_of_the_program_fails_the_job_and_not_the_runner(
+async def test_unexpected_exception_fails_the_job_and_not_the_runner(
     running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload = await in_thread(spoken)(8)
@@ -82,7 +80,7 @@ async def test_an_error_of_the_program_fails_the_job_and_not_the_runner(
     assert "Something went wrong." in failed.failure_reason
 
 
-async def test_a_recording_whose_file_is_gone_fails_with_a_sentence(running: Running, spoken: Spoken) -> None:
+async def test_job_whose_file_is_missing_fails_with_a_sentence(running: Running, spoken: Spoken) -> None:
     upload = await in_thread(spoken)(8)
     await in_thread(upload.file.storage.delete)(upload.file.name)
     job = await start(upload)
@@ -91,7 +89,7 @@ async def test_a_recording_whose_file_is_gone_fails_with_a_sentence(running: Run
     assert failed.failure_reason
 
 
-async def test_a_decoder_that_fails_in_the_middle_fails_the_job_and_keeps_what_was_final(
+async def test_decoder_failure_midway_fails_the_job_and_keeps_the_finals(
     running: Running, spoken: Spoken, settings: Settings
 ) -> None:
     job = await start(await in_thread(spoken)(20))
@@ -107,7 +105,7 @@ async def test_a_decoder_that_fails_in_the_middle_fails_the_job_and_keeps_what_w
     assert await heard(job) == words(20)
 
 
-async def test_a_disk_that_is_full_fails_the_job_with_a_sentence(
+async def test_full_disk_fails_the_job_with_a_sentence(
     running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = await start(await in_thread(spoken)(20))
@@ -117,7 +115,7 @@ async def test_a_disk_that_is_full_fails_the_job_with_a_sentence(
     assert "disk is full" in failed.failure_reason
 
 
-async def test_a_job_waits_for_a_database_that_is_away(
+async def test_job_retries_writes_while_the_database_is_unavailable(
     running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away = [OperationalError("database is locked")] * 3
@@ -137,7 +135,7 @@ async def test_a_job_waits_for_a_database_that_is_away(
     assert (await heard(job), away) == (words(8), [])
 
 
-async def test_a_final_whose_commit_was_not_confirmed_is_there_once(
+async def test_final_with_an_unconfirmed_commit_is_stored_once(
     running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, unconfirmed = lifecycle.store_final, [True, True]
@@ -157,7 +155,7 @@ async def test_a_final_whose_commit_was_not_confirmed_is_there_once(
     assert (await heard(job), done.attempt, unconfirmed) == (words(12), 1, [])
 
 
-async def test_what_the_database_will_never_take_fails_the_job(
+async def test_data_that_the_database_refuses_fails_the_job(
     running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*args: Any) -> None:
@@ -178,7 +176,7 @@ class Quoting(ScriptedEngine):
         yield
 
 
-async def test_a_failure_that_quotes_half_a_character_ends_the_job_all_the_same(
+async def test_error_message_with_unstorable_characters_still_fails_the_job(
     running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "engine_class", lambda name: Quoting)
@@ -195,7 +193,7 @@ class Nonsense(ScriptedEngine):
         yield Result("word", 0.0, 1.0, is_partial=False, words=(Word("word", 0.0, 1.0, math.nan),))
 
 
-async def test_what_no_database_takes_ends_the_job_instead_of_being_tried_for_ever(
+async def test_unstorable_result_fails_the_job_instead_of_being_retried(
     running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "engine_class", lambda name: Nonsense)
@@ -219,7 +217,7 @@ class Tiring(ScriptedEngine):
             yield result
 
 
-async def test_failures_are_forgotten_when_sound_was_heard_in_between(
+async def test_progress_between_failures_resets_their_count(
     running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Tiring, "starts", 0)
