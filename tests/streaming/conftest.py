@@ -1,4 +1,4 @@
-"""What the tests of jobs and viewers share: recordings that say numbers, a runner, and viewers."""
+"""Fixtures of the tests of jobs and viewers: recordings of numbers, a running worker, and viewers."""
 
 import asyncio
 import json
@@ -28,17 +28,17 @@ from streaming.worker.runner import Runner
 from tests.recordings import numbers
 from tests.site import Site
 from tests.streaming.factories import make_job, make_segments, make_upload
-from tests.streaming.gated_engine import LetHear, hold
+from tests.streaming.gated_engine import AllowWords, hold
 from transcribe_site.asgi import application
 from uploads import recordings
 from uploads.models import Upload
 
 SETTINGS = Path(__file__).parents[2] / "transcribe_site" / "settings.py"
-PATIENCE_SECONDS = 60.0  # for what ought to happen at once, on a machine that is busy
+PATIENCE_SECONDS = 60.0  # for events that are due at once, on a busy machine
 
 
 def words(count: int, first: int = 0) -> list[str]:
-    """Return the words that a recording of `numbers` is heard as."""
+    """Return the words that the scripted engine yields for a recording of `numbers`."""
     return [f"w{number}" for number in range(first, first + count)]
 
 
@@ -58,7 +58,7 @@ def upload_of() -> Callable[..., Upload]:
 
 @pytest.fixture
 def spoken(upload_of: Callable[..., Upload], alice: User, tmp_path: Path) -> Callable[..., Upload]:
-    """Makes uploads of Alice's that say as many numbers as wanted."""
+    """Makes recordings of Alice's with a given count of spoken numbers."""
 
     def spoken(count: int, **options: Any) -> Upload:
         return upload_of(alice, numbers(tmp_path / f"{count}.wav", count, **options))
@@ -68,13 +68,13 @@ def spoken(upload_of: Callable[..., Upload], alice: User, tmp_path: Path) -> Cal
 
 @pytest.fixture(autouse=True)
 def fresh_channel_layer() -> None:
-    """The in-memory layer keeps groups and queues of event loops that are over."""
+    """Discard the in-memory layer, which keeps groups and queues of closed event loops."""
     channel_layers.backends.clear()
 
 
 @pytest.fixture
-def let_hear(monkeypatch: pytest.MonkeyPatch) -> LetHear:
-    """Holds the scripted engine in this process; see `gated_engine.py`."""
+def allow_words(monkeypatch: pytest.MonkeyPatch) -> AllowWords:
+    """Gates the scripted engine in this process; see `gated_engine.py`."""
     return hold(monkeypatch)
 
 
@@ -98,14 +98,14 @@ def running(transactional_db: None) -> Running:
 
 
 class Viewer:
-    """Somebody who watches, and the page that they would see: kept as the protocol says."""
+    """A viewer with the state of its page, updated as docs/protocol.md prescribes."""
 
     def __init__(self, communicator: WebsocketCommunicator) -> None:
         self.communicator = communicator
         self.forget()
 
     def forget(self) -> None:
-        """Begin with an empty page."""
+        """Start again with an empty page."""
         self.job: dict[str, Any] = {}
         self.finals: dict[int, dict[str, Any]] = {}
         self.partials: dict[str, dict[str, Any]] = {}
@@ -117,7 +117,7 @@ class Viewer:
         await self.communicator.send_json_to(message)
 
     async def next(self) -> dict[str, Any]:
-        """Take the next event into the page, and return it."""
+        """Apply the next event to the page, and return it."""
         event = await self.communicator.receive_json_from(timeout=PATIENCE_SECONDS)
         self.events.append(event)
         match event["type"]:
@@ -145,7 +145,7 @@ class Viewer:
         self.finals[seq] = segment
 
     def _state(self, job: dict[str, Any]) -> None:
-        # A job that stands, or has begun anew, has nothing that is being revised.
+        # A job that does not run, or runs in a new attempt, has no partials.
         if job["status"] != "running" or job["started_at"] != self.job.get("started_at"):
             self.partials = {}
         self.job = job
@@ -193,7 +193,7 @@ def watching(transactional_db: None) -> Watching:
         try:
             yield Viewer(communicator)
         finally:
-            if not communicator.future.cancelled():  # by the test, as a server may
+            if not communicator.future.cancelled():  # else the test cancelled it, as a server may
                 await communicator.disconnect(timeout=PATIENCE_SECONDS)
 
     return watching
@@ -201,7 +201,7 @@ def watching(transactional_db: None) -> Watching:
 
 @pytest.fixture
 async def over_redis(redis_url: str, settings: Settings) -> AsyncIterator[str]:
-    """The channel layer is a Redis; yields its address."""
+    """Use Redis as the channel layer. Yields its address."""
     settings.CHANNEL_LAYERS = layer_on(redis_url)
     channel_layers.backends.clear()
     yield redis_url
@@ -210,19 +210,19 @@ async def over_redis(redis_url: str, settings: Settings) -> AsyncIterator[str]:
 
 
 def layer_on(redis_url: str) -> dict[str, Any]:
-    """Return CHANNEL_LAYERS as the site's settings make it of REDIS_URL."""
+    """Return the CHANNEL_LAYERS that the site's settings derive from REDIS_URL."""
     with patch.dict(os.environ, {"REDIS_URL": redis_url}):
         layers: dict[str, Any] = runpy.run_path(str(SETTINGS))["CHANNEL_LAYERS"]
     return layers
 
 
 Other = Callable[..., Site]
-LONG_LEASE_SECONDS = 600  # nobody waits for it: a worker that was killed is noticed otherwise
+LONG_LEASE_SECONDS = 600  # no test waits for it: dead workers are detected by their locks
 
 
 @pytest.fixture
 def other(transactional_db: None) -> Iterator[Callable[..., Site]]:
-    """Makes workers of this site in processes of their own, with its database and its folder; not started yet."""
+    """Makes workers as separate processes, with the database and data folder of the test. Does not start them."""
     made: list[Site] = []
 
     def other(**environment: str) -> Site:
@@ -241,7 +241,7 @@ def other(transactional_db: None) -> Iterator[Callable[..., Site]]:
             worker.process.send_signal(signal.SIGCONT)
             worker.kill()
         (worker.folder / "log").unlink(missing_ok=True)
-    liveness.remove_folders(liveness.dead_workers())  # or the next test finds them
+    liveness.remove_folders(liveness.dead_workers())  # or the next test would find them
 
 
 async def dies_at(step: str, worker: Site) -> None:
@@ -253,7 +253,7 @@ async def dies_at(step: str, worker: Site) -> None:
 
 
 async def freezes_at(step: str, worker: Site) -> None:
-    """Start a worker that stops, as by SIGSTOP, at a step of `crash_worker.py`, and wait until it has."""
+    """Start a worker that stops itself with SIGSTOP at a step of `crash_worker.py`, and wait for that."""
     worker.process = worker._spawn("-m", "tests.faults.crash_worker", step)
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not is_stopped(worker.process.pid):
@@ -275,7 +275,7 @@ async def some_job(owner: User, texts: list[str], **fields: Any) -> Job:
 
 
 async def closed_with(viewer: Viewer) -> int:
-    """Return the code that ends the socket; what comes before it is among the viewer's events."""
+    """Wait until the socket is closed and return the code. Appends earlier events to the viewer's events."""
     while (message := await viewer.communicator.receive_output(timeout=PATIENCE_SECONDS))["type"] != "websocket.close":
         viewer.events.append(json.loads(message["text"]))
     code: int = message["code"]
@@ -284,6 +284,6 @@ async def closed_with(viewer: Viewer) -> int:
 
 @pytest.fixture
 def with_aws(settings: Settings) -> None:
-    """A site that is set up for Amazon Transcribe."""
+    """Configure the site for Amazon Transcribe."""
     settings.TRANSCRIBE_ENGINES = ["local", "scripted", "aws"]
     settings.AWS_REGION = "eu-west-1"

@@ -1,4 +1,4 @@
-"""Rows for tests that need people, uploads, jobs and transcripts but no decoding and no engine."""
+"""Make rows of people, recordings, jobs and transcripts for tests that need no decoder and no engine."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -18,14 +18,14 @@ Row = TypeVar("Row", Upload, Job)
 
 
 def make_staff(name: str, *permissions: str) -> User:
-    """Return a member of staff with these permissions alone, as `view_job`."""
+    """Return a member of staff with only these permissions, such as `view_job`."""
     person = User.objects.create_user(name, is_staff=True)
     person.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     return person
 
 
 def make_upload(owner: User, **fields: Any) -> Upload:
-    """Return a recording of one second, its file stored, nothing of it decoded. `created_at` can be given too."""
+    """Return a recording of one second with a stored file, without decoding it. `fields` may include `created_at`."""
     sound = tone(1.0).read_bytes()
     values: dict[str, Any] = {
         "name": "interview.wav",
@@ -43,7 +43,7 @@ def make_upload(owner: User, **fields: Any) -> Upload:
 
 
 def make_job(upload: Upload, status: Status = Status.COMPLETED, **fields: Any) -> Job:
-    """Return a job of an upload's owner in any state, with what belongs to that state. No transcript yet."""
+    """Return a job in any status, with the other fields that this status implies. It has no transcript."""
     now = timezone.now()
     values: dict[str, Any] = {
         "owner": upload.owner,
@@ -65,9 +65,9 @@ def make_job(upload: Upload, status: Status = Status.COMPLETED, **fields: Any) -
 
 
 def make_segments(job: Job, texts: Iterable[str], **fields: Any) -> list[Segment]:
-    """Add finals to a job, one a text, each `SEGMENT_SECONDS` long; the job's counts are kept right.
+    """Add a final for each text, `SEGMENT_SECONDS` long by default, and update the job's counts.
 
-    `fields` are those of every segment; where times are among them, the words get those times.
+    `fields` are set on every segment. The words get the times of their segment.
     """
     segments = []
     for text in texts:
@@ -87,7 +87,7 @@ def _without_created(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _created(row: Row, fields: dict[str, Any]) -> Row:
-    """Set `created_at`, which the model sets itself when a row is created."""
+    """Set `created_at` afterwards, because the model overwrites it when it creates a row."""
     if "created_at" in fields:
         row.created_at = fields["created_at"]
         row.save(update_fields=["created_at"])

@@ -1,4 +1,4 @@
-"""The scripted engine on a lead: a test says how far it hears, and what is looked at stands for as long as it looks."""
+"""The scripted engine behind a gate: a test controls how many words it yields, so the state holds still for checks."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -11,12 +11,15 @@ from streaming.engines.scripted import ScriptedEngine
 from streaming.results import Result
 from streaming.spool import Spool
 
-LetHear = Callable[[int], None]
-ALL = 10_000  # more words than any recording here says
+AllowWords = Callable[[int], None]
+ALL = 10_000  # more words than any recording of the tests has
 
 
-def hold(monkeypatch: pytest.MonkeyPatch) -> LetHear:
-    """Hold the engine in this process; return what lets it hear more words, each a result, each fourth a final."""
+def hold(monkeypatch: pytest.MonkeyPatch) -> AllowWords:
+    """Gate the engine in this process. Returns a function that allows it to yield more results.
+
+    Each result adds a word; every fourth one is a final.
+    """
     allowed = asyncio.Semaphore(0)
     transcribe = ScriptedEngine.transcribe
 
@@ -26,9 +29,9 @@ def hold(monkeypatch: pytest.MonkeyPatch) -> LetHear:
                 await allowed.acquire()
                 yield result
 
-    def let_hear(count: int) -> None:
+    def allow_words(count: int) -> None:
         for _ in range(count):
             allowed.release()
 
     monkeypatch.setattr(ScriptedEngine, "transcribe", held)
-    return let_hear
+    return allow_words

@@ -1,4 +1,4 @@
-"""Asking a page as the tests of views do, and what they look at in its answer."""
+"""Helpers of the tests of views: request a page, and extract parts of the response."""
 
 import html
 import re
@@ -26,15 +26,15 @@ def said(response: HttpResponse) -> list[str]:
 
 
 def queries(client: Client, address: str) -> int:
-    """Return how many queries a page takes."""
-    client.get(address)  # what a process asks once
+    """Return the number of queries of a page."""
+    client.get(address)  # fill the caches of the process
     with CaptureQueriesContext(connection) as captured:
         assert client.get(address).status_code == 200
     return len(captured)
 
 
 def state() -> tuple[list[Any], ...]:
-    """Return all that a request could change."""
+    """Return all rows that a request could change."""
     return tuple([*model.objects.order_by("pk").values()] for model in (Upload, Job, Segment))
 
 
@@ -43,7 +43,7 @@ def text_of(markup: str) -> str:
 
 
 def table(response: HttpResponse) -> list[list[str]]:
-    """Return the texts of a list of the admin, row by row, without the boxes to tick."""
+    """Return the cell texts of a list of the admin, row by row, without the checkboxes."""
     assert response.status_code == 200
     found = re.findall(r"<tr>(?=<td class=\"action)(.*?)</tr>", response.content.decode(), re.DOTALL)
     cells = re.compile(r"<(td|th) class=\"field-[^>]*>(.*?)</\1>", re.DOTALL)
@@ -51,6 +51,6 @@ def table(response: HttpResponse) -> list[list[str]]:
 
 
 def act(client: Client, address: str, action: str, *rows: Job | Upload | User, **fields: str) -> HttpResponse:
-    """Choose an action of the admin for these rows."""
+    """Run an action of the admin on these rows."""
     selected = {"action": action, "index": "0", "_selected_action": [str(row.pk) for row in rows]}
     return client.post(address, selected | fields)

@@ -1,4 +1,4 @@
-"""An SQLite file that somebody holds, or that can't grow: jobs wait until it takes writes again."""
+"""An SQLite file that another process locks, or that can't grow: jobs wait until they can write again."""
 
 import asyncio
 import sqlite3
@@ -15,8 +15,8 @@ from streaming.db import THREADS, in_thread
 from streaming.models import Job, Status
 from streaming.worker import shutdown
 from tests.streaming.conftest import PATIENCE_SECONDS, Other, Running, Watching, words
-from tests.streaming.gated_engine import ALL, LetHear
-from tests.streaming.worker.test_runner import Spoken, heard, start, until_status
+from tests.streaming.gated_engine import ALL, AllowWords
+from tests.streaming.worker.test_runner import Spoken, start, stored_words, until_status
 from tests.streaming.worker.test_runner import until as until_job
 
 pytestmark = pytest.mark.skipif(site_settings.IS_ON_POSTGRES, reason="for SQLite")
@@ -29,10 +29,10 @@ Options = Callable[..., Awaitable[None]]
 
 @pytest.fixture
 async def options(transactional_db: None) -> AsyncIterator[Options]:
-    """Changes what the connections of all threads for the database are made with, until the end of the test."""
+    """Changes the connection options of all database threads until the end of the test."""
 
     def connect_anew(together: threading.Barrier) -> None:
-        together.wait()  # so that each thread takes one of these
+        together.wait()  # so that each thread runs one of these calls
         connection.close()
 
     async def options(**options: object) -> None:
@@ -58,7 +58,7 @@ async def until(is_so: Callable[[], object]) -> None:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Hold the file as somebody else who writes."""
+    """Lock the file, as another writing process does."""
     other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None, timeout=PATIENCE_SECONDS)
     other.execute("begin immediate")
     try:
@@ -74,24 +74,24 @@ async def test_job_waits_while_another_process_locks_the_database(
     alice: User,
     options: Options,
     refused: Callable[[], bool],
-    let_hear: LetHear,
+    allow_words: AllowWords,
 ) -> None:
     job = await start(await in_thread(spoken)(40))
     async with running(), watching(alice, job) as viewer:
-        let_hear(8)
+        allow_words(8)
         await viewer.until(lambda viewer: viewer.seq == 2)
         await options(timeout=0.1)  # seconds, instead of twenty
         with held():
-            let_hear(ALL)
+            allow_words(ALL)
             await until(refused)
             assert (await Job.objects.aget(pk=job.pk)).segment_count == 2
         await viewer.until_status("completed")
         assert viewer.words == words(40)
-    assert (await heard(job), (await until_status(job, Status.COMPLETED)).attempt) == (words(40), 1)
+    assert (await stored_words(job), (await until_status(job, Status.COMPLETED)).attempt) == (words(40), 1)
 
 
 def pages() -> int:
-    """Return how large the file is without what is free in it."""
+    """Return the number of used pages of the file."""
     with connection.cursor() as cursor:
         cursor.execute("vacuum")
         cursor.execute("pragma page_count")
@@ -117,7 +117,7 @@ async def test_job_waits_while_the_disk_of_the_database_is_full(
         await options(init_command=before)
         await viewer.until_status("completed")
         assert viewer.words == words(400)
-    assert (await heard(job), (await until_status(job, Status.COMPLETED)).attempt) == (words(400), 1)
+    assert (await stored_words(job), (await until_status(job, Status.COMPLETED)).attempt) == (words(400), 1)
 
 
 async def test_worker_stops_while_the_database_is_locked_and_another_resumes_its_job(
@@ -128,9 +128,11 @@ async def test_worker_stops_while_the_database_is_locked_and_another_resumes_its
     worker.start_worker()
     await until_job(job, lambda now: now.segment_count >= 1)
     with held():
-        assert await asyncio.to_thread(worker.stop) == 1, "END_SECONDS after the signal, not when it can write"
+        assert await asyncio.to_thread(worker.stop) == 1, (
+            "it exited at the deadline of END_SECONDS, without waiting for the lock"
+        )
         assert shutdown.END_SECONDS < 10
-    await Job.objects.filter(pk=job.pk).aupdate(options={})  # the rest is heard as fast as it goes
+    await Job.objects.filter(pk=job.pk).aupdate(options={})  # the rest runs at full speed
     async with running():
         await until_status(job, Status.COMPLETED)
-    assert await heard(job) == words(60)
+    assert await stored_words(job) == words(60)

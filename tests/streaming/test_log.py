@@ -1,4 +1,4 @@
-"""The log: every line about a job says which, and none says what was said."""
+"""The log: every line about a job names it, and no line contains transcript text."""
 
 import asyncio
 import io
@@ -28,7 +28,7 @@ Spoken = Callable[..., Upload]
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """All that is logged, at every level, as the settings have it written for programs."""
+    """Captures all log lines, at every level, in the JSON format of the settings."""
     out = io.StringIO()
     handler = logging.StreamHandler(out)
     handler.addFilter(logs.JobFilter())
@@ -73,7 +73,7 @@ async def test_log_lines_about_a_job_have_its_id_and_attempt(
     async with running():
         await ended(job, Status.FAILED)
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while "Attempt ended" not in log.getvalue():  # which is said after the job has failed
+            while "Attempt ended" not in log.getvalue():  # this line comes after the status of the job
                 await asyncio.sleep(0.05)
         await sync_to_async(lifecycle.retry)(job)
         await ended(job, Status.COMPLETED)
@@ -87,7 +87,9 @@ async def test_log_lines_about_a_job_have_its_id_and_attempt(
         ("Retrying the engine from 0.0 s after an error: The line was cut.", str(job.pk), 2),
         ("Attempt ended: completed", str(job.pk), 2),
     ]
-    assert [line for line in lines(log) if str(job.pk) in line["message"]] == [], "said once"
+    assert [line for line in lines(log) if str(job.pk) in line["message"]] == [], (
+        "the id is a field, not part of the message"
+    )
 
 
 async def test_log_lines_never_contain_transcript_text(
@@ -98,7 +100,7 @@ async def test_log_lines_never_contain_transcript_text(
     def refusing(job_id: Any, attempt: int, seq: int, result: Any, position: float) -> Any:
         if not refused:
             refused.append(result.text)
-            # As PostgreSQL says it: with the row.
+            # As PostgreSQL words it, with the row.
             raise IntegrityError(
                 f'null value in column "slot"\nDETAIL:  Failing row contains (1, {result.text}, null).'
             )
@@ -142,10 +144,10 @@ def test_log_line_outside_a_job_names_no_job() -> None:
 def test_repeated_line_is_logged_once_in_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(logs, "time", SimpleNamespace(monotonic=lambda: now))
-    seldom = logs.RateLimitFilter(["about.something.away"])
+    limiter = logs.RateLimitFilter(["about.something.away"])
 
     def passes(name: str, line: str) -> bool:
-        return seldom.filter(logging.makeLogRecord({"name": name, "msg": line}))
+        return limiter.filter(logging.makeLogRecord({"name": name, "msg": line}))
 
     assert [passes("about.something.away", "It is away: %s") for _ in range(3)] == [True, False, False]
     assert passes("about.something.away", "Another line")

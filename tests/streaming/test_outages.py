@@ -1,4 +1,4 @@
-"""What the log says of a part that is away: a line for each change and every ten seconds, and never a traceback."""
+"""The log during an outage: one line for its start, its end and every ten seconds, and no traceback."""
 
 import logging
 import sqlite3
@@ -30,7 +30,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def caused_by(cause: Exception | None, kind: type[Exception] = OperationalError) -> Exception:
-    """Return an error as Django raises it for one of a driver."""
+    """Return an error as Django raises it for an error of a driver."""
     error = kind(str(cause))
     error.__cause__ = cause
     return error
@@ -120,8 +120,8 @@ def test_refused_request_logs_no_traceback_but_a_bug_does() -> None:
 
 
 def test_repeated_traceback_is_logged_once_in_ten_seconds_per_job() -> None:
-    seldom = RateLimitFilter([])
+    limiter = RateLimitFilter([])
     faults = [record("streaming.worker.runner", KeyError("x"), job=job) for job in ("one", "one", "two")]
-    assert [seldom.filter(each) for each in faults] == [True, False, True]
-    assert all(seldom.filter(record("streaming.worker.runner")) for _ in range(3)), "lines without one pass"
-    assert all(seldom.filter(record("django.request", KeyError("x"))) for _ in range(3)), "and those of requests"
+    assert [limiter.filter(each) for each in faults] == [True, False, True]
+    assert all(limiter.filter(record("streaming.worker.runner")) for _ in range(3)), "lines without a traceback pass"
+    assert all(limiter.filter(record("django.request", KeyError("x"))) for _ in range(3)), "tracebacks of requests pass"

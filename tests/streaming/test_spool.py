@@ -1,4 +1,4 @@
-"""The spool: whatever ends its decoder ends its readers, and a job whose spool fails ends with a sentence."""
+"""The spool: its readers end when the decoder ends for any reason, and a job whose spool fails gets a sentence."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from streaming import spool as audio
+from streaming import spool as spool_module
 from streaming.db import in_thread
 from streaming.models import Status
 from streaming.spool import Spool, open_spool_of_file
@@ -21,10 +21,10 @@ from uploads.decoder.client import DecodingError
 
 @asynccontextmanager
 async def no_decoder_free() -> AsyncIterator[AsyncExitStack]:
-    """Occupy all decoders; `aclose` of what is yielded releases them."""
+    """Occupy all decoder slots; `aclose` of the yielded stack releases them."""
     async with AsyncExitStack() as stack:
-        for _ in range(audio.MOST_DECODERS):
-            await stack.enter_async_context(audio.decoders())
+        for _ in range(spool_module.MOST_DECODERS):
+            await stack.enter_async_context(spool_module.decoders())
         yield stack
 
 

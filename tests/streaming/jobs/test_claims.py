@@ -1,4 +1,4 @@
-"""Claims: the oldest first, none twice, and what a worker that lost its claim may no longer do."""
+"""Claims of jobs by workers: their order, their uniqueness, and the fencing of workers that lost a claim."""
 
 import threading
 from datetime import timedelta
@@ -61,7 +61,7 @@ def test_requeues_the_jobs_of_a_dead_worker_and_no_others(alice: User) -> None:
     assert (of_the_living.worker, of_the_living.attempt) == ("living", 1)
 
 
-def test_deleted_job_cannot_be_claimed() -> None:
+def test_lease_of_an_unknown_job_cannot_be_extended() -> None:
     with pytest.raises(lifecycle.LostClaim):
         lifecycle.extend_lease(uuid4(), 1, 0.0)
 
@@ -70,7 +70,7 @@ def test_backoff_of_a_postponed_job_doubles_until_a_final_resets_it(
     alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = timezone.now()
-    monkeypatch.setattr(timezone, "now", lambda: now)  # it stands
+    monkeypatch.setattr(timezone, "now", lambda: now)  # a stopped clock
     job = make_job(make_upload(alice), Status.QUEUED)
     pauses = []
     for _ in range(6):
@@ -81,7 +81,7 @@ def test_backoff_of_a_postponed_job_doubles_until_a_final_resets_it(
         assert (job.status, job.failure_reason) == (Status.QUEUED, "Waiting for room.")
         assert job.claimable_at is not None
         pauses.append((job.claimable_at - now).total_seconds())
-        assert queue.claim_next("worker") is None, "not before its time"
+        assert queue.claim_next("worker") is None, "not before its backoff ends"
         Job.objects.update(claimable_at=now)
     assert all(2**n <= pause <= 2**n * 1.5 for n, pause in enumerate(pauses[:5]))
     assert pauses[5] == 30.0
@@ -95,7 +95,7 @@ def test_backoff_of_a_postponed_job_doubles_until_a_final_resets_it(
 
 
 def test_later_job_does_not_overtake_a_job_that_waits_for_room(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "FIRST_PAUSE_SECONDS", 30.0)  # longer than anything here takes
+    monkeypatch.setattr(lifecycle, "FIRST_PAUSE_SECONDS", 30.0)  # longer than this test takes
     make_job(make_upload(alice), Status.QUEUED)
     waiting = queue.claim_next("worker")
     assert waiting is not None

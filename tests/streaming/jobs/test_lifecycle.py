@@ -1,4 +1,4 @@
-"""The life of a job in the database: every transition, who may lose it, and what stays."""
+"""The lifecycle of a job in the database: every transition, the fencing of its workers, and the stored results."""
 
 import re
 import threading
@@ -150,7 +150,7 @@ def test_deleted_job_refuses_every_change(alice: User) -> None:
 
 def test_owner_sees_own_jobs_and_staff_with_the_permission_all(alice: User, bob: User, charlie: User) -> None:
     job = queued(make_upload(alice))
-    charlie.is_staff = True  # staff without the permission
+    charlie.is_staff = True  # makes Charlie staff, without the permission
     seen = {user.username: list(Job.objects.visible_to(user)) for user in (alice, bob, charlie)}
     assert seen == {"alice": [job], "bob": [job], "charlie": []}
     assert [permissions.may_change(user, job) for user in (alice, bob, charlie)] == [True, True, False]
@@ -225,7 +225,7 @@ def test_refuses_to_start_a_job_while_its_recording_is_deleted(alice: User, monk
 
     def delete_while_starting(upload: Upload) -> None:
         starting.start()
-        starting.join(0.5)  # it waits for us; if it did not, it would be through by now
+        starting.join(0.5)  # the start must wait for the lock; without the lock it would end by now
         delete(upload)
 
     monkeypatch.setattr(recordings, "delete", delete_while_starting)
@@ -257,7 +257,7 @@ def test_processing_time_counts_all_attempts_without_the_waits(alice: User, monk
     at(110)
     assert Job.objects.filter(pk=job.pk).extend_lease(job.attempt, 20, 1.0)
     at(200)
-    claim()  # taken over: its first worker may have worked until the end of its lease at 130, 30 s
+    claim()  # a second worker claims it; the first may have worked until its lease expired at 130: 30 s
     at(203)
     assert Job.objects.filter(pk=job.pk).finish(job.attempt, Status.FAILED)  # 3 s
     job.refresh_from_db()

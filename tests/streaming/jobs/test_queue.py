@@ -1,4 +1,4 @@
-"""Whose turn it is: fair between people, within limits, and told to those who wait."""
+"""The queue: fair between people, within the limits, and with positions that viewers see."""
 
 import threading
 import time
@@ -43,7 +43,7 @@ def test_jobs_of_a_dead_worker_do_not_count_as_running(alice: User, charlie: Use
     queue.claim_next("dead")
     Job.objects.filter(pk=dead[0].pk).update(lease_expires_at="2000-01-01T00:00:00Z")
     waiting(charlie, 1)
-    assert claimed(1)[0].pk == dead[0].pk, "the oldest of two people with nothing running"
+    assert claimed(1)[0].pk == dead[0].pk, "both owners have no running job, so the older job goes first"
 
 
 def test_runs_no_more_jobs_of_one_person_than_allowed(alice: User, charlie: User, settings: Any) -> None:
@@ -71,7 +71,9 @@ def test_concurrent_workers_claim_no_more_jobs_than_an_engine_has_room_for(
         try:
             together.wait()
             end = time.monotonic() + PATIENCE_SECONDS
-            while count() < 3 and time.monotonic() < end:  # while others claim, one gets nothing and asks again
+            while (
+                count() < 3 and time.monotonic() < end
+            ):  # a worker gets no job while another one claims, so it tries again
                 claimed(2)
             claimed(2)
         finally:

@@ -1,4 +1,4 @@
-"""Starting twice what is meant once: two tabs, a double click, a request that is sent again."""
+"""Repeated requests that must start one job only: two tabs, a double click, a request sent again."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +29,7 @@ def test_tabs_that_start_at_the_same_moment_get_the_same_job(alice: User, client
         try:
             answer = client.post(address, {"request_id": "once"}, headers={"Accept": "application/json"})
         finally:
-            connections.close_all()  # of this thread
+            connections.close_all()  # those of this thread
         return answer.status_code, answer.json()["id"]
 
     with ThreadPoolExecutor(TABS) as tabs:

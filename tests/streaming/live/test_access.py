@@ -1,4 +1,4 @@
-"""Who watches and may no longer: sent away within seconds, and at once where somebody signs out."""
+"""Viewers that lose access are evicted within seconds, and at once after a sign-out or a password change."""
 
 import asyncio
 from typing import Any
@@ -70,7 +70,7 @@ async def test_sign_out_and_password_change_close_sockets_at_once(
             await viewer.communicator.receive_json_from(timeout=PATIENCE_SECONDS)
         of_bob = [session async for session in Session.objects.order_by("pk") if is_of(session, bob)]
         assert await in_thread(act)(of_bob[0].session_key) == 302
-        if form:  # where the password is changed one stays signed in, with a new session
+        if form:  # a password change creates a new session, so it ends both old ones
             assert await closed_with(at_home) == await closed_with(at_work) == 4401
         else:
             closed = [asyncio.create_task(closed_with(viewer)) for viewer in (at_home, at_work)]
@@ -124,7 +124,7 @@ async def test_library_socket_that_opens_during_a_sign_out_closes_at_once(
     visible = library_hub.visible
 
     def then_sign_out(*given: Any) -> Any:
-        """Check, and let the person sign out before the result arrives."""
+        """Check the access, then sign the person out before returning the result."""
         monkeypatch.setattr(library_hub, "visible", visible)
         found = visible(*given)
         client = Client()

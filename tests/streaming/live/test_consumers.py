@@ -1,4 +1,4 @@
-"""The sockets: who may watch, what they see, and what they get for what they send."""
+"""The sockets of jobs: access, snapshots, and the answers to messages of viewers."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -153,7 +153,7 @@ async def test_start_message_starts_a_job_and_sends_its_events(
 ) -> None:
     upload = await in_thread(spoken)(12)
     async with running(), watching(alice) as viewer:
-        for _ in range(2):  # as often as wanted
+        for _ in range(2):  # a socket may start several jobs
             viewer.forget()
             await viewer.send(type="start", upload=str(upload.pk), engine="scripted", language_code="de-DE")
             await viewer.until_status("completed")

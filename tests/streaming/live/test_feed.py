@@ -1,4 +1,4 @@
-"""The feed: what is lost is noticed, what is stale is dropped, and every viewer ends with the same as the database."""
+"""The feed: it recovers lost messages, drops stale ones, and brings every viewer to the state of the database."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from streaming import events, publisher
 from streaming.db import in_thread
 from streaming.jobs import lifecycle, queue
-from streaming.live import hub as feeds
+from streaming.live import hub as hub_module
 from streaming.live.feed import LOG_LENGTH, Feed
 from streaming.live.subscriber import Subscriber
 from streaming.models import Job, Segment, Status
@@ -25,7 +25,7 @@ from tests.streaming.worker.test_runner import SLOW, Spoken, start
 
 
 class LosingLayer(InMemoryChannelLayer):
-    """Loses what `loses` says of the messages to feeds."""
+    """Drops the messages to feeds for which `loses` returns True."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -84,7 +84,7 @@ def join(feed: Feed) -> Subscriber:
 
 
 async def unsent(feed: Feed, subscriber: Subscriber) -> list[str]:
-    """Return all that a viewer has not been sent, as the consumer reads it."""
+    """Return all events that a viewer has not been sent, as the consumer reads them."""
     texts: list[str] = []
     while (pending := feed.pending(subscriber)) is None:
         texts += await feed.read_page(subscriber)
@@ -116,7 +116,7 @@ async def test_feed_caches_one_snapshot_only(alice: User) -> None:
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert kept < 2_000_000, "one and a half of them"
+    assert kept < 2_000_000, "the size of one and a half snapshots"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -164,7 +164,7 @@ async def test_viewer_far_behind_the_log_gets_finals_from_the_database(alice: Us
 @pytest.mark.django_db(transaction=True)
 async def test_viewers_share_one_feed_that_ends_with_the_last_of_them(alice: User) -> None:
     job = await running_job(alice, ["one"])
-    hub = feeds.get_hub()
+    hub = hub_module.get_hub()
     layer = get_channel_layer()
     async with hub.watch(job.pk, 0, a_viewer()), hub.watch(job.pk, 0, a_viewer()), hub.watch(job.pk, 0, a_viewer()):
         assert len(layer.groups[publisher.feed_group(job.pk)]) == 1
@@ -174,14 +174,14 @@ async def test_viewers_share_one_feed_that_ends_with_the_last_of_them(alice: Use
     assert [task for task in hub._tasks if not task.done()] == []
 
 
-# Any order of join, partial, final, loss, and a new attempt: the viewer ends with what a new viewer would get.
+# Any sequence of partials, finals, lost messages and new attempts: the viewer ends with the state of a new viewer.
 
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("partial"), st.booleans()),
         st.tuples(st.just("final"), st.booleans()),
         st.tuples(st.just("attempt"), st.booleans()),
-        st.tuples(st.just("look"), st.just(True)),
+        st.tuples(st.just("poll"), st.just(True)),
         st.tuples(st.just("read"), st.just(True)),
         st.tuples(st.just("stale"), st.just(True)),
     ),
@@ -190,7 +190,7 @@ steps = st.lists(
 
 
 class Page:
-    """What a viewer's page holds, kept as docs/protocol.md says."""
+    """The state of a viewer's page, updated as docs/protocol.md prescribes."""
 
     def __init__(self) -> None:
         self.finals: dict[int, str] = {}
@@ -217,7 +217,7 @@ class Page:
 
 
 class Play:
-    """One run of the property: a worker, a feed and a page, and what happens between them."""
+    """One run of the property test: a worker, a feed and a page, and the steps between them."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -255,7 +255,7 @@ class Play:
         await self._send(events.final(segment), arrives)
 
     async def attempt(self, arrives: bool) -> None:
-        """Another worker takes the job over, and says so."""
+        """Another worker claims the job and publishes its status."""
         await Job.objects.filter(pk=self.job.pk).aupdate(lease_expires_at=self.job.created_at)
         taken = await in_thread(queue.claim_next)("another")
         assert taken is not None
@@ -263,13 +263,13 @@ class Play:
         await self._send(events.status(taken), arrives)
 
     async def stale(self, _: bool) -> None:
-        """A message of an attempt that is over arrives late."""
+        """A message of an earlier attempt arrives late."""
         event = events.partial(Result("stale", 0.0, 1.0, is_partial=True))
         late = publisher.envelope(self.job.pk, self.job.attempt - 1, self.job.segment_count, event)
         await self.feed.catch_up()
         self.feed.apply(late)
 
-    async def look(self, _: bool) -> None:
+    async def poll(self, _: bool) -> None:
         await self.feed.catch_up()
 
     async def read(self, _: bool) -> None:

@@ -1,4 +1,4 @@
-"""`/ws/library/`: lists of recordings and jobs that stay up to date, and show nobody what isn't theirs."""
+"""`/ws/library/`: lists of recordings and jobs stay up to date, and show only rows that the viewer may see."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -20,14 +20,14 @@ from streaming.live.library_rows import read
 from streaming.models import Job, Status
 from tests.streaming.conftest import PATIENCE_SECONDS, Running, Watching, closed_with
 from tests.streaming.factories import make_job, make_segments, make_upload
-from tests.streaming.gated_engine import ALL, LetHear
+from tests.streaming.gated_engine import ALL, AllowWords
 from tests.streaming.worker.test_runner import Spoken
 from uploads import recordings
 from uploads.models import Upload
 
 
 class List:
-    """A page that shows a list, as the protocol says."""
+    """A page that shows a list, updated as docs/protocol.md prescribes."""
 
     def __init__(self, communicator: WebsocketCommunicator) -> None:
         self.communicator = communicator
@@ -69,7 +69,7 @@ Listing = Callable[..., AbstractAsyncContextManager[List]]
 
 @pytest.fixture
 def listing(watching: Watching, monkeypatch: pytest.MonkeyPatch) -> Listing:
-    """Opens the socket of a list, with its snapshot taken. Looks are quick, so that tests are."""
+    """Opens the socket of a list and reads its snapshot. Polls are frequent, so that the tests are fast."""
     for name in ("POLL_SECONDS", "FULL_POLL_SECONDS", "RECHECK_SECONDS"):
         monkeypatch.setattr(library_hub, name, 0.05)
 
@@ -105,17 +105,17 @@ async def test_library_snapshot_has_the_recordings_with_their_jobs(listing: List
 
 
 async def test_library_shows_status_and_words_of_a_running_job(
-    listing: Listing, running: Running, spoken: Spoken, alice: User, let_hear: LetHear
+    listing: Listing, running: Running, spoken: Spoken, alice: User, allow_words: AllowWords
 ) -> None:
     upload = await in_thread(spoken)(12)
     async with listing(alice, [upload.pk]) as page, running():
         job, _ = await in_thread(lifecycle.start)(upload, engine="scripted")
         key = str(job.pk)
-        let_hear(4)
+        allow_words(4)
         await page.until(lambda page: page.words.get(key) == "w0 w1 w2 w3")
         assert page.jobs[key]["status"] == "running"
         assert 2.0 <= page.jobs[key]["position"] < 6.0
-        let_hear(ALL)
+        allow_words(ALL)
         await page.until(lambda page: page.jobs[key]["status"] == "completed")
 
 

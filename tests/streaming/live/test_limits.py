@@ -1,4 +1,4 @@
-"""How many sockets a person may have open in a process."""
+"""The limit on the open sockets of a person in a process."""
 
 import asyncio
 from typing import Any
@@ -41,7 +41,7 @@ async def test_accepts_any_number_of_sockets_without_a_limit(watching: Watching,
 
 
 async def test_socket_cancelled_while_it_opens_is_not_counted(transactional_db: None, alice: User) -> None:
-    """A server cancels the application of who was gone for long before it came to hear of it."""
+    """A server cancels the consumer if the client disconnects while the socket opens."""
     job = await some_job(alice, ["one"])
     headers = [(b"host", b"testserver"), (b"cookie", await in_thread(cookie_of)(alice))]
     communicator = WebsocketCommunicator(application, f"/ws/jobs/{job.pk}/", headers=headers)

@@ -1,4 +1,4 @@
-"""A process that has run for more than a day on the in-memory channel layer still gets every message at once."""
+"""The in-memory channel layer in a process that has run for more than a day: every message still arrives at once."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from streaming.live import hub
 from streaming.models import Status
 from streaming.worker import runner
 from tests.streaming.conftest import LONG_LEASE_SECONDS, PATIENCE_SECONDS, Running, Watching
-from tests.streaming.gated_engine import LetHear
+from tests.streaming.gated_engine import AllowWords
 from tests.streaming.worker.test_runner import Spoken, start, until, until_status
 
 DAY_SECONDS = 25 * 3600.0
@@ -26,17 +26,17 @@ async def test_messages_still_arrive_at_once_after_a_day(
     running: Running,
     watching: Watching,
     spoken: Spoken,
-    let_hear: LetHear,
+    allow_words: AllowWords,
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Only messages can be in time: each look at the database, and each extension of a lease, is further off.
+    # Only messages can arrive in time: the polls of the database and the heartbeats are too rare.
     settings.TRANSCRIBE_LEASE_SECONDS = LONG_LEASE_SECONDS
     for module in (runner, hub):
         monkeypatch.setattr(module, "POLL_SECONDS", LONG_LEASE_SECONDS)
     upload = await in_thread(spoken)(30)
     async with running() as worker, watching(alice, await start(upload)) as viewer:
-        let_hear(6)
+        allow_words(6)
         await viewer.until(lambda viewer: viewer.seq == 1 and viewer.partials)
         now = time.time() + DAY_SECONDS
         monkeypatch.setattr(layers, "time", SimpleNamespace(time=lambda: now))
@@ -45,7 +45,7 @@ async def test_messages_still_arrive_at_once_after_a_day(
         first = await until(await lifecycle.Job.objects.aget(pk=job_id), lambda now: now.segment_count == 1)
         async with watching(alice, first) as late:
             await late.until(lambda late: late.partials)
-        let_hear(2)
+        allow_words(2)
         await viewer.until(lambda viewer: viewer.seq == 2)
         second = await start(upload)
         await until_status(second, Status.RUNNING)

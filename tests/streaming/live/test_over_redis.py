@@ -1,4 +1,4 @@
-"""Two viewers of a running job whose events pass through Redis."""
+"""Two viewers of a running job over the Redis channel layer."""
 
 import asyncio
 

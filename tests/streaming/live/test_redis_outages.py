@@ -1,4 +1,4 @@
-"""Redis and the way to it fail while a job is watched: the job goes on, and the viewers lose nothing."""
+"""Redis, or the network to it, fails while a job has viewers: the job continues and the viewers lose nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,16 +18,16 @@ from streaming.models import Status
 from tests.faults.proxy import Proxy
 from tests.servers import Redis
 from tests.streaming.conftest import PATIENCE_SECONDS, Running, Viewer, Watching, layer_on, words
-from tests.streaming.gated_engine import ALL, LetHear
-from tests.streaming.worker.test_runner import Spoken, heard, start, until, until_status
+from tests.streaming.gated_engine import ALL, AllowWords
+from tests.streaming.worker.test_runner import Spoken, start, stored_words, until, until_status
 
-COUNT = 160  # words of a recording: many enough for a subscription to come back while they are heard
+COUNT = 160  # words of a recording: enough to subscribe again before the job ends
 HOUR_SECONDS = 3600.0
 
 
 @pytest.fixture
 def server() -> Iterator[Redis]:
-    """A Redis of this test."""
+    """A Redis server for one test."""
     server = Redis()
     server.start()
     yield server
@@ -45,24 +45,24 @@ Through = Callable[[int], None]
 
 @pytest.fixture
 async def through(settings: Settings) -> AsyncIterator[Through]:
-    """Lets the channel layer go to a port."""
+    """Connects the channel layer to the Redis at a port."""
 
     def through(port: int) -> None:
         settings.CHANNEL_LAYERS = layer_on(f"redis://127.0.0.1:{port}/0")
         channel_layers.backends.clear()
 
     yield through
-    with suppress(redis.ConnectionError):  # it may be gone
+    with suppress(redis.ConnectionError):  # the server may have ended
         await get_channel_layer().flush()
     channel_layers.backends.clear()
 
 
-async def partial(viewer: Viewer, let_hear: LetHear) -> None:
-    """Have one sent until one arrives: the database has none, and what is sent while nobody listens is lost."""
+async def partial(viewer: Viewer, allow_words: AllowWords) -> None:
+    """Make the engine yield partials until the viewer gets one: partials sent without a subscription are lost."""
     before = len(viewer.events)
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not any(event["type"] == "partial" for event in viewer.events[before:]):
-            let_hear(1)
+            allow_words(1)
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.2):
                     await viewer.next()
@@ -80,7 +80,7 @@ async def restart(server: Redis) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def kill_subscribers(server: Redis) -> AsyncIterator[None]:
-    """And let none come back for a while, or hardly anything would be lost."""
+    """Disconnect all subscribers, and admit none for a while, so that messages are lost."""
     with server.client() as administrator:
         administrator.config_set("maxclients", 1)
         assert administrator.execute_command("CLIENT", "KILL", "TYPE", "pubsub") > 0
@@ -113,28 +113,28 @@ async def test_job_and_viewers_survive_a_fault_of_redis(
     alice: User,
     server: Redis,
     through: Through,
-    let_hear: LetHear,
+    allow_words: AllowWords,
     monkeypatch: pytest.MonkeyPatch,
     fault: Fault,
 ) -> None:
-    """The next message tells what is missing: nobody looks into the database here."""
+    """The next message reveals the gap: the periodic poll is disabled here."""
     monkeypatch.setattr(hub, "POLL_SECONDS", HOUR_SECONDS)
     through(server.port)
     job = await start(await in_thread(spoken)(COUNT))
     async with running(), watching(alice, job) as viewer:
-        let_hear(8)
+        allow_words(8)
         await viewer.until(lambda viewer: viewer.seq == 2)
         async with fault(server):
-            let_hear(8)
+            allow_words(8)
             await until(job, lambda now: now.segment_count == 4)
-        await partial(viewer, let_hear)
+        await partial(viewer, allow_words)
         async with watching(alice, job) as late:
-            await partial(late, let_hear)
-            let_hear(ALL)
+            await partial(late, allow_words)
+            allow_words(ALL)
             await late.until_status("completed")
         await viewer.until_status("completed")
         assert viewer.words == late.words == words(COUNT)
-    assert (await heard(job), (await until_status(job, Status.COMPLETED)).attempt) == (words(COUNT), 1)
+    assert (await stored_words(job), (await until_status(job, Status.COMPLETED)).attempt) == (words(COUNT), 1)
 
 
 def cut(proxy: Proxy) -> None:
@@ -142,7 +142,7 @@ def cut(proxy: Proxy) -> None:
 
 
 def slow(proxy: Proxy) -> None:
-    proxy.bytes_a_second = 4_000  # a small part of what is sent
+    proxy.bytes_a_second = 4_000  # much less than the messages need
 
 
 def crumble(proxy: Proxy) -> None:
@@ -157,23 +157,23 @@ async def test_job_and_viewers_survive_a_fault_of_the_network_to_redis(
     alice: User,
     proxy: Proxy,
     through: Through,
-    let_hear: LetHear,
+    allow_words: AllowWords,
     monkeypatch: pytest.MonkeyPatch,
     fault: Callable[[Proxy], None],
 ) -> None:
-    monkeypatch.setattr(publisher, "OUTBOX_CAPACITY", 10)  # messages, so that the rest of the recording is too many
+    monkeypatch.setattr(publisher, "OUTBOX_CAPACITY", 10)  # messages, fewer than the rest of the recording produces
     through(proxy.port)
     job = await start(await in_thread(spoken)(COUNT))
     async with running(), watching(alice, job) as viewer:
-        let_hear(8)
+        allow_words(8)
         await viewer.until(lambda viewer: viewer.seq == 2)
         await asyncio.to_thread(fault, proxy)
-        await partial(viewer, let_hear)
-        let_hear(ALL)
+        await partial(viewer, allow_words)
+        allow_words(ALL)
         await viewer.until_status("completed")
         await viewer.until(lambda viewer: viewer.seq == COUNT / 4)
         assert viewer.words == words(COUNT)
-    assert (await heard(job), (await until_status(job, Status.COMPLETED)).attempt) == (words(COUNT), 1)
+    assert (await stored_words(job), (await until_status(job, Status.COMPLETED)).attempt) == (words(COUNT), 1)
 
 
 @pytest.mark.parametrize("is_asleep", [True, False], ids=["asleep", "half_open"])
@@ -185,7 +185,7 @@ async def test_unresponsive_redis_delays_neither_jobs_nor_viewers(
     server: Redis,
     proxy: Proxy,
     through: Through,
-    let_hear: LetHear,
+    allow_words: AllowWords,
     monkeypatch: pytest.MonkeyPatch,
     is_asleep: bool,
 ) -> None:
@@ -194,21 +194,21 @@ async def test_unresponsive_redis_delays_neither_jobs_nor_viewers(
     upload = await in_thread(spoken)(COUNT)
     job = await start(upload)
     async with running(), watching(alice, job) as viewer:
-        let_hear(8)
+        allow_words(8)
         await viewer.until(lambda viewer: viewer.seq == 2)
         server.sleep() if is_asleep else proxy.hold()
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):  # it says nothing for longer
+            async with asyncio.timeout(PATIENCE_SECONDS):  # Redis stays unresponsive for longer
                 cancelled = await start(upload)
                 await in_thread(lifecycle.cancel)(cancelled)
                 async with watching(alice, cancelled) as late:
                     await late.until_status("cancelled")
-            let_hear(COUNT)
+            allow_words(COUNT)
             await until_status(job, Status.COMPLETED)
             await viewer.until_status("completed")
             assert viewer.words == words(COUNT)
-        finally:  # or what comes after a failure would wait too
+        finally:  # else the clean-up after a failure would block
             server.wake() if is_asleep else proxy.release()
         after = await start(upload)
         async with watching(alice, after) as viewer:
-            await partial(viewer, let_hear)
+            await partial(viewer, allow_words)

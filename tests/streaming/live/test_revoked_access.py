@@ -1,4 +1,4 @@
-"""Open sockets of people who may no longer, and of pages that never might: asked anew at each step, told at once."""
+"""Every message over an open socket is checked again; sockets of foreign origins are refused; nothing leaks."""
 
 import asyncio
 import gc
@@ -13,7 +13,7 @@ from django.contrib.sessions.models import Session
 
 from streaming import metrics
 from streaming.db import in_thread
-from streaming.live import hub as feeds
+from streaming.live import hub as hub_module
 from streaming.live import limits
 from streaming.models import Job, Status
 from tests.streaming.conftest import PATIENCE_SECONDS, Watching, cookie_of
@@ -25,10 +25,10 @@ WAITING = {"texts": ["one"], "status": Status.QUEUED}
 
 
 @pytest.fixture(autouse=True)
-def nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each step asks for itself: nothing here is told, and nobody sent away, by a look that a slow test would meet."""
+def no_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Disable the periodic polls, so that only the check of each message can refuse it, also in a slow test."""
     for name in ("POLL_SECONDS", "RECHECK_SECONDS"):
-        monkeypatch.setattr(feeds, name, 600.0)
+        monkeypatch.setattr(hub_module, name, 600.0)
 
 
 # Actions
@@ -79,7 +79,9 @@ async def test_viewer_without_the_view_permission_gets_not_found_for_every_messa
     assert (await Job.objects.aget()).status == Status.QUEUED
 
 
-@pytest.mark.parametrize("permission", ["add_job", "view_job"])  # who may not see a job would see it as its starter
+@pytest.mark.parametrize(
+    "permission", ["add_job", "view_job"]
+)  # starting a job shows its transcript, so both are needed
 async def test_viewer_without_the_start_permission_cannot_start_a_job(
     watching: Watching, alice: User, bob: User, permission: str
 ) -> None:
@@ -95,7 +97,7 @@ async def test_viewer_without_the_start_permission_cannot_start_a_job(
 
 
 async def test_rejects_an_origin_that_equals_a_foreign_host_header(watching: Watching, alice: User) -> None:
-    """A name of the attacker's that leads to this site: its pages send the same name as Origin and as Host."""
+    """DNS rebinding: a name of the attacker resolves to this site, so Origin and Host are equal."""
     job = await some_job(alice, **WAITING)
     async with watching(alice, job, host="rebound.example", origin="http://rebound.example") as viewer:
         assert await closed_with(viewer) == 1008
@@ -127,7 +129,7 @@ async def test_rejects_a_foreign_origin_despite_forwarded_headers(
         assert await closed_with(viewer) == 1008
 
 
-# Those who come and leave
+# Connects and disconnects
 
 
 async def test_sync_message_while_joining_gets_the_requested_finals(watching: Watching, alice: User) -> None:
@@ -158,9 +160,9 @@ async def test_a_thousand_connects_and_disconnects_leak_no_subscriber_task_or_fe
     for _ in range(50):
         async with asyncio.timeout(PATIENCE_SECONDS):
             await asyncio.gather(*(come_and_leave() for _ in range(20)))
-    hub = feeds.get_hub()
+    hub = hub_module.get_hub()
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while asyncio.all_tasks() - others:  # those that were cancelled come to their ends
+        while asyncio.all_tasks() - others:  # cancelled tasks still have to end
             await asyncio.sleep(0.01)
     gc.collect()
     assert (hub._feeds, dict(hub._locks), hub._short_tasks) == ({}, {}, set())

@@ -1,4 +1,4 @@
-"""The sockets of a job that runs: who watches sees what the engine hears, and may stop it."""
+"""The sockets of a running job: viewers see its results as they arrive, and can cancel it."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -16,22 +16,22 @@ from streaming.results import Result
 from streaming.spool import Spool
 from streaming.worker import attempt
 from tests.streaming.conftest import PATIENCE_SECONDS, Running, Watching, transcript_of, words
-from tests.streaming.gated_engine import ALL, LetHear
+from tests.streaming.gated_engine import ALL, AllowWords
 from tests.streaming.worker.test_runner import Spoken, start
 
 
 async def test_two_viewers_of_a_running_job_see_the_same_as_the_database(
-    running: Running, watching: Watching, spoken: Spoken, alice: User, bob: User, let_hear: LetHear
+    running: Running, watching: Watching, spoken: Spoken, alice: User, bob: User, allow_words: AllowWords
 ) -> None:
     job = await start(await in_thread(spoken)(40))
     async with watching(alice, job) as early, running():
-        let_hear(14)
+        allow_words(14)
         await early.until(lambda viewer: viewer.seq == 3 and viewer.partials)
         async with watching(bob, job) as late:
             await late.next()
-            let_hear(1)
+            allow_words(1)
             await late.until(lambda viewer: viewer.events[-1].get("text") == "w12 w13 w14")
-            let_hear(ALL)
+            allow_words(ALL)
             await asyncio.gather(early.until_status("completed"), late.until_status("completed"))
             stored = await in_thread(transcript_of)(job)
             assert early.words == late.words == stored == words(40)
@@ -40,14 +40,14 @@ async def test_two_viewers_of_a_running_job_see_the_same_as_the_database(
 
 
 async def test_late_viewer_gets_the_current_partial(
-    running: Running, watching: Watching, spoken: Spoken, alice: User, let_hear: LetHear
+    running: Running, watching: Watching, spoken: Spoken, alice: User, allow_words: AllowWords
 ) -> None:
-    """The engine hears two words and then nothing for long: no partial comes again by itself."""
+    """The engine yields two words and then pauses, so it does not send the partial again by itself."""
     job = await start(await in_thread(spoken)(3))
-    let_hear(2)
+    allow_words(2)
     async with running(), watching(alice, job) as early:
         await early.until(lambda viewer: [partial["text"] for partial in viewer.partials.values()] == ["w0 w1"])
-        # The feed of this process ends with its last viewer, and with it all that it knew.
+        # The last viewer leaves, which deletes the feed of this process and its partials.
         await early.communicator.disconnect(timeout=PATIENCE_SECONDS)
         async with watching(alice, job) as late:
             await late.until(lambda viewer: viewer.partials)
@@ -59,12 +59,12 @@ async def test_viewer_cancels_and_retries_a_job_over_the_socket(
     watching: Watching,
     spoken: Spoken,
     alice: User,
-    let_hear: LetHear,
+    allow_words: AllowWords,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hub, "POLL_SECONDS", 3600.0)  # so that it is told at once, or never
+    monkeypatch.setattr(hub, "POLL_SECONDS", 3600.0)  # so that only a message can bring the change
     job = await start(await in_thread(spoken)(30))
-    let_hear(4)
+    allow_words(4)
     async with running(), watching(alice, job) as viewer:
         await viewer.until(lambda viewer: viewer.seq == 1)
         await viewer.send(type="cancel")
@@ -73,7 +73,7 @@ async def test_viewer_cancels_and_retries_a_job_over_the_socket(
         await viewer.until(lambda viewer: viewer.errors)
         assert viewer.errors[-1]["code"] == "conflict"
         await viewer.send(type="retry")
-        let_hear(ALL)
+        allow_words(ALL)
         await viewer.until_status("completed")
         assert viewer.words == words(30)
 
@@ -81,7 +81,7 @@ async def test_viewer_cancels_and_retries_a_job_over_the_socket(
 async def test_socket_cancelled_during_a_message_leaves_its_feed(
     watching: Watching, spoken: Spoken, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a server does with who has left, and whose message waits for a database that says nothing."""
+    """The server cancels the consumer of a viewer that has left while its message waits for the database."""
     job = await start(await in_thread(spoken)(3))
     asked = asyncio.Event()
 
@@ -106,7 +106,7 @@ async def test_engine_learns_whether_its_job_has_viewers(
     watching: Watching,
     spoken: Spoken,
     alice: User,
-    let_hear: LetHear,
+    allow_words: AllowWords,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(hub, "POLL_SECONDS", 0.05)
@@ -121,11 +121,11 @@ async def test_engine_learns_whether_its_job_has_viewers(
     job = await start(await in_thread(spoken)(30))
     async with running() as runner:
         async with watching(alice, job) as viewer:
-            let_hear(1)
+            allow_words(1)
             await viewer.until(lambda viewer: viewer.partials)
             running_here = runner._attempts[job.pk]
             async with asyncio.timeout(PATIENCE_SECONDS):
-                for _ in range(3):  # the viewer's process says so again and again
+                for _ in range(3):  # the viewer's process reports it repeatedly
                     running_here._watched_at = -attempt.WATCHED_SECONDS
                     while not requests[0].is_watched():
                         await asyncio.sleep(0.01)
@@ -133,4 +133,4 @@ async def test_engine_learns_whether_its_job_has_viewers(
         async with asyncio.timeout(PATIENCE_SECONDS):
             while requests[0].is_watched():
                 await asyncio.sleep(0.01)
-        let_hear(ALL)
+        allow_words(ALL)

@@ -1,4 +1,4 @@
-"""Jobs whose recordings are in a bucket: they run from a copy, wait while it is away, and fail where it refuses."""
+"""Jobs with recordings in a bucket: they run from a copy, wait during an outage, and fail if the bucket refuses."""
 
 import asyncio
 import json
@@ -122,7 +122,7 @@ async def test_job_postponed_for_the_storage_delays_no_later_job_of_its_engine(
         later, _ = await sync_to_async(lifecycle.start)(upload)
         await until(Job.objects.filter(pk=later.pk, status=Status.QUEUED, postponed_count=1))
     await first.arefresh_from_db()
-    assert first.postponed_count == 1, "the first job had no other turn meanwhile"
+    assert first.postponed_count == 1, "the first job was not claimed again meanwhile"
 
 
 async def test_job_that_waited_too_long_for_the_storage_fails_and_can_be_resumed(

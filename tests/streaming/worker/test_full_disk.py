@@ -1,4 +1,4 @@
-"""A worker's disk that takes nothing: the job fails with a sentence, and goes on when there is room."""
+"""A worker that can't write to its disk: the job fails with a sentence, and completes when it can be written again."""
 
 import shutil
 
@@ -6,7 +6,7 @@ from streaming.db import in_thread
 from streaming.jobs import lifecycle
 from streaming.models import Status
 from tests.streaming.conftest import Running, words
-from tests.streaming.worker.test_runner import Spoken, heard, start, until_status
+from tests.streaming.worker.test_runner import Spoken, start, stored_words, until_status
 
 
 async def test_job_fails_if_its_spool_cannot_be_created_and_completes_on_retry(
@@ -24,4 +24,4 @@ async def test_job_fails_if_its_spool_cannot_be_created_and_completes_on_retry(
         folder.unlink()
         await in_thread(lifecycle.retry)(failed)
         await until_status(job, Status.COMPLETED)
-    assert await heard(job) == words(8)
+    assert await stored_words(job) == words(8)

@@ -1,4 +1,4 @@
-"""Workers in processes of their own that are killed, frozen and stopped; another goes on, and no word is lost."""
+"""Workers in separate processes that are killed, frozen and stopped: another one resumes, and no word is lost."""
 
 import asyncio
 import signal
@@ -25,10 +25,10 @@ from tests.streaming.conftest import (
     freezes_at,
     words,
 )
-from tests.streaming.worker.test_runner import Spoken, heard, start, until, until_status
+from tests.streaming.worker.test_runner import Spoken, start, stored_words, until, until_status
 
-PACED = {"pace": 10, "words_per_final": 20}  # a final a second, and partials all the time
-LONG = {"pace": 4, "words_per_final": 8}  # the same for longer than a busy machine takes to begin eight jobs
+PACED = {"pace": 10, "words_per_final": 20}  # a final a second, and partials in between
+LONG = {"pace": 4, "words_per_final": 8}  # the same, but for longer than a busy machine takes to start eight jobs
 
 
 def spools() -> list[Path]:
@@ -45,7 +45,7 @@ async def test_killed_worker_loses_no_word_and_leaves_no_spool(
     assert (left.status, left.attempt) == (Status.RUNNING, 1)
     async with running():
         done = await until_status(job, Status.COMPLETED)
-    assert (await heard(job), done.attempt) == (words(21), 3)
+    assert (await stored_words(job), done.attempt) == (words(21), 3)
     assert [segment.seq async for segment in job.segments.order_by("seq")] == [1, 2, 3, 4, 5, 6]
     assert spools() == []
 
@@ -69,7 +69,9 @@ async def test_worker_frozen_past_its_lease_changes_nothing_after_it_wakes(
     over_redis: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(settings, "TRANSCRIBE_LEASE_SECONDS", LONG_LEASE_SECONDS)  # of the other, or it is taken again
+    monkeypatch.setattr(
+        settings, "TRANSCRIBE_LEASE_SECONDS", LONG_LEASE_SECONDS
+    )  # of the second worker, or its job would be claimed again
     job = await start(await in_thread(spoken)(60), **PACED)
     frozen = other(REDIS_URL=over_redis)
     async with watching(alice, job) as viewer:
@@ -77,7 +79,7 @@ async def test_worker_frozen_past_its_lease_changes_nothing_after_it_wakes(
         assert frozen.process is not None
         await viewer.until(lambda viewer: viewer.seq == 1)
         before = viewer.job["started_at"]
-        # Its own sign of life is not soon due: it learns of the loss from its next final, after many a partial.
+        # The frozen worker's next heartbeat is far off: it learns of the loss from its next final, after many partials.
         await Job.objects.filter(pk=job.pk).aupdate(lease_expires_at=timezone.now())
         taken = await in_thread(queue.claim_next)("another")
         assert taken is not None
@@ -89,7 +91,7 @@ async def test_worker_frozen_past_its_lease_changes_nothing_after_it_wakes(
                 await asyncio.sleep(0.05)
         now = await Job.objects.aget(pk=job.pk)
         assert (now.segment_count, now.attempt, now.worker) == (1, taken.attempt, "another")
-        frozen.kill()  # or it takes the job again
+        frozen.kill()  # or it would claim the job again
         await in_thread(lifecycle.hand_back)(taken.pk, taken.attempt)
         await viewer.until_status("queued")
         assert {event["type"] for event in viewer.events[seen:]} == {"status"}
@@ -97,7 +99,7 @@ async def test_worker_frozen_past_its_lease_changes_nothing_after_it_wakes(
     async with running(), watching(alice, job) as viewer:
         await viewer.until_status("completed")
         assert viewer.words == words(60)
-    assert await heard(job) == words(60)
+    assert await stored_words(job) == words(60)
 
 
 @pytest.mark.parametrize("redis_says", ["everything", "nothing"])
@@ -113,7 +115,9 @@ async def test_stopped_worker_hands_back_all_jobs_within_ten_seconds(
             await until(job, lambda now: now.segment_count >= 1)
         if redis_says == "nothing":
             proxy.hold()
-        assert await asyncio.to_thread(worker.stop) == 0, "in order, or END_SECONDS after the signal it is ended with 1"
+        assert await asyncio.to_thread(worker.stop) == 0, (
+            "it stopped normally; the deadline of END_SECONDS would exit with 1"
+        )
         assert shutdown.END_SECONDS < 10
     assert "Traceback" not in worker.log()
     left = {(job.status, job.worker, job.lease_expires_at) async for job in Job.objects.all()}
@@ -133,7 +137,7 @@ async def test_job_that_kills_its_workers_fails_and_can_be_resumed(
         assert (failed.failure_reason, failed.is_retryable) == (lifecycle.LOST, True)
         await in_thread(lifecycle.retry)(failed)
         await until_status(job, Status.COMPLETED)
-    assert await heard(job) == words(8)
+    assert await stored_words(job) == words(8)
 
 
 @pytest.mark.parametrize("way", ["the lease ran out", "the lock is free"])
@@ -143,17 +147,17 @@ async def test_job_fails_after_a_limited_number_of_lost_workers_in_a_row(
     job = await start(await in_thread(spoken)(8))
 
     async def lose() -> Job:
-        taken = await in_thread(queue.claim_next)("doomed")
+        taken = await in_thread(queue.claim_next)("lost")
         assert taken is not None
         if way == "the lease ran out":
             await Job.objects.filter(pk=job.pk).aupdate(lease_expires_at=timezone.now())
         else:
-            assert await in_thread(lifecycle.requeue_jobs_of)(["doomed"]) == 1
+            assert await in_thread(lifecycle.requeue_jobs_of)(["lost"]) == 1
         return taken
 
     for _ in range(lifecycle.MOST_LOSSES - 1):
         taken = await lose()
-    # A final is progress, and the count begins anew.
+    # A final is progress, which resets the count.
     held = await in_thread(queue.claim_next)("slow")
     assert held is not None
     await in_thread(lifecycle.store_final)(held.pk, held.attempt, 1, Result("one", 0.0, 0.1, is_partial=False), 0.1)

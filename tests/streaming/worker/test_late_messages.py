@@ -1,4 +1,4 @@
-"""Who ends a job tells so at once, while the worker may still have to send what came before: a feed is not misled."""
+"""Messages of a worker that arrive after the end of its job was published: the feed ignores them."""
 
 import asyncio
 import json
@@ -29,17 +29,17 @@ async def ended(job: Job) -> Job:
 
 async def test_feed_ignores_messages_that_arrive_after_the_end_of_the_job(alice: User) -> None:
     job = await running_job(alice, ["one"])
-    feed, cursor = await feed_of(job)
+    feed, subscriber = await feed_of(job)
     late = [state(job), partial(job, 1, 1, "late")]
     job = await ended(job)
     assert feed.apply(state(job))
     assert all(feed.apply(message) for message in late)
-    assert [json.loads(text) for text in await unsent(feed, cursor)] == [events.status(job)]
+    assert [json.loads(text) for text in await unsent(feed, subscriber)] == [events.status(job)]
 
 
 async def test_feed_prefers_the_stored_end_to_a_late_status(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     job = await running_job(alice, ["one"])
-    feed, cursor = await feed_of(job)
+    feed, subscriber = await feed_of(job)
     job.position = 0.5
     late, loop, read = state(job), asyncio.get_running_loop(), feed_module.finals_between
 
@@ -52,4 +52,4 @@ async def test_feed_prefers_the_stored_end_to_a_late_status(alice: User, monkeyp
     job = await ended(job)
     assert not feed.apply(state(job)), "the second final is missing"
     await feed.catch_up()
-    assert json.loads((await unsent(feed, cursor))[-1]) == events.status(job)
+    assert json.loads((await unsent(feed, subscriber))[-1]) == events.status(job)

@@ -1,4 +1,4 @@
-"""A person whose jobs hold all slots makes way for another person's job, and loses and repeats no word."""
+"""One person's jobs hold all slots: one is preempted for another person's job, and loses and repeats no word."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -20,7 +20,7 @@ from streaming.worker import preemption, runner
 from tests.recordings import numbers
 from tests.streaming.conftest import Running, Watching, words
 from tests.streaming.factories import make_job, make_upload
-from tests.streaming.worker.test_runner import heard, start, until, until_status
+from tests.streaming.worker.test_runner import start, stored_words, until, until_status
 from uploads.models import Upload
 
 UploadOf = Callable[..., Upload]
@@ -29,7 +29,7 @@ PACED = {"pace": 10, "words_per_final": 2}  # five finals a second
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job that waits makes another one due at once, not after 30 seconds."""
+    """Preemption is due as soon as a job waits, not after 30 seconds."""
     monkeypatch.setattr(preemption, "WAIT_SECONDS", 0.0)
     monkeypatch.setattr(runner, "PREEMPTION_POLL_SECONDS", 0.0)
 
@@ -55,15 +55,15 @@ async def test_longest_running_job_is_preempted_at_a_final_and_resumes_after_it(
             await until(job, lambda now: now.segment_count >= 1)
         waiting = await start(of_charlie)
         await viewer.until(lambda viewer: viewer.job.get("failure_reason") == preemption.REASON)
-        monkeypatch.setattr(preemption, "WAIT_SECONDS", 60.0)  # Charlie's job makes no way in its turn
+        monkeypatch.setattr(preemption, "WAIT_SECONDS", 60.0)  # so that Charlie's job is not preempted in turn
         assert (viewer.job["status"], viewer.partials) == ("queued", {})
         done = await until_status(waiting, Status.COMPLETED)
         await viewer.until_status("completed")
         all_of_alice = [await until_status(job, Status.COMPLETED) for job in (first, *others)]
         await viewer.until(lambda viewer: viewer.seq == 60)
-    # Claimed, preempted and claimed again; the other one of Alice's, and Charlie's, were never interrupted.
+    # The first job was claimed, preempted and claimed again. Alice's other job and Charlie's ran without interruption.
     assert [job.attempt for job in (*all_of_alice, done)] == [3, *[1] * slots]
-    assert [await heard(job) for job in (first, *others)] == [words(120)] * slots
+    assert [await stored_words(job) for job in (first, *others)] == [words(120)] * slots
     assert viewer.words == words(120)
 
 
@@ -98,7 +98,7 @@ def test_preemption_is_due_only_if_another_person_waited_thirty_seconds(
 ) -> None:
     now = timezone.now()
     waiting(alice, 3600)
-    assert not preemption.is_due(alice.pk), "only the person's own job waits"
+    assert not preemption.is_due(alice.pk), "only a job of the same person waits"
     of_charlie = waiting(charlie, 29)
     assert not preemption.is_due(alice.pk)
     Job.objects.filter(pk=of_charlie.pk).update(created_at=now - timedelta(seconds=31))

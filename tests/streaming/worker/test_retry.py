@@ -1,4 +1,4 @@
-"""What `hear` makes of an engine's results, whatever the engine."""
+"""`transcribe_with_retries` clips the results of any engine to the recording."""
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests import recordings
 
 
 class Overshooting(Engine):
-    """Reads all of the recording, then dates its last words after it."""
+    """Reads the whole recording, then yields words with times after its end."""
 
     name = "overshooting"
     label = "Overshooting"

@@ -1,4 +1,4 @@
-"""Jobs that run: each word exactly once, whatever happens on the way."""
+"""Running jobs: every word is stored exactly once, and workers stop, resume and clean up."""
 
 import asyncio
 import os
@@ -31,12 +31,12 @@ from tests.streaming.conftest import (
     transcript_of,
     words,
 )
-from tests.streaming.gated_engine import ALL, LetHear
+from tests.streaming.gated_engine import ALL, AllowWords
 from uploads.models import Upload
 
 Spoken = Callable[..., Upload]
 
-DYING = """
+KILLED_WORKER = """
 import os, signal
 import django
 django.setup()
@@ -44,7 +44,7 @@ from streaming.worker import liveness
 liveness.Worker().__enter__()
 os.kill(os.getpid(), signal.SIGKILL)
 """
-SLOW = {"pace": 10}  # audio seconds a second: a job of ten seconds takes one
+SLOW = {"pace": 10}  # seconds of audio a second: a recording of ten seconds takes one
 
 
 async def start(upload: Upload, **options: object) -> Job:
@@ -69,7 +69,7 @@ async def until_status(job: Job, status: Status) -> Job:
     return await until(job, lambda now: now.status == status)
 
 
-async def heard(job: Job) -> list[str]:
+async def stored_words(job: Job) -> list[str]:
     return await in_thread(transcript_of)(job)
 
 
@@ -77,7 +77,7 @@ async def test_job_runs_to_its_end_and_stores_every_word_once(running: Running, 
     job = await start(await in_thread(spoken)(31))
     async with running():
         done = await until_status(job, Status.COMPLETED)
-    assert await heard(job) == words(31)
+    assert await stored_words(job) == words(31)
     assert (done.segment_count, done.word_count, done.position, done.duration) == (8, 31, 15.5, 15.5)
     assert (done.failure_reason, done.worker, done.lease_expires_at) == ("", "", None)
     assert done.took is not None
@@ -91,8 +91,8 @@ async def test_silent_recording_completes_with_an_empty_transcript(running: Runn
 
 
 @pytest.fixture
-def only_told(settings: Settings) -> None:
-    """Attempts learn in time that a job is lost only where they are told: their next sign of life is far off."""
+def messages_only(settings: Settings) -> None:
+    """Only a message can stop an attempt in time: its next heartbeat is far off."""
     settings.TRANSCRIBE_LEASE_SECONDS = LONG_LEASE_SECONDS
 
 
@@ -103,44 +103,46 @@ async def until_idle(worker: Runner) -> None:
 
 
 async def test_cancel_stops_the_attempt_at_once(
-    only_told: None, running: Running, spoken: Spoken, let_hear: LetHear
+    messages_only: None, running: Running, spoken: Spoken, allow_words: AllowWords
 ) -> None:
     job = await start(await in_thread(spoken)(30))
-    let_hear(5)
+    allow_words(5)
     async with running() as worker:
         await until(job, lambda now: now.segment_count == 1)
         await in_thread(lifecycle.cancel)(job)
         await until_idle(worker)
         cancelled = await Job.objects.aget(pk=job.pk)
     assert cancelled.status == Status.CANCELLED
-    assert await heard(job) == words(4)
+    assert await stored_words(job) == words(4)
 
 
-async def test_retried_job_resumes_where_it_was_cancelled(running: Running, spoken: Spoken, let_hear: LetHear) -> None:
+async def test_retried_job_resumes_where_it_was_cancelled(
+    running: Running, spoken: Spoken, allow_words: AllowWords
+) -> None:
     job = await start(await in_thread(spoken)(30))
-    let_hear(5)
+    allow_words(5)
     async with running():
         await until(job, lambda now: now.segment_count == 1)
         await in_thread(lifecycle.cancel)(job)
         await in_thread(lifecycle.retry)(await Job.objects.aget(pk=job.pk))
-        let_hear(ALL)
+        allow_words(ALL)
         await until_status(job, Status.COMPLETED)
-    assert await heard(job) == words(30)
+    assert await stored_words(job) == words(30)
 
 
 async def test_stopped_runner_hands_its_job_back_and_the_next_completes_it(
-    running: Running, spoken: Spoken, let_hear: LetHear
+    running: Running, spoken: Spoken, allow_words: AllowWords
 ) -> None:
     job = await start(await in_thread(spoken)(30))
-    let_hear(5)
+    allow_words(5)
     async with running():
         await until(job, lambda now: now.segment_count == 1)
     handed_back = await Job.objects.aget(pk=job.pk)
     assert (handed_back.status, handed_back.worker) == (Status.QUEUED, "")
-    let_hear(ALL)
+    allow_words(ALL)
     async with running():
         await until_status(job, Status.COMPLETED)
-    assert await heard(job) == words(30)
+    assert await stored_words(job) == words(30)
 
 
 async def test_job_claimed_while_the_runner_stops_is_handed_back(
@@ -189,10 +191,10 @@ async def test_worker_runs_no_more_jobs_at_once_than_allowed(
 
 
 async def test_deleting_a_job_stops_its_attempt(
-    only_told: None, running: Running, spoken: Spoken, let_hear: LetHear
+    messages_only: None, running: Running, spoken: Spoken, allow_words: AllowWords
 ) -> None:
     job = await start(await in_thread(spoken)(30))
-    let_hear(5)
+    allow_words(5)
     async with running() as worker:
         await until(job, lambda now: now.segment_count == 1)
         await in_thread(lifecycle.delete)(job)
@@ -221,13 +223,13 @@ async def test_worker_deletes_the_spool_of_an_ended_job(running: Running, spoken
 
 
 def test_detects_a_killed_worker_but_not_a_living_one(tmp_path: Path, settings: Settings) -> None:
-    settings.DATA_DIR = tmp_path  # where no other test has left anybody
+    settings.DATA_DIR = tmp_path  # a folder without workers of other tests
     with liveness.Worker() as living:
         environ = os.environ | {
             "DJANGO_SETTINGS_MODULE": "transcribe_site.settings",
             "TRANSCRIBE_DATA_DIR": str(tmp_path),
         }
-        assert subprocess.run([sys.executable, "-c", DYING], env=environ).returncode == -signal.SIGKILL
+        assert subprocess.run([sys.executable, "-c", KILLED_WORKER], env=environ).returncode == -signal.SIGKILL
         dead = liveness.dead_workers()
         assert len(dead) == 1
         assert living.name not in dead
@@ -250,7 +252,7 @@ def test_removing_a_dead_workers_folder_keeps_the_folders_of_others(tmp_path: Pa
 
 
 def left_by(boot_id: str, name: str, folder: Path, age_seconds: float = 0.0) -> Path:
-    """Make the folder of a worker with this boot id, whose lock nobody here holds."""
+    """Make the folder of a worker with this boot id, whose lock is free."""
     left = folder / "workers" / name
     left.mkdir(parents=True)
     (left / "lock").write_text(boot_id)

@@ -1,4 +1,4 @@
-"""What goes wrong while a job runs: what passes is waited for, the rest ends it with a sentence; no word is lost."""
+"""Failures while a job runs: transient ones are retried, all others fail it with a sentence; no word is lost."""
 
 import math
 from collections.abc import AsyncGenerator, Callable
@@ -19,7 +19,7 @@ from streaming.spool import Spool
 from streaming.worker import attempt as attempt_module
 from streaming.worker import retry, runner
 from tests.streaming.conftest import Running, words
-from tests.streaming.worker.test_runner import Spoken, heard, start, until_status
+from tests.streaming.worker.test_runner import Spoken, start, stored_words, until_status
 
 
 async def test_permanent_error_fails_the_job_and_keeps_the_finals(running: Running, spoken: Spoken) -> None:
@@ -27,11 +27,11 @@ async def test_permanent_error_fails_the_job_and_keeps_the_finals(running: Runni
     async with running():
         failed = await until_status(job, Status.FAILED)
     assert (failed.failure_reason, failed.segment_count) == ("The engine is out of ink.", 2)
-    assert await heard(job) == words(8)
+    assert await stored_words(job) == words(8)
 
 
 class Stumbling(ScriptedEngine):
-    """Fails after every fourth word, at first before any."""
+    """Fails once before the first word, then after every fourth."""
 
     starts = 0
 
@@ -54,7 +54,7 @@ async def test_transient_errors_lose_and_repeat_no_word(
     job = await start(await in_thread(spoken)(40))
     async with running():
         await until_status(job, Status.COMPLETED)
-    assert await heard(job) == words(40)
+    assert await stored_words(job) == words(40)
     assert Stumbling.starts == 12
 
 
@@ -65,14 +65,16 @@ async def test_transient_error_that_persists_fails_the_job(
     job = await start(await in_thread(spoken)(20), fail_at=3.0, permanent=False, fail_message="No line.")
     async with running():
         failed = await until_status(job, Status.FAILED)
-    assert (failed.failure_reason, await heard(job)) == ("No line.", words(4))
+    assert (failed.failure_reason, await stored_words(job)) == ("No line.", words(4))
 
 
 async def test_unexpected_exception_fails_the_job_and_not_the_runner(
     running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload = await in_thread(spoken)(8)
-    broken = await start(upload, words_per_final="four")  # the engine compares it with a number
+    broken = await start(
+        upload, words_per_final="four"
+    )  # the engine raises a TypeError when it compares this with a number
     sound = await start(upload)
     async with running():
         failed = await until_status(broken, Status.FAILED)
@@ -93,16 +95,16 @@ async def test_decoder_failure_midway_fails_the_job_and_keeps_the_finals(
     running: Running, spoken: Spoken, settings: Settings
 ) -> None:
     job = await start(await in_thread(spoken)(20))
-    settings.MAX_AUDIO_SECONDS = 5  # the decoder gives up there
+    settings.MAX_AUDIO_SECONDS = 5  # the decoder fails there
     async with running():
         failed = await until_status(job, Status.FAILED)
     assert "longer than" in failed.failure_reason
-    assert await heard(job) == words(8)
+    assert await stored_words(job) == words(8)
     settings.MAX_AUDIO_SECONDS = 50
     async with running():
         await in_thread(lifecycle.retry)(failed)
         await until_status(job, Status.COMPLETED)
-    assert await heard(job) == words(20)
+    assert await stored_words(job) == words(20)
 
 
 async def test_full_disk_fails_the_job_with_a_sentence(
@@ -132,7 +134,7 @@ async def test_job_retries_writes_while_the_database_is_unavailable(
     job = await start(await in_thread(spoken)(8))
     async with running():
         await until_status(job, Status.COMPLETED)
-    assert (await heard(job), away) == (words(8), [])
+    assert (await stored_words(job), away) == (words(8), [])
 
 
 async def test_final_with_an_unconfirmed_commit_is_stored_once(
@@ -152,7 +154,7 @@ async def test_final_with_an_unconfirmed_commit_is_stored_once(
     job = await start(await in_thread(spoken)(12))
     async with running():
         done = await until_status(job, Status.COMPLETED)
-    assert (await heard(job), done.attempt, unconfirmed) == (words(12), 1, [])
+    assert (await stored_words(job), done.attempt, unconfirmed) == (words(12), 1, [])
 
 
 async def test_data_that_the_database_refuses_fails_the_job(
@@ -169,7 +171,7 @@ async def test_data_that_the_database_refuses_fails_the_job(
 
 
 class Quoting(ScriptedEngine):
-    """Fails, and quotes what no text may hold."""
+    """Fails with a message that has characters which no database stores."""
 
     async def transcribe(self, audio: Spool, request: Request) -> AsyncGenerator[Result, None]:
         raise EngineError("It said \ud800 and \0.", permanent=True)
@@ -187,7 +189,7 @@ async def test_error_message_with_unstorable_characters_still_fails_the_job(
 
 
 class Nonsense(ScriptedEngine):
-    """Is confident to no number at all."""
+    """Yields a word whose confidence is not a number."""
 
     async def transcribe(self, audio: Spool, request: Request) -> AsyncGenerator[Result, None]:
         yield Result("word", 0.0, 1.0, is_partial=False, words=(Word("word", 0.0, 1.0, math.nan),))
@@ -204,7 +206,7 @@ async def test_unstorable_result_fails_the_job_instead_of_being_retried(
 
 
 class Tiring(ScriptedEngine):
-    """Breaks off after every twelve seconds of sound, and finds no words."""
+    """Fails after every twelve seconds of audio, without yielding a word."""
 
     starts = 0
 
@@ -226,4 +228,4 @@ async def test_progress_between_failures_resets_their_count(
     job = await start(await in_thread(spoken)(8))
     async with running():
         await until_status(job, Status.COMPLETED)
-    assert await heard(job) == words(8)
+    assert await stored_words(job) == words(8)
