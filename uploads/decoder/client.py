@@ -129,7 +129,7 @@ async def _written(mode: str, path: Path, target: Path, **options: int | str) ->
         # A blocking call on the event loop: opening a local file takes microseconds.
         output = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise DecodingError(f"The decoded sound can't be stored: {error.strerror}.") from error
+        raise DecodingError(f"The decoded audio can't be stored: {error.strerror}.") from error
     try:
         async with aclosing(_messages(mode, path, options, output)) as messages:
             async for message in messages:
