@@ -41,7 +41,7 @@ COMPOSE ?= docker compose
 compose-test: $(VENV)/installed-dev  ## Deploy with Docker Compose, use it, break it, upgrade it, restore it; needs a Docker engine
 	COMPOSE="$(COMPOSE)" $(COMPOSE_EXEC) $(BIN)/python -m tests.compose
 
-faults: $(VENV)/installed-dev  ## Run fifty rounds of killed and frozen processes; the suite has a short one
+faults: $(VENV)/installed-dev  ## Run fifty rounds of killed and frozen processes; the suite has three short ones
 	@sh tests/need_redis.sh $(VENV)
 	$(BIN)/python -m tests.faults
 
