@@ -87,7 +87,7 @@ class FailuresMiddleware(MiddlewareMixin):
         error = request.META.get(DISK_ERROR)
         if error is None or response.status_code in negotiation.UNAVAILABLE:
             return response
-        refusal = recordings.refused_by(error)
+        refusal = recordings.disk_refusal(error)
         return negotiation.unavailable(request, str(refusal), refusal.status)
 
 

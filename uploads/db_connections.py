@@ -1,16 +1,17 @@
-"""Database connections and slow work.
+"""Returns database connections to their pool before slow work.
 
-A process has 16 connections to PostgreSQL, and Django returns a request's connection to the pool only when the client
-has read the whole response. Callers release it before they wait for a client, a decoder, a storage or a password hash.
+A process has 16 connections to PostgreSQL. Django returns the connection of a request to the pool only after the client
+has read the whole response. So views call `release` before they wait for a client, a decoder, the storage or a password
+hash; otherwise 16 slow clients would block all other requests.
 """
 
 from django.db import connections
 
 
 def release() -> None:
-    """Return this thread's connections to their pool; the next query takes one again.
+    """Return this thread's PostgreSQL connections to their pool. The next query gets one from the pool again.
 
-    A connection inside a transaction stays. SQLite has no pool, and opening its file again takes longer than a query.
+    Connections inside a transaction are kept. So are SQLite's: it has no pool, and reopening takes longer than a query.
     """
     for connection in connections.all(initialized_only=True):
         if connection.vendor == "postgresql" and not connection.in_atomic_block:

@@ -1,7 +1,11 @@
-"""What files are: a sentence for one that is no recording, and the content type of one that is."""
+"""Names file types: an error sentence for a file that is not a recording, a content type for a recording.
+
+The upload check, the decoder and the responses with files use it.
+"""
 
 UNREADABLE = "We couldn't read this file as audio or video."
-WHAT_WORKS = "Upload audio or video instead: WAV, MP3, M4A, FLAC, OGG, WebM, MP4, MOV, MKV and most others."
+INCOMPLETE = "This file is incomplete. Please upload it again."
+SUPPORTED = "Upload audio or video instead: WAV, MP3, M4A, FLAC, OGG, WebM, MP4, MOV, MKV and most other formats."
 
 MAGIC = (
     (b"\x89PNG", "a PNG image"),
@@ -12,15 +16,15 @@ MAGIC = (
     (b"7z\xbc\xaf", "an archive"),
     (b"Rar!", "an archive"),
     (b"\x1f\x8b", "a compressed archive"),
-    (b"MThd", "a MIDI file, which holds notes and no sound"),
-    (b"#EXTM3U", "a playlist, which only names recordings that are elsewhere"),
-    (b"ffconcat", "a playlist, which only names recordings that are elsewhere"),
-    (b"[playlist]", "a playlist, which only names recordings that are elsewhere"),
+    (b"MThd", "a MIDI file, which contains notes but no audio"),
+    (b"#EXTM3U", "a playlist, which contains only links to recordings"),
+    (b"ffconcat", "a playlist, which contains only links to recordings"),
+    (b"[playlist]", "a playlist, which contains only links to recordings"),
     (b"MZ", "a program"),
     (b"\x7fELF", "a program"),
 )
 
-# FFmpeg's name of the container → ours, and the type that it is served with.
+# FFmpeg's name of a container → our short name, and the content type of its files.
 CONTAINERS = {
     "mov,mp4,m4a,3gp,3g2,mj2": ("mp4", "audio/mp4"),
     "matroska,webm": ("matroska", "video/x-matroska"),
@@ -41,27 +45,27 @@ CONTAINERS = {
     "mpegts": ("mpegts", "video/mp2t"),
 }
 CONTENT_TYPES = {**dict(CONTAINERS.values()), "webm": "audio/webm"}
-WEBM_CODECS = {"opus", "vorbis"}  # what makes a Matroska file one that every browser plays
+WEBM_CODECS = {"opus", "vorbis"}  # WebM is Matroska with one of these codecs, which every browser plays
 
 
 def container_name(ffmpeg_name: str, codec: str) -> str:
-    """Return a container's short name; FFmpeg's own where that is short already."""
+    """Return the short name of a container; FFmpeg's name if `CONTAINERS` has no other."""
     name = CONTAINERS.get(ffmpeg_name, (ffmpeg_name, ""))[0]
     return "webm" if name == "matroska" and codec in WEBM_CODECS else name
 
 
 def content_type(container: str) -> str:
-    """Return the type to serve a file with that decoding found to be in `container`."""
+    """Return the content type for a recording in `container` (a name from `container_name`)."""
     return CONTENT_TYPES.get(container, "application/octet-stream")
 
 
-def what_it_is(head: bytes) -> str | None:
-    """Say what a file that begins with `head` (some hundred bytes) is, or None where that isn't easy to see."""
+def identify(head: bytes) -> str | None:
+    """Return a sentence that tells what an unreadable file is, from its first bytes; None if they don't show it."""
     for magic, kind in MAGIC:
         if head.startswith(magic):
             return f"This is {kind}."
     if head[4:8] == b"ftyp":
-        return "This file is incomplete. Please upload it again."
+        return INCOMPLETE  # the index of an MP4 file may be at its end, which is missing here
     text = head.lstrip(b"\xef\xbb\xbf \r\n\t").lower()
     if text.startswith((b"<!doctype html", b"<html")):
         return "This is a web page."

@@ -1,7 +1,8 @@
-"""Listening copies: what the player plays where browsers can't play a recording's file at the times of the spool.
+"""Makes and stores listening copies, for recordings whose file browsers can't play at the same times as the spool.
 
-A copy is made when it is first asked for, stored beside the recordings, and deleted with its recording. It can be
-played while it is made. Two processes may make the same copy at once: each renames a whole file to the same name.
+The view `listen` starts to make a copy at the first request. Players can play the copy while it is being made. The
+finished copy is stored beside the recordings, and deleted with its recording. If two processes make the same copy at
+once, each renames a whole file to the same name, so the last one replaces an equal file.
 """
 
 import asyncio
@@ -20,28 +21,30 @@ from django.db import connections
 
 from uploads import tracks
 from uploads.decoder import client as decoder
-from uploads.decoder.slots import Purpose, places
-from uploads.files import storage as contents
+from uploads.decoder.slots import Purpose, slots
+from uploads.files import storage as file_storage
 from uploads.files.storage import CHUNK_BYTES, Content
 from uploads.models import Upload
 
 logger = logging.getLogger(__name__)
 
 ROOT = "listen"
-FAILED_SECONDS = 30.0  # that a failure is kept: players ask again at once, and each attempt may take minutes
+# For so long after a failure requests get the same error: players retry at once, and each attempt may take minutes.
+FAILED_SECONDS = 30.0
 
 
-class Making:
-    """A copy that is being made: a file that grows, which any number of readers follow. Raises OSError."""
+class GrowingCopy:
+    """A copy that is being made: a growing file with any number of readers. The constructor raises OSError."""
 
     def __init__(self) -> None:
         self.path = Path(settings.FILE_UPLOAD_TEMP_DIR) / f"listen-{uuid.uuid4()}.mp4"
         self.is_complete = False
         self.error: Exception | None = None
-        self.task: asyncio.Task[None] | None = None  # kept here: the event loop itself has only weak references
+        self.task: asyncio.Task[None] | None = None  # a strong reference: the event loop has only a weak one
         self._grown = asyncio.Condition()
-        # Readers share it, and keep it as long as they have this object: the file loses its name when it is complete.
-        # On the event loop: opening a file of our own folder doesn't wait.
+        # The readers share one descriptor, which stays open until the last of them drops this object. They could not
+        # open the file themselves: its name disappears when it is complete.
+        # A blocking call on the event loop: opening a local file takes microseconds.
         self._file = os.open(self.path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         weakref.finalize(self, os.close, self._file)
 
@@ -49,37 +52,38 @@ class Making:
     def size(self) -> int:
         return os.fstat(self._file).st_size
 
-    async def grow(self, *, is_complete: bool = False, error: Exception | None = None) -> None:
+    async def notify_readers(self, *, is_complete: bool = False, error: Exception | None = None) -> None:
+        """Wake the readers, because the file has grown, is complete, or will not grow after `error`."""
         async with self._grown:
             self.is_complete, self.error = is_complete, error
             self._grown.notify_all()
 
     async def wait(self, size: int = 0) -> None:
-        """Wait until there are more than `size` bytes, or all. Raises the error that ended it early."""
+        """Wait until the file has more than `size` bytes or is complete. Raises the error if making the copy failed."""
         async with self._grown:
             await self._grown.wait_for(lambda: self.is_complete or self.error or self.size > size)
         if self.error:
             raise self.error
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Yield the file from its beginning as it grows. Raises the error that ended it early."""
+        """Yield the file from its beginning as it grows. Raises the error if making the copy failed."""
         offset, is_last = 0, False
         while not is_last:
             await self.wait(offset)
-            is_last = self.is_complete  # asked before reading: a last part that is written now is read too
-            while chunk := await contents.in_thread(os.pread, self._file, CHUNK_BYTES, offset):
+            is_last = self.is_complete  # set before reading: data that is written meanwhile must still be read
+            while chunk := await file_storage.in_thread(os.pread, self._file, CHUNK_BYTES, offset):
                 offset += len(chunk)
                 yield chunk
 
 
-Makings = dict[tuple[uuid.UUID, str], Making]
+GrowingCopies = dict[tuple[uuid.UUID, str], GrowingCopy]
 
-# The copies that each event loop makes, or could not make a moment ago, by recording and track.
-_makings: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Makings] = weakref.WeakKeyDictionary()
+# For each event loop, the copies that it is making, or failed to make a moment ago, by recording and track.
+_growing_copies: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, GrowingCopies] = weakref.WeakKeyDictionary()
 
 
 def name_of(pk: uuid.UUID, track: str) -> str:
-    """Return a copy's name in the storage."""
+    """Return the name of a copy in the storage."""
     return f"{folder_of(pk)}/{track}.mp4"
 
 
@@ -88,14 +92,14 @@ def folder_of(pk: uuid.UUID) -> str:
 
 
 def track_of(upload: Upload, given: str | None) -> str:
-    """Return the index of the track that a client asks for, or `all`. Raises UnknownTrack."""
+    """Return the track that a client requests, as an index or `all`. Raises UnknownTrack."""
     track = tracks.parse(given) or str(upload.track)
     tracks.check(upload.tracks, track)
-    return "0" if len(upload.tracks) < 2 else track  # all tracks of one are that one
+    return "0" if len(upload.tracks) < 2 else track  # with a single track `all` means that track
 
 
 def channels_of(upload: Upload, track: str) -> int:
-    """Return how many channels a copy has: those of the track, or of the one with most of all that are mixed."""
+    """Return the number of channels of a copy, 1 or 2: that of the track, or the maximum of all mixed tracks."""
     if not upload.tracks:
         return min(2, upload.channels)
     mixed = upload.tracks if track == tracks.ALL else [upload.tracks[int(track)]]
@@ -103,57 +107,57 @@ def channels_of(upload: Upload, track: str) -> int:
 
 
 def find(upload: Upload, track: str) -> Content | None:
-    """Return the finished copy of a track. Raises StorageAway."""
-    return contents.find(upload.file.storage, name_of(upload.pk, track))
+    """Return the finished copy of a track, or None if there is none. Raises StorageAway."""
+    return file_storage.find(upload.file.storage, name_of(upload.pk, track))
 
 
-def make(upload: Upload, track: str) -> Making:
-    """Return the copy that is being made; start to make it unless that has begun. Raises OSError.
+def make(upload: Upload, track: str) -> GrowingCopy:
+    """Start to make a copy on the running event loop, unless it is being made, and return it. Raises OSError.
 
-    The work goes on, and its result is stored, when all readers have left.
+    The copy is finished and stored even if all readers disconnect.
     """
-    makings = _makings.setdefault(asyncio.get_running_loop(), {})
-    making = makings.get((upload.pk, track))
-    if making is None:
-        making = makings[upload.pk, track] = Making()
-        making.task = asyncio.create_task(_make(upload, track, making, makings))
-    return making
+    copies = _growing_copies.setdefault(asyncio.get_running_loop(), {})
+    copy = copies.get((upload.pk, track))
+    if copy is None:
+        copy = copies[upload.pk, track] = GrowingCopy()
+        copy.task = asyncio.create_task(_make(upload, track, copy, copies))
+    return copy
 
 
-async def _make(upload: Upload, track: str, making: Making, makings: Makings) -> None:
+async def _make(upload: Upload, track: str, copy: GrowingCopy, copies: GrowingCopies) -> None:
     key, keep_seconds = (upload.pk, track), 0.0
     try:
         async with (
-            places.taken(Purpose.LISTEN, upload.owner_id),
-            contents.local_path(upload, settings.FILE_UPLOAD_TEMP_DIR) as source,
+            slots.acquire(Purpose.LISTEN, upload.owner_id),
+            file_storage.local_path(upload, settings.FILE_UPLOAD_TEMP_DIR) as source,
         ):
-            encoded = decoder.encode_copy(source, making.path, channels=channels_of(upload, track), track=track)
+            encoded = decoder.encode_copy(source, copy.path, channels=channels_of(upload, track), track=track)
             async with aclosing(encoded):
                 async for _ in encoded:
-                    await making.grow()
-        await contents.in_thread(contents.put, upload.file.storage, name_of(upload.pk, track), making.path)
-        # The recording was deleted meanwhile: no later step would delete this copy.
+                    await copy.notify_readers()
+        await file_storage.in_thread(file_storage.put, upload.file.storage, name_of(upload.pk, track), copy.path)
+        # If the recording was deleted meanwhile, nothing else would delete this copy.
         if not await sync_to_async(_exists, thread_sensitive=False)(upload.pk):
-            await contents.in_thread(remove, upload.file.storage, upload.pk)
-        await making.grow(is_complete=True)
-    except Exception as error:  # of any kind: the readers wait, and raise it
-        logger.warning("No listening copy of %s: %s", upload.pk, error)
+            await file_storage.in_thread(remove, upload.file.storage, upload.pk)
+        await copy.notify_readers(is_complete=True)
+    except Exception as error:  # any type: the readers are waiting, and raise it in their requests
+        logger.warning("Could not make a listening copy of the recording %s: %s", upload.pk, error)
         keep_seconds = FAILED_SECONDS
-        await making.grow(error=error)
+        await copy.notify_readers(error=error)
     finally:
-        making.path.unlink(missing_ok=True)
-        asyncio.get_running_loop().call_later(keep_seconds, makings.pop, key, None)
+        copy.path.unlink(missing_ok=True)
+        asyncio.get_running_loop().call_later(keep_seconds, copies.pop, key, None)
 
 
 def _exists(pk: uuid.UUID) -> bool:
     try:
         return Upload.objects.filter(pk=pk).exists()
     finally:
-        connections.close_all()  # of this thread, which no request looks after
+        connections.close_all()  # this thread belongs to no request, so Django would never close its connections
 
 
 def remove(storage: Storage, pk: uuid.UUID) -> None:
-    """Remove the copies of a deleted recording. Raises StorageAway and OSError."""
+    """Remove all copies of a deleted recording. Raises StorageAway and OSError."""
     folder = folder_of(pk)
     try:
         _, names = storage.listdir(folder)
@@ -161,4 +165,4 @@ def remove(storage: Storage, pk: uuid.UUID) -> None:
         return
     for name in names:
         storage.delete(f"{folder}/{name}")
-    storage.delete(folder)  # on a disk, the folder itself
+    storage.delete(folder)  # on a disk this removes the empty folder; a bucket has no folders

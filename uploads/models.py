@@ -1,4 +1,4 @@
-"""A person's recordings: the name of each file in the storage, and the access check."""
+"""The database models of recordings, and the access checks for them."""
 
 import uuid
 from typing import TYPE_CHECKING
@@ -14,34 +14,34 @@ if TYPE_CHECKING:
 
 
 def stored_name(upload: "Upload", _name: str) -> str:
-    """Return the name of an upload's file in the storage: made of its id, never of the name that was sent."""
+    """Return the name of an upload's file in the storage: made from the id, never from the name that a client sent."""
     return f"uploads/{upload.id.hex[:2]}/{upload.id}"
 
 
 class UploadQuerySet(models.QuerySet["Upload"]):
     def visible_to(self, user: "User | AnonymousUser") -> "UploadQuerySet":
-        """Return what this person may see: their own, or all with the permission `uploads.view_upload` as staff."""
+        """Return the recordings that a person may see: their own, or all for staff with `uploads.view_upload`."""
         return self if sees_all(user) else self.filter(owner_id=user.pk)
 
 
 def sees_all(user: "User | AnonymousUser") -> bool:
-    """Tell whether this person may see everybody's recordings."""
+    """Tell whether a person may see the recordings of all owners."""
     return user.is_staff and user.has_perm("uploads.view_upload")
 
 
 def may(user: "User | AnonymousUser", action: str, upload: "Upload") -> bool:
-    """Tell whether this person may `change` or `delete` a recording that they can see. Seeing alone is not enough."""
+    """Tell whether a person may do `action`, which is `change` or `delete`, to a recording that they may see."""
     return upload.owner_id == user.pk or user.has_perm(f"uploads.{action}_upload")
 
 
 class Upload(models.Model):
-    """A stored recording. `container` to `track` is what decoding found, `duration` is in seconds.
+    """A stored recording. The decoder found the values of `container` to `is_playable`.
 
     `codec`, `duration`, `sample_rate`, `channels` and `peaks` are those of the chosen `track`.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    # The compound index below begins with the owner.
+    # No index of its own: the compound index below begins with the owner.
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="uploads", db_index=False
     )
@@ -54,8 +54,9 @@ class Upload(models.Model):
     duration = models.FloatField(help_text="Seconds.")
     sample_rate = models.PositiveIntegerField(help_text="Hz.")
     channels = models.PositiveSmallIntegerField()
-    # The database has the defaults too: processes of the version before go on inserting during a rolling upgrade.
-    # Empty in rows from before the column: then the recording counts as one track of which nothing more is known.
+    # The columns have defaults in the database too, because processes of the previous version insert rows without them
+    # during a rolling upgrade. Rows older than the column have an empty list: the recording counts as a single track of
+    # which nothing more is known.
     tracks = models.JSONField(
         default=list, db_default=[], blank=True, help_text="The audio tracks, as `uploads.tracks.Track` describes them."
     )
@@ -65,8 +66,8 @@ class Upload(models.Model):
     undeclared_seconds = models.FloatField(
         default=0, db_default=0, help_text="Seconds that the file holds after the end that its header declares."
     )
-    # The default is right for rows from before the column, and for those that processes of the version before insert
-    # during a rolling upgrade: a copy is never wrong.
+    # False is the safe default for rows older than the column, and for rows that processes of the previous version
+    # insert during a rolling upgrade: a listening copy always plays correctly.
     is_playable = models.BooleanField(
         default=False,
         db_default=False,
@@ -94,29 +95,29 @@ class Upload(models.Model):
 
     @property
     def needs_copy(self) -> bool:
-        """Tell whether players get a listening copy. Browsers stop, or leave out, where a file can't be decoded."""
+        """Tell whether players get a listening copy. Browsers stop or skip at parts that can't be decoded."""
         return not self.is_playable or self.undecodable_seconds > 0
 
     def decoded_track(self, track: str) -> str:
-        """Return what the decoder is asked for a job's `track`: an index, or `all`."""
+        """Return the decoder's track for a job's `track`: an index, or `all`. An empty `track` is the chosen one."""
         return track or str(self.track)
 
     def audio_of(self, track: str) -> tuple[int, int]:
-        """Return the sample rate (Hz) and the number of channels of a job's `track`; of all tracks, the most."""
+        """Return the sample rate (Hz) and number of channels of a job's `track`; for `all`, the maximum of each."""
         wanted = [
             each
             for index, each in enumerate(self.tracks)
             if each["is_decodable"] and self.decoded_track(track) in (ALL, str(index))
         ]
-        if not wanted:  # a row from before tracks were stored
+        if not wanted:  # the row is older than the column `tracks`
             return self.sample_rate, self.channels
         return max(each["sample_rate"] for each in wanted), max(each["channels"] for each in wanted)
 
 
 class TrackWaveform(models.Model):
-    """The waveform of another track than the chosen one, or of all of them mixed. Made when it is first shown."""
+    """The waveform of a track that is not the chosen one, or of all tracks mixed. It is made at its first request."""
 
-    # The unique constraint has an index that begins with the recording.
+    # No index of its own: the index of the unique constraint begins with the recording.
     upload = models.ForeignKey(Upload, on_delete=models.CASCADE, related_name="track_waveforms", db_index=False)
     track = models.CharField(max_length=8, help_text="An index, or “all”.")
     peaks = models.BinaryField(help_text="As in `Upload.peaks`.")

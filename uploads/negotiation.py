@@ -1,20 +1,23 @@
-"""The two voices of an answer: a page for people, JSON for a program that asks for it."""
+"""Content negotiation: views answer with HTML for browsers and with JSON for programs that request it."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 
 RETRY_SECONDS = 10
-UNAVAILABLE = {503, 507}  # the server's state, not the request, is the reason
+UNAVAILABLE = {503, 507}  # statuses for problems of the server, where the same request may succeed later
 
 
 def wants_json(request: HttpRequest) -> bool:
-    """Tell whether the client prefers JSON. One that takes anything, as curl does, gets what a browser gets."""
+    """Tell whether the client prefers JSON. A client that accepts anything, such as curl, gets HTML."""
     return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
 
 
 def refuse(request: HttpRequest, reason: str, status: int, to: str = "library") -> HttpResponse:
-    """Answer with the reason: as JSON with its status, or as a message on the page `to`; 503 and 507 have a page."""
+    """Answer with an error: JSON with `status`, or a redirect to the page `to` with `reason` as a message.
+
+    Browsers get a page of its own for the statuses 503 and 507.
+    """
     if status in UNAVAILABLE:
         return unavailable(request, reason, status)
     if wants_json(request):
@@ -24,7 +27,7 @@ def refuse(request: HttpRequest, reason: str, status: int, to: str = "library") 
 
 
 def unavailable(request: HttpRequest, reason: str, status: int) -> HttpResponse:
-    """Answer with 503 and Retry-After, or with 507. The page needs neither database nor session."""
+    """Answer with 503 and Retry-After, or with 507. Rendering the page uses neither the database nor the session."""
     response: HttpResponse
     if wants_json(request):
         response = JsonResponse({"error": reason}, status=status)

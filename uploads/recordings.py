@@ -1,4 +1,4 @@
-"""A recording's life: stored, renamed, deleted. For views, commands and the admin; nothing here knows a request."""
+"""Stores, renames and deletes recordings. Views, commands and the admin call it, so it depends on no HTTP request."""
 
 import hashlib
 import logging
@@ -28,12 +28,12 @@ logger = logging.getLogger(__name__)
 
 STORAGE_AWAY = "The storage of the recordings can't be reached now. Nothing was stored; try again in a while."
 DISK_FULL = "The server's disk is full. Nothing was stored; try again later."
-MIN_SAMPLE_RATE = 2_000  # Hz; a small file of less would be hours of nothing
-MIN_SECONDS = 0.1  # less is no recording; what looks like one by chance is mostly shorter
+MIN_SAMPLE_RATE = 2_000  # Hz; with less, no speech is intelligible and a small file would be hours long
+MIN_SECONDS = 0.1  # random data that happens to look like audio is mostly shorter
 
 
 class RecordingRefused(Exception):
-    """A recording is not taken. The text is a sentence for a person, `status` the HTTP status that says the same."""
+    """The site refuses a recording or a change to it. The text is a sentence for people, `status` an HTTP status."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -41,12 +41,12 @@ class RecordingRefused(Exception):
 
 
 def store(owner: "User | AnonymousUser", file: File, name: str) -> Upload:
-    """Check a file, store it under a name of our own and return its row. `name` is what it is called, nothing more.
+    """Check and store a file and return its row. `name` is shown to people; the file's path does not depend on it.
 
-    Raises RecordingRefused for a file that is empty, too large, too long or no recording, and when the disk is
-    full, or it or the storage away. Then nothing is left behind.
+    Raises RecordingRefused for a file that is empty, too large, too long or not a recording, and if the disk is full or
+    the storage unavailable. Then neither a file nor a row is left.
     """
-    assert owner.pk is not None  # views let nobody in who isn't signed in
+    assert owner.pk is not None  # the login middleware refuses anonymous requests
     _check_size(file.size or 0)
     db_connections.release()  # copying, decoding and a bucket may take minutes
     try:
@@ -64,21 +64,22 @@ def store(owner: "User | AnonymousUser", file: File, name: str) -> Upload:
     except (OSError, OperationalError) as error:
         if isinstance(error, OperationalError) and not is_full(error):
             raise
-        raise refused_by(error) from error
+        raise disk_refusal(error) from error
     return upload
 
 
-def refused_by(error: OSError | OperationalError) -> RecordingRefused:
-    """Return the refusal for a disk that takes nothing more: full, gone, or only to be read."""
-    logger.error("A recording can't be stored: %s", error)
+def disk_refusal(error: OSError | OperationalError) -> RecordingRefused:
+    """Return the refusal for an error of the disk: 507 if it is full, 503 if it is missing or read-only."""
+    logger.error("Could not store a recording: %s", error)
     return RecordingRefused(DISK_FULL, 507) if is_full(error) else RecordingRefused(STORAGE_AWAY, 503)
 
 
 @contextmanager
 def _movable(file: File) -> Iterator[tuple[TemporaryUploadedFile, str]]:
-    """Give a file that can be moved into the storage, and its SHA-256. It is removed after, unless it was moved.
+    """Provide a file that can be moved into the storage, and its SHA-256. Deletes it afterwards if it was not moved.
 
-    An upload is one already, and was hashed while it arrived (`upload_handler.py`). Others, as the sample, are copied.
+    An uploaded file is used as it is: the upload handler hashed it while it arrived. Other files, such as the sample,
+    are copied to a temporary file.
     """
     if isinstance(file, TemporaryUploadedFile) and hasattr(file, "sha256"):
         with file:
@@ -88,7 +89,7 @@ def _movable(file: File) -> Iterator[tuple[TemporaryUploadedFile, str]]:
         for chunk in file.chunks():
             copy.write(chunk)
         copy.size = copy.tell()
-        _check_size(copy.size)  # `file.size` need not be true
+        _check_size(copy.size)  # the declared `file.size` may be wrong
         copy.seek(0)
         yield copy, hashlib.file_digest(copy, "sha256").hexdigest()
 
@@ -110,18 +111,21 @@ def _probe(path: Path, person: int) -> decoder.Probe:
         raise RecordingRefused(str(error), 503) from error
     except decoder.DecodingError as error:
         reason = str(error)
-        if reason == file_types.UNREADABLE:  # FFmpeg doesn't say what it is; a look at it may
+        if reason == file_types.UNREADABLE:  # FFmpeg does not identify other files; their first bytes may
             with open(path, "rb") as file:
-                reason = file_types.what_it_is(file.read(512)) or reason
-        raise RecordingRefused(f"{reason} {file_types.WHAT_WORKS}", 415) from error
+                reason = file_types.identify(file.read(512)) or reason
+        # Do not suggest another format if decoding failed for want of memory or time.
+        if error.is_final and reason != file_types.INCOMPLETE:
+            reason = f"{reason} {file_types.SUPPORTED}"
+        raise RecordingRefused(reason, 415) from error
     if found.duration < MIN_SECONDS:
-        raise RecordingRefused(f"There is next to no sound in this file. {file_types.WHAT_WORKS}", 415)
+        raise RecordingRefused("This file contains almost no audio.", 415)
     if found.sample_rate < MIN_SAMPLE_RATE:
-        raise RecordingRefused(f"The sample rate ({found.sample_rate:,} Hz) is too low. {file_types.WHAT_WORKS}", 415)
+        raise RecordingRefused(f"The sample rate ({found.sample_rate:,} Hz) is too low.", 415)
     if found.duration > settings.MAX_AUDIO_SECONDS:
         hours = settings.MAX_AUDIO_SECONDS / 3600
         most = f"{hours:g} hour{'' if hours == 1 else 's'}"
-        raise RecordingRefused(f"This recording is longer than {most}. Cut it into parts and send each.", 413)
+        raise RecordingRefused(f"This recording is longer than {most}. Split it and upload each part.", 413)
     return found
 
 
@@ -131,29 +135,29 @@ def _save(upload: Upload, copy: TemporaryUploadedFile) -> None:
         upload.file.save(upload.name, copy, save=False)
         upload.save(force_insert=True)
     except BaseException:
-        # A full disk, a database that says no, a shutdown: a file without a row would stay for ever.
+        # Of any type (a full disk, an error of the database, a shutdown): a file without a row would stay for ever.
         _remove(storage, upload.file.field.generate_filename(upload, upload.name))
         raise
 
 
 def _remove(storage: Storage, name: str) -> None:
-    """Remove a file that no row has any more. One that can't be now is found by `manage.py sweep_files` later."""
-    db_connections.release()  # called after the commit; a bucket may not answer
+    """Remove the file of a deleted row. If that fails, the file stays until `manage.py sweep_files` removes it."""
+    db_connections.release()  # the transaction is committed, and a bucket may take long to answer
     try:
         storage.delete(name)
     except (StorageAway, OSError) as error:
-        logger.error("The file %s has no recording any more and can't be removed: %s", name, error)
+        logger.error("Could not remove the file %s of a deleted recording: %s", name, error)
 
 
 def _remove_copies(storage: Storage, pk: UUID) -> None:
     try:
         listening_copies.remove(storage, pk)
-    except (StorageAway, OSError) as error:  # as in `_remove`
-        logger.error("The listening copies of %s, which was deleted, can't be removed: %s", pk, error)
+    except (StorageAway, OSError) as error:  # `sweep_files` removes them later, as in `_remove`
+        logger.error("Could not remove the listening copies of the deleted recording %s: %s", pk, error)
 
 
 def rename(upload: Upload, name: str) -> None:
-    """Give a recording another name. Raises RecordingRefused if nothing of `name` can be shown."""
+    """Rename a recording. Raises RecordingRefused if `name` has no visible character or the recording is deleted."""
     typed = filenames.typed(name)
     if not typed:
         raise RecordingRefused("A recording needs a name.")
@@ -163,10 +167,10 @@ def rename(upload: Upload, name: str) -> None:
 
 
 def delete(upload: Upload) -> None:
-    """Delete a recording and all that hangs on it: first the rows, in one transaction, then the file."""
+    """Delete a recording: first its row and the rows that refer to it, in one transaction, then its files."""
     storage, pk, name = upload.file.storage, upload.pk, str(upload.file.name)
     with transaction.atomic():
         upload.delete()
-        # Only after the commit: a row without its file would be worse than a file without its row.
+        # The files go only after the commit: a row without its file would be worse than a file without its row.
         transaction.on_commit(lambda: _remove(storage, name), robust=True)
         transaction.on_commit(lambda: _remove_copies(storage, pk), robust=True)

@@ -1,21 +1,22 @@
-"""The audio tracks of a recording: the stored descriptions, the chosen track, and `track` as clients send it.
+"""Describes the audio tracks of a recording, chooses one, and checks the `track` that clients send.
 
-The decoder writes the descriptions, views and jobs read them. Nothing here needs Django: the decoder runs without it.
+The decoder writes the descriptions; views and jobs read them. The decoder runs without Django, so nothing here uses it.
 """
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypedDict
 
-ALL = "all"  # every track that can be decoded, mixed on one timeline
-MOST = 32  # a file may hold thousands; further tracks are not offered
-TEXT_CHARACTERS = 100  # of a title: it comes from the file and may be of any length
+ALL = "all"  # the value of `track` for all decodable tracks, mixed on one timeline
+MAX_TRACKS = 32  # a file may contain thousands of tracks; the site ignores the ones after these
+TEXT_CHARACTERS = 100  # the limit of a title, which comes from the file and may be of any length
 LANGUAGE_CHARACTERS = 16
 
 
 class Track(TypedDict):
-    """One audio track, as stored in `Upload.tracks`; the index in that list is the number that clients send.
+    """One audio track, as stored in `Upload.tracks`. Clients send the index in that list as `track`.
 
-    `has_sound` is None where it was not measured: only tracks that compete for being chosen are.
+    `has_sound` tells that the track is not silent. It is None if it was not measured, because the file has no other
+    track to choose, or the track can't be decoded.
     """
 
     codec: str
@@ -29,14 +30,14 @@ class Track(TypedDict):
 
 
 class UnknownTrack(ValueError):
-    """A `track` that the recording doesn't have. The text is a sentence for a person."""
+    """The recording has no such `track`. The text is a sentence for people."""
 
 
 def chosen(tracks: Sequence[Track]) -> int:
-    """Return the index of the track to transcribe when the person chooses none.
+    """Return the index of the track to transcribe if the person chooses none. Returns 0 if none can be decoded.
 
-    A track with sound precedes a silent one, even one flagged as default: a transcript of silence helps nobody.
-    Among tracks with sound the default flag decides, then the order in the file. 0 where none can be decoded.
+    A track with sound goes before a silent one, even before a silent one with the default flag, because its transcript
+    would be empty. Among tracks with sound the default flag decides, then the order in the file.
     """
 
     def rank(index: int) -> tuple[bool, bool, bool, int]:
@@ -47,7 +48,7 @@ def chosen(tracks: Sequence[Track]) -> int:
 
 
 def parse(given: object) -> str:
-    """Return a client's `track` as it is stored: an index in decimal digits, `all`, or nothing. Raises UnknownTrack."""
+    """Return a client's `track` in its stored form: an index in decimal digits, `all`, or "". Raises UnknownTrack."""
     if given is None or given == "":
         return ""
     if given == ALL:
@@ -55,12 +56,12 @@ def parse(given: object) -> str:
     is_index = isinstance(given, int | str) and not isinstance(given, bool)
     text = str(given).strip() if is_index else ""
     if not (text.isascii() and text.isdigit() and len(text) <= 4):
-        raise UnknownTrack("`track` is the index of an audio track, counted from 0, or “all”.")
+        raise UnknownTrack("`track` must be the index of an audio track, counted from 0, or “all”.")
     return str(int(text))
 
 
 def check(tracks: Sequence[Track], track: str) -> None:
-    """Raise UnknownTrack where a parsed `track` can't be transcribed. Without descriptions there is one track."""
+    """Raise UnknownTrack if a parsed `track` can't be transcribed. Without descriptions the recording has one track."""
     if track in ("", ALL):
         return
     index, count = int(track), max(1, len(tracks))
@@ -72,23 +73,23 @@ def check(tracks: Sequence[Track], track: str) -> None:
 
 
 def resolved(tracks: Sequence[Track], track: str, default: int) -> str:
-    """Return the track that a job stores: the one asked for, else the chosen one where there are several."""
+    """Return the track that a job stores: the requested one, else the default if there are several, else ""."""
     return track or (str(default) if len(tracks) > 1 else "")
 
 
 def as_json(track: str) -> int | str | None:
-    """Return a stored `track` as clients read it: an index, `all`, or None."""
+    """Return a stored `track` in the form for JSON: an index, `all`, or None."""
     return int(track) if track.isdigit() else track or None
 
 
 def label(tracks: Sequence[Track], index: int) -> str:
-    """Return a track's name for people: its number, title and language."""
+    """Return a track's label for people: its number counted from 1, title and language."""
     track = tracks[index]
     return " · ".join([f"Track {index + 1}", *filter(None, (track["title"], track["language"]))])
 
 
 def name(tracks: Sequence[Track], track: str) -> str:
-    """Return a stored `track` for people; empty where the recording has only one."""
+    """Return the label of a stored `track` for people; empty if the recording has only one track."""
     if not track or len(tracks) < 2:
         return ""
     if track == ALL:
@@ -97,13 +98,13 @@ def name(tracks: Sequence[Track], track: str) -> str:
 
 
 def choices(tracks: Sequence[Track]) -> list[tuple[str, str]]:
-    """Return what a form offers: each track that can be decoded, and all of them mixed."""
+    """Return the choices of a form: each track that can be decoded, and if there are several, all of them mixed."""
     single = [(str(index), label(tracks, index)) for index, track in enumerate(tracks) if track["is_decodable"]]
     return [*single, (ALL, "All tracks mixed")] if len(single) > 1 else single
 
 
 class Row(NamedTuple):
-    """A track as a recording's page lists it. `notes` say what keeps it from being chosen, or that it is chosen."""
+    """A row in the list of tracks on a recording's page. `notes` explain why the track is chosen or not."""
 
     label: str
     codec: str
@@ -113,7 +114,7 @@ class Row(NamedTuple):
 
 
 def rows(tracks: Sequence[Track], chosen: int) -> list[Row]:
-    """Return the tracks for a page; none where a single track has nothing to tell."""
+    """Return the rows for a recording's page; none if its only track has neither a title nor a language."""
     if len(tracks) == 1 and not tracks[0]["title"] and not tracks[0]["language"]:
         return []
     found = []
@@ -130,7 +131,7 @@ def rows(tracks: Sequence[Track], chosen: int) -> list[Row]:
 
 
 def described(found: Sequence[Any]) -> list[Track]:
-    """Return the descriptions that a decoder sent, within their limits: a hostile file may control what it sends."""
+    """Return the descriptions that a decoder sent, cut to their limits: a hostile file may control its decoder."""
     return [
         Track(
             codec=str(track["codec"])[:64],
@@ -142,5 +143,5 @@ def described(found: Sequence[Any]) -> list[Track]:
             is_decodable=bool(track["is_decodable"]),
             has_sound=None if track["has_sound"] is None else bool(track["has_sound"]),
         )
-        for track in found[:MOST]
+        for track in found[:MAX_TRACKS]
     ]

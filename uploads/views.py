@@ -1,4 +1,7 @@
-"""The views of a recording: upload, rename, the file, the listening copy and the waveform."""
+"""The views for uploading and renaming a recording, and for its file, its listening copy and its waveform.
+
+The library and the page of a recording are in `streaming/web/views.py`.
+"""
 
 import logging
 from uuid import UUID
@@ -26,10 +29,10 @@ LATER = {"Retry-After": "10", **NO_STORE}
 
 @require_POST
 async def create(request: HttpRequest) -> HttpResponse:
-    """Store the files of the field `file`: one from a program, any number from a form. Then make their waveforms.
+    """Store the files of the field `file`: one from a program, any number from a form. Then start their waveforms.
 
-    The field `name` has a file's name unchanged: browsers escape quotes in a multipart file name, and Django
-    drops the part before a backslash and decodes HTML entities.
+    The optional field `name` has each file's name as typed. The multipart file name is less exact: browsers escape
+    quotes in it, and Django drops the part before a backslash and decodes HTML entities.
     """
     stored: list[Upload] = []
     response = await sync_to_async(_create)(request, stored)
@@ -44,12 +47,12 @@ def _create(request: HttpRequest, stored: list[Upload]) -> HttpResponse:
     if len(given) != len(files):
         given = [""] * len(files)
     if error := request.META.get(DISK_ERROR):
-        refused = recordings.refused_by(error)
+        refused = recordings.disk_refusal(error)
         return negotiation.refuse(request, str(refused), refused.status)
     if not files:
         return negotiation.refuse(request, "Choose a file first.", 400)
     if negotiation.wants_json(request) and len(files) > 1:
-        return negotiation.refuse(request, "Send one file in a request.", 400)
+        return negotiation.refuse(request, "Send one file per request.", 400)
     for file, name in zip(files, given, strict=True):
         name = filenames.typed(name) or filenames.of_file(file.name or "")
         try:
@@ -80,7 +83,7 @@ def rename(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @require_safe
 def audio(request: HttpRequest, pk: UUID) -> HttpResponseBase:
-    """The file itself, with Range; with `?download`, to be kept."""
+    """Serve the original file, with ranges. `?download` makes browsers save it instead of playing it."""
     upload = _visible(request, pk)
     try:
         return serving.serve(request, upload)
@@ -90,10 +93,11 @@ def audio(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 
 @require_safe
 async def listen(request: HttpRequest, pk: UUID) -> HttpResponseBase:
-    """The audio on the timeline of the transcripts, for the player: the file itself or a listening copy of it.
+    """Serve the audio that the player plays, at the times of the transcripts: the file or its listening copy.
 
-    A finished copy is answered as any file, with ranges. One that is being made is sent as it grows, without ranges
-    and without a length. HEAD tells which of the two it is, by `Accept-Ranges`, and starts making it too.
+    A finished copy is served with ranges, like a file. A copy that is still being made is sent as it grows, without
+    ranges and without a length. A HEAD request also starts to make the copy, and its `Accept-Ranges` tells the client
+    whether the copy is finished.
     """
     upload = await sync_to_async(_visible)(request, pk)
     try:
@@ -105,33 +109,33 @@ async def listen(request: HttpRequest, pk: UUID) -> HttpResponseBase:
             return await storage.in_thread(serving.serve, request, upload)
         if copy := await storage.in_thread(listening_copies.find, upload, track):
             return await storage.in_thread(serving.serve_copy, request, upload, track, copy)
-        making = listening_copies.make(upload, track)
+        growing = listening_copies.make(upload, track)
         if request.method == "GET":
-            await making.wait()
-        elif making.error:
-            raise making.error
+            await growing.wait()
+        elif growing.error:
+            raise growing.error
     except DecodingError as error:
         if is_full(error):
-            raise  # answered with 507 by `failures.py`
+            raise  # `failures.py` answers it with 507
         if isinstance(error, DecoderNotStarted):
             return HttpResponse(str(error), status=503, headers=LATER, content_type="text/plain")
         return HttpResponse(str(error), status=422, headers=NO_STORE, content_type="text/plain")
     except (FileNotFoundError, StorageAway, OSError) as error:
         return _unavailable(upload, error)
-    return serving.serve_growing(request, making.chunks())
+    return serving.serve_growing(request, growing.chunks())
 
 
 def _unavailable(upload: Upload, error: Exception) -> HttpResponse:
-    """Answer for a file that is missing (404) or can't be read now (503). Players and download clients try again.
+    """Answer for a file that is missing (404) or can't be read now (503, so that players and programs retry).
 
-    A full disk, on which no copy can be made, is raised: `failures.py` answers with 507.
+    Raises `error` if it means that the disk has no room for a copy: `failures.py` answers it with 507.
     """
     if is_full(error):
         raise error
     if isinstance(error, FileNotFoundError):
         logger.error("The file of the recording %s is missing.", upload.pk)
         raise Http404 from error
-    if not isinstance(error, StorageAway):  # of which the storage has told the log
+    if not isinstance(error, StorageAway):  # the storage has already logged those
         logger.error("The file of the recording %s can't be read: %s", upload.pk, error)
     sentence = str(error) if isinstance(error, StorageRefused) else f"{StorageAway()} Try again in a while."
     return HttpResponse(sentence, status=503, headers=LATER, content_type="text/plain")
@@ -139,9 +143,9 @@ def _unavailable(upload: Upload, error: Exception) -> HttpResponse:
 
 @require_safe
 async def waveform(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """A picture of the recording, with `?track=` of that track, with `?small` a coarser one.
+    """Serve the waveform of a recording as SVG. `?track=` selects a track, `?small` a coarser picture.
 
-    While there is none it is made in the background, and the answer is a flat line that may not be kept.
+    If the waveform is not stored yet, start to make it and answer with a flat line that must not be cached.
     """
     upload, track, peaks = await sync_to_async(_waveform)(request, pk)
     caching = "private, max-age=31536000, immutable"
@@ -150,7 +154,7 @@ async def waveform(request: HttpRequest, pk: UUID) -> HttpResponse:
         peaks, caching = waveforms.FLAT, "no-store"
     picture = waveforms.picture(peaks, is_small="small" in request.GET)
     headers = {"Cache-Control": caching}
-    return serving.sealed(HttpResponse(picture, content_type="image/svg+xml", headers=headers))
+    return serving.isolate(HttpResponse(picture, content_type="image/svg+xml", headers=headers))
 
 
 def _waveform(request: HttpRequest, pk: UUID) -> tuple[Upload, str, bytes | None]:
@@ -164,9 +168,9 @@ def _waveform(request: HttpRequest, pk: UUID) -> tuple[Upload, str, bytes | None
 
 
 def _visible(request: HttpRequest, pk: UUID, to: str = "view") -> Upload:
-    """Return a recording that this person may see: 404 for any other, and 403 if seeing it is all that they may.
+    """Return a recording that the person may see. Raises Http404 for others, PermissionDenied without permission `to`.
 
-    Views of recordings go on to the storage or a decoder, so the database connection is released.
+    Releases the database connection, because these views go on to wait for the storage or a decoder.
     """
     upload = get_object_or_404(Upload.objects.visible_to(request.user), pk=pk)
     if to != "view" and not may(request.user, to, upload):

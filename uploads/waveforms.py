@@ -1,7 +1,7 @@
-"""The waveform of a recording's track: its peaks, decoded once in the background, and the picture made of them.
+"""Makes the waveforms of recordings: decodes the peaks of a track once, in the background, and draws them as SVG.
 
-No request waits for a decoder: until the peaks are stored a page shows a flat line. A process makes one waveform at a
-time, for one person after the other (`slots.py`).
+No request waits for a decoder: pages show a flat line until the peaks are stored. A process makes one waveform at a
+time, and owners take turns (`slots.py`).
 """
 
 import asyncio
@@ -15,34 +15,34 @@ from django.conf import settings
 from django.db import DatabaseError, connections
 
 from uploads.decoder import client as decoder
-from uploads.decoder.slots import Purpose, places
+from uploads.decoder.slots import Purpose, slots
 from uploads.files import storage
 from uploads.models import TrackWaveform, Upload
 from uploads.tracks import ALL
 
 logger = logging.getLogger(__name__)
 
-SMALL = 80  # points
-FLAT = bytes(2)  # the peaks of a recording that has none yet
-FAILED_SECONDS = 60.0  # after a failure before the next attempt: pages ask again every few seconds
+SMALL = 80  # the number of peaks in a small picture
+FLAT = bytes(2)  # peaks that are drawn as a flat line, for a recording without stored ones
+FAILED_SECONDS = 60.0  # the pause after a failure: pages request the waveform every few seconds
 
 Key = tuple[uuid.UUID, str]
 
 
 Tasks = dict[Key, "asyncio.Task[None]"]
 
-# The waveforms that each event loop is making, or could not make a moment ago.
+# For each event loop, the waveforms that it is making, or failed to make a moment ago.
 _tasks: WeakKeyDictionary[asyncio.AbstractEventLoop, Tasks] = WeakKeyDictionary()
 
 
 def other_track(upload: Upload, track: str) -> str:
-    """Return the track whose waveform is stored beside the recording; empty for the chosen or only one."""
+    """Return the track if its waveform is stored in `TrackWaveform`; "" for the chosen or only track."""
     is_other = track not in ("", str(upload.track)) and (track != ALL or len(upload.tracks) > 1)
     return track if is_other else ""
 
 
 def peaks_of(upload: Upload, track: str = "") -> bytes | None:
-    """Return the stored peaks, 0 to 255, of equal parts of a track; None where there are none yet. At most a query."""
+    """Return the stored peaks of a track, 0 to 255, or None if there are none yet. Needs at most one query."""
     if not (other := other_track(upload, track)):
         return None if upload.peaks is None else bytes(upload.peaks)
     stored = TrackWaveform.objects.filter(upload_id=upload.pk, track=other).values_list("peaks", flat=True).first()
@@ -50,10 +50,9 @@ def peaks_of(upload: Upload, track: str = "") -> bytes | None:
 
 
 def make(upload: Upload, track: str = "") -> "asyncio.Task[None]":
-    """Start to make a waveform on the running event loop; return its task.
+    """Start to make a waveform on the running event loop and return its task, which no caller needs to await.
 
-    While it is being made, and for a while after a failure, later calls return the same task. The task continues when
-    no caller waits for it.
+    While the waveform is being made, and for `FAILED_SECONDS` after a failure, later calls return the same task.
     """
     tasks, key = _tasks.setdefault(asyncio.get_running_loop(), {}), (upload.pk, other_track(upload, track))
     if key not in tasks:
@@ -64,24 +63,24 @@ def make(upload: Upload, track: str = "") -> "asyncio.Task[None]":
 async def _make(upload: Upload, key: Key, tasks: Tasks) -> None:
     (pk, track), keep_seconds = key, 0.0
     try:
-        # The place first: a recording in a bucket is copied, and copies must not pile up.
+        # Wait for the slot before copying the file: copies of recordings in a bucket must not pile up on the disk.
         async with (
-            places.taken(Purpose.WAVEFORM, upload.owner_id),
+            slots.acquire(Purpose.WAVEFORM, upload.owner_id),
             storage.local_path(upload, settings.FILE_UPLOAD_TEMP_DIR) as path,
         ):
             found = await decoder.find_peaks(path, upload.decoded_track(track))
-        # A thread of its own: the request that began this, and the thread that belongs to it, may be gone.
+        # A thread of the pool: the request that started this task, and its thread, may have ended.
         await sync_to_async(_keep, thread_sensitive=False)(key, found)
     except (decoder.DecodingError, storage.StorageAway, storage.StorageRefused, OSError, DatabaseError) as error:
-        # The file can't be decoded or reached now, there is no room for a copy of it, or the database is away.
-        logger.warning("No waveform of %s: %s", pk, error)
+        # The file can't be decoded or read now, the disk has no room for a copy, or the database is unavailable.
+        logger.warning("Could not make the waveform of the recording %s: %s", pk, error)
         keep_seconds = FAILED_SECONDS
     finally:
         asyncio.get_running_loop().call_later(keep_seconds, tasks.pop, key, None)
 
 
 def _keep(key: Key, found: decoder.Waveform) -> None:
-    """Store a waveform; of the chosen track the exact duration and the length of the damage too."""
+    """Store a waveform. For the chosen track also store the exact duration and the seconds of undecodable audio."""
     pk, track = key
     try:
         if track:
@@ -89,13 +88,13 @@ def _keep(key: Key, found: decoder.Waveform) -> None:
         else:
             Upload.objects.filter(pk=pk).update(**found._asdict())
     finally:
-        connections.close_all()  # of this thread, which no request looks after
+        connections.close_all()  # this thread belongs to no request, so Django would never close its connections
 
 
 def picture(peaks: bytes, *, is_small: bool = False) -> str:
-    """Return an SVG that fills whatever it is put into; grey enough for paper and for night.
+    """Return the peaks as an SVG that stretches to its container, in a grey that shows in the light and dark theme.
 
-    In a small one, each point is the loudest of several: a thousand would be a haze a hundred pixels wide.
+    A small picture joins several peaks to their maximum: a thousand would blur when they are drawn 100 pixels wide.
     """
     if is_small and len(peaks) > SMALL:
         starts = [part * len(peaks) // SMALL for part in range(SMALL + 1)]

@@ -146,7 +146,7 @@ MUTATIONS = [
         of="UploadQuerySet.visible_to",
         replace="self.filter(owner_id=user.pk)",
         by="self",
-        fails="test_for_a_stranger_it_is_not_there",
+        fails="test_a_stranger_gets_the_same_404_for_an_existing_and_a_missing_recording",
     ),
     Mutation(
         fault="A stranger requests a job",

@@ -18,9 +18,9 @@ MUTATIONS = [
     ),
     Mutation(
         fault="A worker is killed: its decoder ends too",
-        of="die_with",
+        of="end_with_parent",
         remove="ctypes.CDLL(None).prctl(1, ctypes.c_ulong(signal.SIGKILL))",
-        fails="test_ends_with_its_parent",
+        fails="test_a_decoder_ends_when_its_parent_process_is_killed",
     ),
     Mutation(
         fault="A worker is killed while it streams to Amazon: the next worker resumes after the last final",

@@ -12,7 +12,7 @@ from uploads.models import Upload
 from uploads.recordings import RecordingRefused
 
 
-def test_renames_as_given(stored: Stored) -> None:
+def test_renaming_keeps_a_typed_name_without_characters_that_deceive(stored: Stored) -> None:
     upload = stored()
     recordings.rename(upload, "  Grüße / 🎙️\u202e.wav ")
     upload.refresh_from_db()
@@ -20,7 +20,7 @@ def test_renames_as_given(stored: Stored) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "   ", "\u200b", "..."])
-def test_does_not_rename_to_nothing(stored: Stored, name: str) -> None:
+def test_refuses_a_new_name_without_visible_characters(stored: Stored, name: str) -> None:
     upload = stored()
     with pytest.raises(RecordingRefused, match="A recording needs a name"):
         recordings.rename(upload, name)
@@ -28,7 +28,7 @@ def test_does_not_rename_to_nothing(stored: Stored, name: str) -> None:
     assert upload.name == "interview.wav"
 
 
-def test_says_that_what_is_renamed_was_deleted(stored: Stored) -> None:
+def test_renaming_a_deleted_recording_is_refused_with_404(stored: Stored) -> None:
     upload = stored()
     Upload.objects.all().delete()
     with pytest.raises(RecordingRefused, match="was deleted") as refused:
@@ -36,7 +36,7 @@ def test_says_that_what_is_renamed_was_deleted(stored: Stored) -> None:
     assert refused.value.status == 404
 
 
-def test_deletes_the_row_first_and_the_file_after_the_commit(
+def test_deletes_the_row_of_a_recording_first_and_its_file_after_the_commit(
     stored: Stored, files: Files, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
     kept, upload = stored(), stored()
@@ -47,7 +47,7 @@ def test_deletes_the_row_first_and_the_file_after_the_commit(
     assert files() == [str(kept.pk)]
 
 
-def test_keeps_the_file_when_the_row_cannot_be_deleted(
+def test_keeps_the_file_of_a_recording_whose_row_cannot_be_deleted(
     stored: Stored,
     files: Files,
     monkeypatch: pytest.MonkeyPatch,
@@ -60,7 +60,7 @@ def test_keeps_the_file_when_the_row_cannot_be_deleted(
     assert files() == [str(upload.pk)]
 
 
-def test_deletes_a_recording_whose_file_is_gone(
+def test_deletes_a_recording_whose_file_is_missing(
     stored: Stored, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
     upload = stored()

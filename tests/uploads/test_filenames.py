@@ -36,11 +36,11 @@ LETTERS = st.text(st.characters(codec=None, exclude_categories=()), max_size=600
         ("a." + "b" * 300, "a." + "b" * 253),
     ],
 )
-def test_keeps_what_a_file_is_called_and_nothing_that_deceives(given_name: str, name: str) -> None:
+def test_keeps_a_file_name_but_drops_folders_and_characters_that_deceive(given_name: str, name: str) -> None:
     assert filenames.of_file(given_name) == name
 
 
-def test_a_slash_in_a_name_that_a_person_types_is_no_folder() -> None:
+def test_a_download_name_has_dashes_for_slashes() -> None:
     assert filenames.cleaned("AC/DC, 3\\4.mp3") == "AC-DC, 3-4.mp3"
 
 
@@ -59,7 +59,7 @@ TYPED = [
 
 
 @pytest.mark.parametrize("name", TYPED)
-def test_a_typed_name_stays_as_it_is(name: str) -> None:
+def test_keeps_a_typed_name_unchanged(name: str) -> None:
     assert filenames.typed(name) == name
 
 
@@ -73,16 +73,16 @@ def test_a_typed_name_stays_as_it_is(name: str) -> None:
         ("...", ""),
     ],
 )
-def test_a_typed_name_loses_only_what_deceives(given_name: str, name: str) -> None:
+def test_cuts_a_typed_name_and_drops_only_characters_that_deceive(given_name: str, name: str) -> None:
     assert filenames.typed(given_name) == name
 
 
-def test_of_nothing_that_can_be_seen_remains_nothing() -> None:
+def test_a_name_without_visible_characters_becomes_empty() -> None:
     assert [filenames.cleaned(text) for text in ("", " \t", "\u2060", "...", "\u202e", "\u3164 \u2800")] == [""] * 6
 
 
 @given(LETTERS)
-def test_a_name_can_be_stored_shown_and_cleaned_again(text: str) -> None:
+def test_every_file_name_becomes_one_that_can_be_stored_and_cleaned_again(text: str) -> None:
     name = filenames.of_file(text)
     assert 1 <= len(name) <= 255
     assert name.encode()

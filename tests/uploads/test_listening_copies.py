@@ -28,7 +28,7 @@ from tests.s3 import Bucket
 from tests.uploads.conftest import decoders
 from uploads import listening_copies, recordings
 from uploads.decoder import client as decoder
-from uploads.files import storage as contents
+from uploads.files import storage as file_storage
 from uploads.models import Upload
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -90,7 +90,7 @@ def late_by(copy: np.ndarray, spool: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("suffix", sorted(FORMATS))
-async def test_a_copy_has_each_sound_where_the_spool_has_it(
+async def test_a_listening_copy_has_the_same_timeline_as_the_spool(
     suffix: str, stored: Stored, alice: User, tmp_path: Path
 ) -> None:
     upload = await sync_to_async(stored)(made.encode(made.speech(), suffix), f"talk.{suffix}")
@@ -106,7 +106,9 @@ async def test_a_copy_has_each_sound_where_the_spool_has_it(
     assert seen.length == pytest.approx(len(spool) / 16_000, abs=0.03)
 
 
-async def test_a_copy_that_is_being_made_is_sent_as_it_grows_and_then_has_ranges(stored: Stored, alice: User) -> None:
+async def test_sends_a_listening_copy_while_it_grows_and_with_ranges_when_it_is_complete(
+    stored: Stored, alice: User
+) -> None:
     path = made.encode(made.silence(600.0), "aiff")
     upload = await sync_to_async(stored)(path, "long.aiff")
     response = await ask(alice, upload, Range="bytes=0-")
@@ -127,7 +129,9 @@ async def test_a_copy_that_is_being_made_is_sent_as_it_grows_and_then_has_ranges
     assert await content_of(part) == whole[1000:2000]
 
 
-async def test_the_beginning_of_a_copy_is_on_the_same_timeline(stored: Stored, alice: User, tmp_path: Path) -> None:
+async def test_the_beginning_of_a_growing_copy_has_the_edit_list_that_skips_priming(
+    stored: Stored, alice: User, tmp_path: Path
+) -> None:
     upload = await sync_to_async(stored)(made.encode(made.tone(600.0), "aiff"), "long.aiff")
     chunks = aiter(await ask(alice, upload))
     received = b""
@@ -140,9 +144,7 @@ async def test_the_beginning_of_a_copy_is_on_the_same_timeline(stored: Stored, a
         assert (packet.pts, packet.time_base) == (-1024, Fraction(1, RATE)), "the edit list skips the priming samples"
 
 
-async def test_head_tells_whether_the_copy_can_be_played_from_any_place_and_starts_to_make_it(
-    stored: Stored, alice: User
-) -> None:
+async def test_head_starts_a_listening_copy_and_tells_whether_it_has_ranges(stored: Stored, alice: User) -> None:
     upload = await sync_to_async(stored)(made.encode(made.speech(), "aiff"), "talk.aiff")
     response = await ask(alice, upload, "head")
     assert (response.status_code, response["Accept-Ranges"], response.content) == (200, "none", b"")
@@ -153,7 +155,7 @@ async def test_head_tells_whether_the_copy_can_be_played_from_any_place_and_star
 
 
 @pytest.fixture
-def makings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+def encodings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The targets of the real encoders, in order."""
     seen: list[Path] = []
     encode_copy = decoder.encode_copy
@@ -166,43 +168,43 @@ def makings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return seen
 
 
-async def test_many_listeners_share_one_encoder(stored: Stored, alice: User, makings: list[Path]) -> None:
+async def test_concurrent_players_share_one_encoder(stored: Stored, alice: User, encodings: list[Path]) -> None:
     upload = await sync_to_async(stored)(made.encode(made.speech(), "aiff"), "talk.aiff")
     answers = await asyncio.gather(*(ask(alice, upload) for _ in range(5)))
     bodies = await asyncio.gather(*map(content_of, answers))
     assert {len(body) for body in bodies} == {place_of(upload).stat().st_size}
-    assert len(makings) == 1
+    assert len(encodings) == 1
     await copy_of(alice, upload)
-    assert len(makings) == 1
+    assert len(encodings) == 1
 
 
-async def test_a_copy_is_finished_when_its_listeners_have_left(stored: Stored, alice: User) -> None:
+async def test_a_listening_copy_is_finished_after_its_players_disconnect(stored: Stored, alice: User) -> None:
     upload = await sync_to_async(stored)(made.encode(made.speech(), "aiff"), "talk.aiff")
     response = await ask(alice, upload)
     await anext(aiter(response))
     response.close()
-    making = listening_copies.make(upload, "0")
-    async for _ in making.chunks():
+    copy = listening_copies.make(upload, "0")
+    async for _ in copy.chunks():
         pass
     assert len(samples_of(place_of(upload))) == pytest.approx(9.963 * RATE, abs=RATE / 20)
 
 
-async def test_two_processes_that_make_the_same_copy_leave_one_whole_copy(
+async def test_two_processes_that_make_the_same_listening_copy_store_one_whole_file(
     stored: Stored, alice: User, files: Callable[[], list[str]]
 ) -> None:
     upload = await sync_to_async(stored)(made.encode(made.speech(), "aiff"), "talk.aiff")
     first = listening_copies.make(upload, "0")
-    listening_copies._makings.clear()  # what another process knows of it
+    listening_copies._growing_copies.clear()  # what another process knows of it
     second = listening_copies.make(upload, "0")
     assert first is not second
-    for making in (first, second):
-        async for _ in making.chunks():
+    for copy in (first, second):
+        async for _ in copy.chunks():
             pass
     assert files() == sorted(["0.mp4", str(upload.pk)])
     assert len(samples_of(place_of(upload))) == pytest.approx(9.963 * RATE, abs=RATE / 20)
 
 
-async def test_a_killed_encoder_leaves_nothing_and_its_listeners_are_cut_off(
+async def test_a_killed_encoder_leaves_no_file_and_its_players_get_the_error(
     stored: Stored, alice: User, files: Callable[[], list[str]]
 ) -> None:
     upload = await sync_to_async(stored)(made.encode(made.silence(3600.0), "flac"), "long.flac")
@@ -224,7 +226,7 @@ async def test_a_killed_encoder_leaves_nothing_and_its_listeners_are_cut_off(
     assert decoders() == []
 
 
-async def test_a_failure_is_forgotten_after_a_while(
+async def test_a_failed_listening_copy_is_tried_again_after_the_pause(
     stored: Stored, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload = await sync_to_async(stored)(made.encode(made.speech(), "aiff"), "talk.aiff")
@@ -250,7 +252,7 @@ async def assert_full(user: User, upload: Upload) -> None:
 
 
 @pytest.mark.parametrize("is_decoder_first", [True, False], ids=["the decoder", "the storage"])
-async def test_a_full_disk_refuses_the_copy_with_507(
+async def test_a_full_disk_refuses_a_listening_copy_with_507(
     is_decoder_first: bool, stored: Stored, alice: User, storage: Path, small_disk: Path, settings: Settings
 ) -> None:
     upload = await sync_to_async(stored)(made.encode(made.speech(), "aiff"), "talk.aiff")
@@ -266,7 +268,7 @@ async def test_a_full_disk_refuses_the_copy_with_507(
     assert [name for *_, names in os.walk(small_disk) for name in names] == []
 
 
-async def test_a_disk_that_becomes_full_cuts_off_the_listener_and_refuses_the_next_with_507(
+async def test_a_disk_that_becomes_full_breaks_off_the_growing_copy_and_refuses_the_next_with_507(
     stored: Stored, alice: User, small_disk: Path, settings: Settings
 ) -> None:
     upload = await sync_to_async(stored)(made.encode(made.tone(600.0), "aiff"), "long.aiff")
@@ -278,7 +280,7 @@ async def test_a_disk_that_becomes_full_cuts_off_the_listener_and_refuses_the_ne
 
 
 @pytest.mark.usefixtures("in_bucket")
-async def test_a_disk_without_room_for_a_file_from_the_bucket_refuses_the_copy_with_507(
+async def test_a_disk_without_room_for_a_file_from_the_bucket_refuses_its_listening_copy_with_507(
     stored: Stored, alice: User, small_disk: Path, settings: Settings
 ) -> None:
     upload = await sync_to_async(stored)(made.encode(made.speech(), "aiff"), "talk.aiff")
@@ -287,17 +289,17 @@ async def test_a_disk_without_room_for_a_file_from_the_bucket_refuses_the_copy_w
         await assert_full(alice, upload)
 
 
-async def test_a_recording_that_browsers_play_is_not_copied(
-    stored: Stored, alice: User, makings: list[Path], files: Callable[[], list[str]]
+async def test_a_recording_that_browsers_play_gets_no_listening_copy(
+    stored: Stored, alice: User, encodings: list[Path], files: Callable[[], list[str]]
 ) -> None:
     upload = await sync_to_async(stored)(made.speech(), "talk.wav")
     response = await ask(alice, upload, Range="bytes=100-199")
     assert (response.status_code, response["Content-Type"]) == (206, "audio/wav")
     assert await content_of(response) == made.speech().read_bytes()[100:200]
-    assert (makings, files()) == ([], [str(upload.pk)])
+    assert (encodings, files()) == ([], [str(upload.pk)])
 
 
-async def test_a_recording_that_can_not_be_decoded_in_part_is_copied(stored: Stored, alice: User) -> None:
+async def test_a_recording_with_undecodable_parts_gets_a_listening_copy(stored: Stored, alice: User) -> None:
     upload = await sync_to_async(stored)(made.speech(), "talk.wav", undecodable_seconds=0.5)
     response = await ask(alice, upload, "head")
     assert (response["Content-Type"], response["Accept-Ranges"]) == ("audio/mp4", "none")
@@ -314,16 +316,14 @@ async def test_a_recording_that_can_not_be_decoded_in_part_is_copied(stored: Sto
         *((made.encode(made.speech(), suffix), False) for suffix in sorted(FORMATS)),
     ],
 )
-def test_only_what_every_browser_plays_at_the_right_times_is_played_itself(
+def test_only_files_that_every_browser_plays_at_the_right_times_are_playable(
     path: Path, is_playable: bool, stored: Stored
 ) -> None:
     assert stored(path).is_playable is is_playable
 
 
 @pytest.mark.parametrize("declared", [0, 0xFFFFFFFF, 32_002])
-def test_a_wav_whose_header_does_not_say_how_long_it_is_gets_a_copy(
-    declared: int, stored: Stored, tmp_path: Path
-) -> None:
+def test_a_wav_with_a_wrong_length_in_its_header_is_not_playable(declared: int, stored: Stored, tmp_path: Path) -> None:
     content = bytearray(made.tone(1.0).read_bytes())
     content[40:44] = declared.to_bytes(4, "little")
     (tmp_path / "cut.wav").write_bytes(content)
@@ -341,7 +341,7 @@ def volume_of(samples: np.ndarray, hz: float) -> float:
 @pytest.mark.parametrize(
     ("query", "name", "pitches"), [("", "1", {700}), ("?track=0", "0", {300}), ("?track=all", "all", {300, 700})]
 )
-async def test_each_track_has_a_copy_of_its_own(
+async def test_each_track_has_its_own_listening_copy(
     query: str, name: str, pitches: set[int], stored: Stored, alice: User, tmp_path: Path
 ) -> None:
     sounds = [Sound(tone(300, 3.0)), Sound(tone(700, 3.0), is_default=True)]
@@ -357,28 +357,28 @@ async def test_each_track_has_a_copy_of_its_own(
 
 
 @pytest.mark.parametrize("track", ["1", "-1", "x", "99999", "0.0"])
-async def test_a_track_that_is_not_there_is_not_found(
-    track: str, stored: Stored, alice: User, makings: list[Path]
+async def test_a_listening_copy_of_a_missing_track_is_404(
+    track: str, stored: Stored, alice: User, encodings: list[Path]
 ) -> None:
     upload = await sync_to_async(stored)(made.encode(made.speech(), "aiff"), "talk.aiff")
     client = AsyncClient()
     await client.aforce_login(alice)
     assert (await client.get(address(upload) + f"?track={track}")).status_code == 404
-    assert makings == []
+    assert encodings == []
 
 
 # Rights, and the end
 
 
-async def test_only_those_who_may_see_a_recording_can_listen(
-    stored: Stored, alice: User, bob: User, charlie: User, makings: list[Path]
+async def test_only_people_who_may_see_a_recording_can_play_its_listening_copy(
+    stored: Stored, alice: User, bob: User, charlie: User, encodings: list[Path]
 ) -> None:
     upload = await sync_to_async(stored)(made.encode(made.speech(), "aiff"), "talk.aiff")
     for method in ("get", "head"):
         assert (await ask(charlie, upload, method)).status_code == 404
         assert (await getattr(AsyncClient(), method)(address(upload))).status_code == 302
     assert (await ask(alice, upload, "post")).status_code == 405
-    assert makings == []
+    assert encodings == []
     await copy_of(bob, upload)
     for headers in ({}, {"Range": "bytes=0-9"}):
         assert (await ask(charlie, upload, **headers)).status_code == 404
@@ -389,7 +389,7 @@ async def test_only_those_who_may_see_a_recording_can_listen(
     assert (await client.get(reverse("upload-listen", args=[uuid.uuid4()]))).status_code == 404
 
 
-async def test_a_copy_is_deleted_with_its_recording(
+async def test_a_listening_copy_is_deleted_with_its_recording(
     stored: Stored, alice: User, storage: Path, files: Callable[[], list[str]]
 ) -> None:
     upload = await sync_to_async(stored)(made.encode(made.speech(), "aiff"), "talk.aiff")
@@ -399,7 +399,7 @@ async def test_a_copy_is_deleted_with_its_recording(
     assert (files(), folder.exists()) == ([], False)
 
 
-async def test_a_copy_of_a_recording_that_was_deleted_meanwhile_is_not_kept(
+async def test_the_listening_copy_of_a_recording_that_is_deleted_meanwhile_is_removed(
     stored: Stored, alice: User, files: Callable[[], list[str]]
 ) -> None:
     upload = await sync_to_async(stored)(made.encode(made.silence(600.0), "aiff"), "long.aiff")
@@ -413,7 +413,7 @@ async def test_a_copy_of_a_recording_that_was_deleted_meanwhile_is_not_kept(
 
 
 @pytest.mark.usefixtures("in_bucket")
-async def test_a_copy_is_kept_in_the_bucket_where_the_recordings_are(
+async def test_a_listening_copy_is_stored_in_the_bucket_of_the_recordings(
     stored: Stored, alice: User, bucket: Bucket, files: Callable[[], list[str]], tmp_path: Path
 ) -> None:
     upload = await sync_to_async(stored)(made.encode(made.speech(), "aiff"), "talk.aiff")
@@ -431,14 +431,14 @@ async def test_a_copy_is_kept_in_the_bucket_where_the_recordings_are(
     assert bucket.names() == []
 
 
-def test_a_file_is_put_whole_onto_another_disk(storage: Path, tmp_path: Path) -> None:
+def test_put_stores_a_whole_file_from_another_disk(storage: Path, tmp_path: Path) -> None:
     other = Path("/dev/shm")
     if not os.access(other, os.W_OK) or other.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("There is no second disk here.")
     folder = Path(shutil.copytree(tmp_path, other / f"transcribe-{uuid.uuid4()}"))
     try:
         (folder / "source").write_bytes(b"whole")
-        contents.put(Upload._meta.get_field("file").storage, "listen/00/0.mp4", folder / "source")
+        file_storage.put(Upload._meta.get_field("file").storage, "listen/00/0.mp4", folder / "source")
         assert [path.name for path in (storage / "media").rglob("*") if path.is_file()] == ["0.mp4"]
         assert (storage / "media/listen/00/0.mp4").read_bytes() == b"whole"
     finally:

@@ -34,7 +34,7 @@ def refusal(owner: User, content: bytes | File, name: str = "talk.mp3") -> tuple
     return str(caught.value), caught.value.status
 
 
-def test_stores_a_recording_with_what_was_found_in_it(alice: User, storage: Path) -> None:
+def test_stores_a_recording_with_the_properties_that_decoding_found(alice: User, storage: Path) -> None:
     content = made.encode(made.speech(), "mp4").read_bytes()
     upload = recordings.store(alice, ContentFile(content), "Interview.MP4")
     upload.refresh_from_db()
@@ -75,12 +75,12 @@ def test_stores_a_recording_with_what_was_found_in_it(alice: User, storage: Path
 
 
 @pytest.mark.parametrize("suffix", ["wav", "mp3", "m4a", "aac", "flac", "ogg", "webm", "mkv", "avi"])
-def test_takes_every_usual_format_whatever_it_is_called(alice: User, suffix: str) -> None:
+def test_stores_every_usual_format_under_a_misleading_name(alice: User, suffix: str) -> None:
     content = made.tone(1.0, suffix=suffix).read_bytes()
     assert recordings.store(alice, ContentFile(content), "document.pdf").duration == pytest.approx(1.0, abs=0.15)
 
 
-def test_takes_files_however_they_come(alice: User, files: Files, tmp_path: Path) -> None:
+def test_stores_files_from_memory_from_disk_and_from_an_upload(alice: User, files: Files, tmp_path: Path) -> None:
     content = made.tone(1.0).read_bytes()
     small = SimpleUploadedFile("a.wav", content, "text/plain")
     with TemporaryUploadedFile("b.wav", "audio/wav", len(content), None) as large, open(made.tone(1.0), "rb") as sample:
@@ -91,7 +91,7 @@ def test_takes_files_however_they_come(alice: User, files: Files, tmp_path: Path
     assert files() == sorted(str(upload.pk) for upload in stored)
 
 
-def test_two_files_of_the_same_name_are_two_recordings(alice: User, stored: Stored, files: Files) -> None:
+def test_two_files_with_the_same_name_become_two_recordings(alice: User, stored: Stored, files: Files) -> None:
     first, second = stored(made.tone(1.0), "talk.wav"), stored(made.tone(2.0), "talk.wav")
     assert (first.name, second.name) == ("talk.wav", "talk.wav")
     assert files() == sorted([str(first.pk), str(second.pk)])
@@ -99,21 +99,21 @@ def test_two_files_of_the_same_name_are_two_recordings(alice: User, stored: Stor
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "..", "a/../../b.wav", "C:\\x\\..\\b.wav"])
-def test_no_name_leads_out_of_the_folder(alice: User, stored: Stored, storage: Path, name: str) -> None:
+def test_no_file_name_changes_the_path_of_a_stored_file(alice: User, stored: Stored, storage: Path, name: str) -> None:
     upload = stored(made.tone(1.0), name)
     assert upload.name == name if name != ".." else "recording"
     assert Path(upload.file.path) == storage / "media" / "uploads" / upload.pk.hex[:2] / str(upload.pk)
 
 
 @pytest.mark.parametrize("name", ["a" * 255 + ".wav", "🎙️" * 200, "\udc80.wav", "a\0b.wav", "a\u202ewav.exe", ""])
-def test_stores_whatever_it_is_called(alice: User, stored: Stored, name: str) -> None:
+def test_stores_a_recording_under_any_file_name(alice: User, stored: Stored, name: str) -> None:
     upload = stored(made.tone(1.0), name)
     upload.refresh_from_db()
     upload.full_clean()
     assert upload.name
 
 
-def test_a_truncated_recording_is_as_long_as_what_is_left(alice: User) -> None:
+def test_a_truncated_recording_has_the_length_of_its_remaining_audio(alice: User) -> None:
     content = made.speech().read_bytes()[: 44 + 5 * 32_000]
     assert recordings.store(alice, ContentFile(content), "cut.wav").duration == pytest.approx(5.0, abs=0.1)
 
@@ -123,16 +123,16 @@ def test_a_truncated_recording_is_as_long_as_what_is_left(alice: User) -> None:
     [
         (b"", "This file is empty.", 400),
         (b"Dear Alice,\n" * 100, "This is a text file. Upload audio or video instead: WAV, MP3", 415),
-        (b"%PDF-1.7\n" + bytes(5_000), "This is a PDF document. Recordings and videos", 415),
-        (b"PK\x03\x04" + bytes(5_000), "This is a ZIP archive or an office document. Recordings", 415),
-        (b"#EXTM3U\nhttp://localhost/secret.mp3\n", "This is a playlist, which only names recordings", 415),
+        (b"%PDF-1.7\n" + bytes(5_000), "This is a PDF document. Upload audio or video instead", 415),
+        (b"PK\x03\x04" + bytes(5_000), "This is a ZIP archive or an office document. Upload audio", 415),
+        (b"#EXTM3U\nhttp://localhost/secret.mp3\n", "This is a playlist, which contains only links", 415),
         (bytes(range(256)) * 400, "We couldn't read this file as audio or video. Upload audio or video", 415),
-        (made.video_without_sound().read_bytes(), "This is a video without an audio track. Recordings", 415),
-        (made.tone(0.05).read_bytes(), "There is next to no sound in this file. Recordings", 415),
-        (made.tone(1.0, suffix="m4a").read_bytes()[:4_000], "The end of this recording is missing", 415),
+        (made.video_without_sound().read_bytes(), "This is a video without an audio track. Upload audio", 415),
+        (made.tone(0.05).read_bytes(), "This file contains almost no audio.", 415),
+        (made.tone(1.0, suffix="m4a").read_bytes()[:4_000], "This file is incomplete. Please upload it again.", 415),
     ],
 )
-def test_refuses_what_is_no_recording_and_says_what_would_be(
+def test_refuses_a_file_that_is_not_a_recording_and_names_supported_formats(
     alice: User, files: Files, content: bytes, reason: str, status: int
 ) -> None:
     found, found_status = refusal(alice, content)
@@ -142,7 +142,7 @@ def test_refuses_what_is_no_recording_and_says_what_would_be(
     assert not Upload.objects.exists()
 
 
-def test_refuses_what_is_too_large_before_it_is_read(alice: User, files: Files, settings: Settings) -> None:
+def test_refuses_a_file_that_is_too_large_before_reading_it(alice: User, files: Files, settings: Settings) -> None:
     class Unread(File):
         def chunks(self, chunk_size: int | None = None) -> object:
             raise AssertionError("read")
@@ -155,7 +155,7 @@ def test_refuses_what_is_too_large_before_it_is_read(alice: User, files: Files, 
     assert files() == []
 
 
-def test_does_not_believe_a_size(alice: User, files: Files, settings: Settings) -> None:
+def test_refuses_a_file_that_is_larger_than_its_declared_size(alice: User, files: Files, settings: Settings) -> None:
     settings.MAX_UPLOAD_BYTES = 20_000
     file = ContentFile(made.tone(1.0).read_bytes())
     file.size = 10_000
@@ -163,16 +163,16 @@ def test_does_not_believe_a_size(alice: User, files: Files, settings: Settings) 
     assert files() == []
 
 
-def test_takes_what_is_exactly_as_large_as_is_allowed(alice: User, settings: Settings) -> None:
+def test_stores_a_file_of_exactly_the_largest_size(alice: User, settings: Settings) -> None:
     content = made.tone(1.0).read_bytes()
     settings.MAX_UPLOAD_BYTES = len(content)
     assert recordings.store(alice, ContentFile(content), "a.wav").size == len(content)
 
 
-def test_refuses_what_is_too_long(alice: User, files: Files, settings: Settings) -> None:
+def test_refuses_a_recording_that_is_too_long(alice: User, files: Files, settings: Settings) -> None:
     settings.MAX_AUDIO_SECONDS = 3_600
     content = made.long_silence(3_601, rate=8_000).read_bytes()
-    reason = "This recording is longer than 1 hour. Cut it into parts and send each."
+    reason = "This recording is longer than 1 hour. Split it and upload each part."
     assert refusal(alice, content) == (reason, 413)
     assert files() == []
 
@@ -192,7 +192,7 @@ FULL = ("The server's disk is full. Nothing was stored; try again later.", 507)
 
 
 @pytest.mark.parametrize("target", [(TemporaryUploadedFile, "__init__"), (FileSystemStorage, "_save")])
-def test_says_that_the_disk_is_full(
+def test_refuses_a_recording_with_507_when_the_disk_is_full(
     alice: User, files: Files, monkeypatch: pytest.MonkeyPatch, target: tuple[type, str]
 ) -> None:
     monkeypatch.setattr(*target, full)
@@ -200,7 +200,7 @@ def test_says_that_the_disk_is_full(
     assert files() == []
 
 
-def test_says_that_the_disk_is_full_while_a_file_is_copied(alice: User, files: Files) -> None:
+def test_refuses_a_recording_with_507_when_the_disk_fills_up_while_it_is_copied(alice: User, files: Files) -> None:
     class Full(ContentFile):
         def chunks(self, chunk_size: int | None = None) -> object:
             yield b"RIFF"
@@ -210,13 +210,15 @@ def test_says_that_the_disk_is_full_while_a_file_is_copied(alice: User, files: F
     assert files() == []
 
 
-def test_says_that_the_databases_disk_is_full(alice: User, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refuses_a_recording_with_507_when_the_disk_of_the_database_is_full(
+    alice: User, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Upload, "save", full_database)
     assert refusal(alice, made.tone(1.0).read_bytes()) == FULL
     assert files() == []
 
 
-def test_leaves_no_file_when_the_row_cannot_be_stored(
+def test_removes_the_file_of_a_recording_whose_row_cannot_be_stored(
     alice: User, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
@@ -229,7 +231,9 @@ def test_leaves_no_file_when_the_row_cannot_be_stored(
     assert files() == []
 
 
-def test_refuses_when_the_decoder_dies(alice: User, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refuses_a_recording_when_the_decoder_crashes(
+    alice: User, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(decoder, "DECODER", Path("/dev/null"))
     found, status = refusal(alice, made.tone(1.0).read_bytes())
     assert found.startswith("The decoder stopped in the middle of this file.")
@@ -237,7 +241,7 @@ def test_refuses_when_the_decoder_dies(alice: User, files: Files, monkeypatch: p
     assert files() == []
 
 
-def test_says_when_it_is_the_machine_that_cannot_decode(
+def test_refuses_a_recording_with_503_when_no_decoder_can_be_started(
     alice: User, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
@@ -247,7 +251,7 @@ def test_says_when_it_is_the_machine_that_cannot_decode(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_owner_who_is_deleted_meanwhile_leaves_no_file(alice: User, files: Files) -> None:
+def test_removes_the_file_of_an_owner_who_is_deleted_meanwhile(alice: User, files: Files) -> None:
     gone = User(pk=alice.pk + 1_000)
     assert refusal(gone, made.tone(1.0).read_bytes()) == ("Your account was deleted. Nothing was stored.", 403)
     assert files() == []

@@ -30,7 +30,7 @@ def orphan() -> str:
     return stored_name(Upload(id=uuid.uuid4()), "")
 
 
-def test_removes_old_files_without_a_recording_and_nothing_else(stored: Stored, storage: Path) -> None:
+def test_sweep_removes_old_files_without_a_recording_and_nothing_else(stored: Stored, storage: Path) -> None:
     kept, old, young = stored(made.tone(1.0)).file.name, orphan(), orphan()
     stranger = "uploads/00/notes.txt"
     for name in (old, young, stranger):
@@ -46,11 +46,11 @@ def test_removes_old_files_without_a_recording_and_nothing_else(stored: Stored, 
     assert sweep() == []
 
 
-def test_an_empty_storage_has_nothing_to_sweep(storage: Path) -> None:
+def test_sweep_removes_nothing_from_an_empty_storage(storage: Path) -> None:
     assert sweep() == []
 
 
-def test_sweeps_a_bucket_and_says_when_it_is_away(
+def test_sweep_works_on_a_bucket_and_fails_with_a_sentence_when_it_is_unreachable(
     bucket: Bucket, stored: Stored, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in KEYS.items():

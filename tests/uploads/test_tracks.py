@@ -49,13 +49,13 @@ def test_probe_describes_every_track(tmp_path: Path, suffix: str) -> None:
     assert found.track == 0
 
 
-def test_the_track_flagged_as_default_is_chosen(tmp_path: Path) -> None:
+def test_probe_chooses_the_track_with_the_default_flag(tmp_path: Path) -> None:
     sounds = [Sound(tone(300, 2.0)), Sound(tone(700, 3.0), codec="flac", is_default=True)]
     found = decoder.probe(write(tmp_path / "a.mkv", sounds))
     assert (found.track, found.codec, found.duration) == (1, "flac", pytest.approx(3.0, abs=0.1))
 
 
-def test_a_silent_track_is_not_chosen_even_if_it_is_the_default(tmp_path: Path) -> None:
+def test_probe_does_not_choose_a_silent_track_even_with_the_default_flag(tmp_path: Path) -> None:
     sounds = [Sound(silence(40.0), is_default=True), Sound(silence(40.0)), Sound(tone(300, 2.0))]
     found = decoder.probe(write(tmp_path / "a.mkv", sounds))
     assert [each["has_sound"] for each in found.tracks] == [False, False, True]
@@ -63,7 +63,7 @@ def test_a_silent_track_is_not_chosen_even_if_it_is_the_default(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "mp4"])
-def test_sound_that_begins_late_in_a_track_is_found(tmp_path: Path, suffix: str) -> None:
+def test_probe_finds_sound_that_begins_late_in_a_track(tmp_path: Path, suffix: str) -> None:
     late = np.concatenate([silence(400.0), tone(300, 30.0), silence(100.0)])
     sounds = [Sound(silence(530.0)), Sound(late)]
     found = decoder.probe(write(tmp_path / f"a.{suffix}", sounds))
@@ -71,7 +71,7 @@ def test_sound_that_begins_late_in_a_track_is_found(tmp_path: Path, suffix: str)
     assert found.track == 1
 
 
-def test_a_track_that_cannot_be_decoded_is_described_and_not_chosen(tmp_path: Path) -> None:
+def test_probe_describes_a_track_that_cannot_be_decoded_but_does_not_choose_it(tmp_path: Path) -> None:
     path = write(
         tmp_path / "a.mkv", [Sound(tone(300, 2.0), "Odd", is_default=True), Sound(tone(700, 2.0), codec="flac")]
     )
@@ -86,18 +86,18 @@ def test_a_track_that_cannot_be_decoded_is_described_and_not_chosen(tmp_path: Pa
     assert tracks.choices(found.tracks) == [("1", "Track 2")]
 
 
-def test_titles_are_bounded_and_shown_on_one_line(tmp_path: Path) -> None:
+def test_probe_limits_titles_and_puts_them_on_one_line(tmp_path: Path) -> None:
     sounds = [Sound(tone(300, 1.0), "x" * 100_000), Sound(tone(300, 1.0), "a\nb\x1b[31m\u202ec")]
     found = decoder.probe(write(tmp_path / "a.mkv", sounds))
     assert [each["title"] for each in found.tracks] == ["x" * 100, "a b [31m c"]
 
 
-def test_at_most_so_many_tracks_are_described(tmp_path: Path) -> None:
-    sounds = [Sound(tone(300, 0.2), codec="pcm_s16le") for _ in range(tracks.MOST + 3)]
-    assert len(decoder.probe(write(tmp_path / "a.mkv", sounds)).tracks) == tracks.MOST
+def test_probe_describes_at_most_32_tracks(tmp_path: Path) -> None:
+    sounds = [Sound(tone(300, 0.2), codec="pcm_s16le") for _ in range(tracks.MAX_TRACKS + 3)]
+    assert len(decoder.probe(write(tmp_path / "a.mkv", sounds)).tracks) == tracks.MAX_TRACKS
 
 
-async def test_each_track_can_be_decoded_by_itself(tmp_path: Path) -> None:
+async def test_decodes_each_track_alone(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mkv", [Sound(tone(300, 2.0)), Sound(tone(700, 2.0))])
     for chosen, own, other in (("0", 300, 700), ("1", 700, 300)):
         samples = await decoded(path, chosen, tmp_path)
@@ -106,7 +106,7 @@ async def test_each_track_can_be_decoded_by_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "mp4"])
-async def test_all_tracks_are_mixed_on_one_timeline(tmp_path: Path, suffix: str) -> None:
+async def test_mixes_all_tracks_on_one_timeline(tmp_path: Path, suffix: str) -> None:
     sounds = [Sound(tone(300, 4.0)), Sound(tone(700, 3.0), offset=3.0)]
     samples = await decoded(write(tmp_path / f"a.{suffix}", sounds), "all", tmp_path)
     assert len(samples) / multitrack.RATE == pytest.approx(6.0, abs=0.15)
@@ -146,12 +146,12 @@ def test_chooses_among_decodable_tracks_by_sound_and_flag(found: list[Track], ex
 
 
 @pytest.mark.parametrize(("given", "expected"), [(None, ""), ("", ""), (1, "1"), ("02", "2"), ("all", "all")])
-def test_takes_a_track_as_an_index_or_all(given: object, expected: str) -> None:
+def test_parses_a_track_as_an_index_or_all(given: object, expected: str) -> None:
     assert tracks.parse(given) == expected
 
 
 @pytest.mark.parametrize("given", [True, -1, "-1", 1.0, "one", "²", [], {}, "ALL", 10**9])
-def test_refuses_a_track_that_is_neither(given: object) -> None:
+def test_refuses_a_track_that_is_neither_an_index_nor_all(given: object) -> None:
     with pytest.raises(tracks.UnknownTrack):
         tracks.parse(given)
 

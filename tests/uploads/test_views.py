@@ -39,7 +39,7 @@ def said(response: HttpResponse) -> list[str]:
 # Sending
 
 
-def test_a_browser_is_shown_what_it_sent(alice: User, client_of: ClientOf) -> None:
+def test_a_browser_is_redirected_to_the_recording_that_it_uploaded(alice: User, client_of: ClientOf) -> None:
     response = send(client_of(alice), sound("Grüße 🎙️.wav"))
     upload = Upload.objects.get()
     assert (response.status_code, response.url) == (302, f"/uploads/{upload.pk}/")
@@ -78,19 +78,19 @@ def test_the_field_name_is_the_recordings_name(alice: User, client_of: ClientOf,
     assert message.get_filename() == upload.name.replace("/", "-").replace("\\", "-")
 
 
-def test_a_form_names_several_files_in_their_order(alice: User, client_of: ClientOf) -> None:
+def test_a_form_can_name_several_files_in_their_order(alice: User, client_of: ClientOf) -> None:
     fields = {"name": ['"a"', ""], "file": [sound("a.wav"), sound("b.wav")]}
     assert client_of(alice).post(reverse("upload-create"), fields).status_code == 302
     assert sorted(Upload.objects.values_list("name", flat=True)) == ['"a"', "b.wav"]
 
 
-def test_names_without_files_of_their_own_are_ignored(alice: User, client_of: ClientOf) -> None:
+def test_ignores_names_if_there_are_more_names_than_files(alice: User, client_of: ClientOf) -> None:
     fields = {"name": ["x", "y"], "file": sound("a.wav")}
     assert client_of(alice).post(reverse("upload-create"), fields, headers=JSON).status_code == 201
     assert Upload.objects.get().name == "a.wav"
 
 
-def test_a_program_is_told_the_address(alice: User, client_of: ClientOf) -> None:
+def test_a_program_gets_the_id_and_address_of_its_upload(alice: User, client_of: ClientOf) -> None:
     response = send(client_of(alice), sound(), **JSON)
     upload = Upload.objects.get()
     assert response.status_code == 201
@@ -98,19 +98,19 @@ def test_a_program_is_told_the_address(alice: User, client_of: ClientOf) -> None
 
 
 @pytest.mark.parametrize("accept", ["*/*", "text/html,application/xhtml+xml,*/*;q=0.8", ""])
-def test_who_takes_anything_is_answered_as_a_browser(alice: User, client_of: ClientOf, accept: str) -> None:
+def test_a_client_that_accepts_anything_is_answered_like_a_browser(
+    alice: User, client_of: ClientOf, accept: str
+) -> None:
     assert send(client_of(alice), sound(), Accept=accept).status_code == 302
 
 
-def test_the_content_type_that_the_client_claims_does_not_matter(alice: User, client_of: ClientOf) -> None:
+def test_ignores_the_content_type_that_a_client_claims_for_a_file(alice: User, client_of: ClientOf) -> None:
     assert send(client_of(alice), sound(content_type="image/png"), **JSON).status_code == 201
     lie = sound("talk.wav", "audio/wav", b"\x89PNG\r\n" + bytes(1_000))
     assert send(client_of(alice), lie, **JSON).status_code == 415
 
 
-def test_a_form_without_javascript_sends_several_files_and_the_good_ones_are_kept(
-    alice: User, client_of: ClientOf
-) -> None:
+def test_a_form_without_javascript_keeps_the_good_ones_of_several_files(alice: User, client_of: ClientOf) -> None:
     response = send(client_of(alice), sound("a.wav"), sound("b.txt", content=b"Dear Alice\n"), sound("c.wav"))
     assert (response.status_code, response.url) == (302, reverse("library"))
     assert sorted(Upload.objects.values_list("name", flat=True)) == ["a.wav", "c.wav"]
@@ -119,27 +119,23 @@ def test_a_form_without_javascript_sends_several_files_and_the_good_ones_are_kep
     assert messages[1:] == ["Uploaded a.wav.", "Uploaded c.wav."]
 
 
-def test_a_program_sends_one_file_at_a_time(alice: User, client_of: ClientOf) -> None:
+def test_refuses_several_files_in_one_request_of_a_program(alice: User, client_of: ClientOf) -> None:
     response = send(client_of(alice), sound(), sound(), **JSON)
-    assert (response.status_code, response.json()) == (400, {"error": "Send one file in a request."})
+    assert (response.status_code, response.json()) == (400, {"error": "Send one file per request."})
     assert not Upload.objects.exists()
 
 
 BAD = [
     ({"content": b"", "name": "empty.wav"}, 400, "This file is empty."),
     ({"content": b"Dear Alice\n", "name": "letter.wav"}, 415, "This is a text file."),
-    (
-        {"content": made.speech().read_bytes()[:40], "name": "cut.wav"},
-        415,
-        "We couldn't read this file as audio or video.",
-    ),
+    ({"content": made.speech().read_bytes()[:40], "name": "cut.wav"}, 415, "We couldn't read this file as audio"),
     ({"content": made.video_without_sound().read_bytes(), "name": "mute.mp4"}, 415, "This is a video without an audio"),
     ({"content": bytes(40_000), "name": "large.wav"}, 413, "This file is larger than"),
 ]
 
 
 @pytest.mark.parametrize(("file", "status", "reason"), BAD)
-def test_refuses_bad_files_with_a_sentence(
+def test_refuses_an_upload_that_is_no_recording_with_a_sentence(
     alice: User, client_of: ClientOf, settings: Settings, file: dict[str, str], status: int, reason: str
 ) -> None:
     settings.MAX_UPLOAD_BYTES = 35_000
@@ -153,7 +149,9 @@ def test_refuses_bad_files_with_a_sentence(
     assert not Upload.objects.exists()
 
 
-def test_says_when_the_disk_is_full(alice: User, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_an_upload_with_507_when_the_disk_is_full(
+    alice: User, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -164,16 +162,15 @@ def test_says_when_the_disk_is_full(alice: User, client_of: ClientOf, monkeypatc
 
 
 @pytest.mark.parametrize("data", [{}, {"file": "not a file"}, {"other": sound()}])
-def test_says_when_there_is_no_file(alice: User, client_of: ClientOf, data: dict[str, object]) -> None:
+def test_refuses_an_upload_without_a_file(alice: User, client_of: ClientOf, data: dict[str, object]) -> None:
     response = client_of(alice).post(reverse("upload-create"), data, headers=JSON)
-    error = {"error": "Choose a file first."}
-    assert (response.status_code, response.json()) == (400, error)
+    assert (response.status_code, response.json()) == (400, {"error": "Choose a file first."})
 
 
 @pytest.mark.parametrize(
     "name", ["../../etc/passwd", "a" * 300 + ".wav", "会" * 255, "🎙" * 127, "a\x00b.wav", "%22; x=%22.wav", "..."]
 )
-def test_takes_any_name(alice: User, client_of: ClientOf, name: str) -> None:
+def test_accepts_an_upload_with_any_file_name(alice: User, client_of: ClientOf, name: str) -> None:
     assert send(client_of(alice), sound(name), **JSON).status_code == 201
     stored_name = Upload.objects.get().name
     assert "/" not in stored_name
@@ -194,7 +191,7 @@ PART = b'--x\r\nContent-Disposition: form-data; name="file"; filename='
         (PART + b'""\r\n\r\nRIFF\r\n--x--', FORM),
     ],
 )
-def test_a_body_that_is_not_a_form_is_a_bad_request(
+def test_refuses_an_upload_whose_body_is_not_a_form(
     alice: User, client_of: ClientOf, body: bytes, content_type: str
 ) -> None:
     response = client_of(alice).post(reverse("upload-create"), body, content_type=content_type, headers=JSON)
@@ -202,7 +199,7 @@ def test_a_body_that_is_not_a_form_is_a_bad_request(
     assert not Upload.objects.exists()
 
 
-def test_who_is_not_signed_in_is_asked_to(db: None) -> None:
+def test_an_anonymous_upload_is_redirected_to_the_sign_in_page(db: None) -> None:
     response = send(Client(), sound())
     assert (response.status_code, response.url) == (302, "/accounts/login/?next=/uploads/")
     response = send(Client(), sound(), **JSON)
@@ -210,7 +207,7 @@ def test_who_is_not_signed_in_is_asked_to(db: None) -> None:
     assert not Upload.objects.exists()
 
 
-def test_a_form_of_another_site_is_refused(alice: User) -> None:
+def test_refuses_an_upload_form_of_another_site(alice: User) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(alice)
     assert send(client, sound()).status_code == 403
@@ -220,7 +217,7 @@ def test_a_form_of_another_site_is_refused(alice: User) -> None:
 # Renaming and deleting
 
 
-def test_the_owner_renames(stored: Stored, alice: User, client_of: ClientOf) -> None:
+def test_an_owner_can_rename_a_recording(stored: Stored, alice: User, client_of: ClientOf) -> None:
     upload = stored()
     response = client_of(alice).post(reverse("upload-rename", args=[upload.pk]), {"name": "Talk.wav"})
     assert (response.status_code, response.url) == (302, f"/uploads/{upload.pk}/")
@@ -229,7 +226,7 @@ def test_the_owner_renames(stored: Stored, alice: User, client_of: ClientOf) -> 
     assert upload.name == "Talk.wav"
 
 
-def test_a_program_renames(stored: Stored, alice: User, client_of: ClientOf) -> None:
+def test_a_program_can_rename_a_recording(stored: Stored, alice: User, client_of: ClientOf) -> None:
     upload = stored()
     address = reverse("upload-rename", args=[upload.pk])
     response = client_of(alice).post(address, {"name": "Talk.wav"}, headers=JSON)
@@ -244,7 +241,7 @@ def test_a_program_renames(stored: Stored, alice: User, client_of: ClientOf) -> 
     assert upload.name == "Talk.wav"
 
 
-def test_the_owner_deletes(
+def test_an_owner_can_delete_a_recording(
     stored: Stored,
     alice: User,
     client_of: ClientOf,
@@ -260,7 +257,7 @@ def test_the_owner_deletes(
     assert files() == [str(kept.pk)]
 
 
-def test_a_program_deletes(stored: Stored, alice: User, client_of: ClientOf) -> None:
+def test_a_program_can_delete_a_recording(stored: Stored, alice: User, client_of: ClientOf) -> None:
     upload = stored()
     address = reverse("upload-delete", args=[upload.pk])
     response = client_of(alice).post(address, headers=JSON)
@@ -272,7 +269,7 @@ CHANGES = [("upload-rename", {"name": "Mine now.wav"}), ("upload-delete", {})]
 
 
 @pytest.mark.parametrize(("view", "data"), CHANGES)
-def test_staff_with_the_permission_change_what_is_others(
+def test_staff_with_permission_can_rename_and_delete_recordings_of_others(
     stored: Stored, bob: User, client_of: ClientOf, view: str, data: dict[str, str]
 ) -> None:
     upload = stored()
@@ -281,7 +278,7 @@ def test_staff_with_the_permission_change_what_is_others(
 
 
 @pytest.mark.parametrize(("view", "data"), CHANGES)
-def test_staff_who_may_only_look_change_nothing(
+def test_staff_with_view_permission_only_cannot_rename_or_delete(
     stored: Stored, bob: User, client_of: ClientOf, view: str, data: dict[str, str]
 ) -> None:
     bob.user_permissions.set(Permission.objects.filter(codename="view_upload"))
@@ -291,7 +288,7 @@ def test_staff_who_may_only_look_change_nothing(
 
 
 @pytest.mark.parametrize(("view", "data"), CHANGES)
-def test_staff_who_may_not_look_are_strangers(
+def test_staff_without_view_permission_get_404_for_recordings_of_others(
     stored: Stored, bob: User, client_of: ClientOf, view: str, data: dict[str, str]
 ) -> None:
     bob.user_permissions.set(Permission.objects.filter(codename__in=["change_upload", "delete_upload"]))
@@ -302,7 +299,7 @@ def test_staff_who_may_not_look_are_strangers(
 
 @pytest.mark.parametrize("accept", ["text/html", "application/json"])
 @pytest.mark.parametrize(("view", "data"), CHANGES)
-def test_for_a_stranger_it_is_not_there(
+def test_a_stranger_gets_the_same_404_for_an_existing_and_a_missing_recording(
     stored: Stored, charlie: User, client_of: ClientOf, view: str, data: dict[str, str], accept: str
 ) -> None:
     upload = stored()
@@ -316,7 +313,9 @@ def test_for_a_stranger_it_is_not_there(
 
 
 @pytest.mark.parametrize(("view", "data"), CHANGES)
-def test_who_is_not_signed_in_changes_nothing(stored: Stored, view: str, data: dict[str, str]) -> None:
+def test_anonymous_requests_cannot_rename_or_delete_a_recording(
+    stored: Stored, view: str, data: dict[str, str]
+) -> None:
     address = reverse(view, args=[stored().pk])
     response = Client().post(address, data)
     assert (response.status_code, response.url) == (302, f"/accounts/login/?next={address}")
@@ -325,7 +324,9 @@ def test_who_is_not_signed_in_changes_nothing(stored: Stored, view: str, data: d
 
 @pytest.mark.parametrize("view", ["upload-create", "upload-rename", "upload-delete"])
 @pytest.mark.parametrize("method", ["get", "put", "delete", "patch"])
-def test_only_posts_change_anything(stored: Stored, alice: User, client_of: ClientOf, view: str, method: str) -> None:
+def test_upload_rename_and_delete_accept_only_post(
+    stored: Stored, alice: User, client_of: ClientOf, view: str, method: str
+) -> None:
     upload = stored()
     address = reverse(view) if view == "upload-create" else reverse(view, args=[upload.pk])
     response = getattr(client_of(alice), method)(address)
@@ -334,5 +335,5 @@ def test_only_posts_change_anything(stored: Stored, alice: User, client_of: Clie
 
 
 @pytest.mark.parametrize("end", ["rename/", "delete/", "audio/", "waveform.svg"])
-def test_what_is_no_uuid_is_not_there(alice: User, client_of: ClientOf, end: str) -> None:
+def test_an_address_without_a_uuid_is_404(alice: User, client_of: ClientOf, end: str) -> None:
     assert client_of(alice).post(f"/uploads/interview/{end}").status_code == 404

@@ -77,7 +77,7 @@ async def made() -> None:
         await asyncio.wait(tasks)
 
 
-async def test_a_look_at_a_new_recording_has_its_waveform_made(
+async def test_the_first_request_for_a_waveform_gets_a_flat_line_and_starts_decoding(
     upload: Upload, alice: User, decodings: list[Path]
 ) -> None:
     flat = await look(alice, upload)
@@ -95,7 +95,9 @@ async def test_a_look_at_a_new_recording_has_its_waveform_made(
     assert decodings == [Path(upload.file.path)]
 
 
-async def test_the_page_says_how_much_could_not_be_decoded(stored: Stored, alice: User, tmp_path: Path) -> None:
+async def test_the_page_of_a_damaged_recording_says_how_much_could_not_be_decoded(
+    stored: Stored, alice: User, tmp_path: Path
+) -> None:
     damaged = await sync_to_async(damaged_speech)(tmp_path / "damaged.mkv", 300, 14)
     upload = await sync_to_async(stored)(damaged, "damaged.mkv", duration=9.0)
     waveforms.make(upload)
@@ -107,7 +109,7 @@ async def test_the_page_says_how_much_could_not_be_decoded(stored: Stored, alice
     assert "0.3 s could not be decoded" in (await client.get(upload.get_absolute_url())).content.decode()
 
 
-async def test_the_page_of_a_whole_file_says_nothing_of_damage(upload: Upload, alice: User) -> None:
+async def test_the_page_of_an_undamaged_recording_does_not_mention_damage(upload: Upload, alice: User) -> None:
     waveforms.make(upload)
     await made()
     client = AsyncClient()
@@ -115,7 +117,7 @@ async def test_the_page_of_a_whole_file_says_nothing_of_damage(upload: Upload, a
     assert "could not be decoded" not in (await client.get(upload.get_absolute_url())).content.decode()
 
 
-async def test_an_upload_has_its_waveform_made(alice: User, decodings: list[Path]) -> None:
+async def test_an_upload_starts_its_waveform(alice: User, decodings: list[Path]) -> None:
     client = AsyncClient()
     await client.aforce_login(alice)
     with open(recordings.speech(), "rb") as file:  # noqa: ASYNC230 a file of the test
@@ -126,7 +128,7 @@ async def test_an_upload_has_its_waveform_made(alice: User, decodings: list[Path
     assert decodings == [Path(upload.file.path)]
 
 
-async def test_no_request_waits_for_a_decoder(
+async def test_waveform_requests_do_not_wait_for_a_decoder(
     upload: Upload, alice: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hanging = tmp_path / "__main__.py"
@@ -140,7 +142,7 @@ async def test_no_request_waits_for_a_decoder(
     await asyncio.wait([task])
 
 
-async def test_each_track_has_a_waveform_of_its_own(stored: Stored, alice: User, tmp_path: Path) -> None:
+async def test_each_track_has_its_own_waveform(stored: Stored, alice: User, tmp_path: Path) -> None:
     loud = np.concatenate([multitrack.tone(300, 1.0), multitrack.silence(3.0)])
     late = np.concatenate([multitrack.silence(3.0), multitrack.tone(300, 1.0)])
     path = multitrack.write(tmp_path / "a.mkv", [Sound(loud, codec="flac"), Sound(late, codec="flac")])
@@ -159,7 +161,7 @@ async def test_each_track_has_a_waveform_of_its_own(stored: Stored, alice: User,
         assert (await look(alice, upload, f"?track={wrong}")).status_code == 404
 
 
-async def test_asked_for_twice_a_waveform_is_made_once(upload: Upload, decodings: list[Path]) -> None:
+async def test_a_waveform_that_is_requested_twice_is_decoded_once(upload: Upload, decodings: list[Path]) -> None:
     same = await Upload.objects.aget(pk=upload.pk)
     assert waveforms.make(upload) is waveforms.make(same)
     await made()
@@ -193,7 +195,7 @@ async def test_waveforms_are_made_one_at_a_time_and_in_turn_for_each_person(
     assert most == 1
 
 
-async def test_a_failure_is_not_repeated_at_each_look(
+async def test_a_failed_waveform_is_not_decoded_again_at_each_request(
     upload: Upload, alice: User, decodings: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = Path(upload.file.path).read_bytes()  # noqa: ASYNC240
@@ -209,7 +211,7 @@ async def test_a_failure_is_not_repeated_at_each_look(
     assert (await look(alice, upload))["Cache-Control"] != "no-store"
 
 
-async def test_a_waveform_that_cannot_be_stored_is_a_flat_line(
+async def test_a_waveform_that_cannot_be_stored_is_shown_as_a_flat_line(
     upload: Upload, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def locked(*_: object, **__: object) -> None:
@@ -224,7 +226,7 @@ async def test_a_waveform_that_cannot_be_stored_is_a_flat_line(
 
 
 @pytest.mark.parametrize("track", ["", "1"])
-async def test_a_recording_that_is_deleted_meanwhile_stays_deleted(
+async def test_a_recording_that_is_deleted_while_its_waveform_is_made_stays_deleted(
     upload: Upload, decodings: list[Path], track: str
 ) -> None:
     waveforms.make(upload, track)
@@ -236,38 +238,42 @@ async def test_a_recording_that_is_deleted_meanwhile_stays_deleted(
     assert not await TrackWaveform.objects.aexists()
 
 
-def test_silence_is_a_line_and_loudness_fills_the_height() -> None:
+def test_the_waveform_of_silence_is_a_line_and_that_of_full_volume_fills_the_height() -> None:
     corners = [
         pair.split(",") for pair in waveforms.picture(bytes([0, 255])).split('points="')[1].split('"')[0].split()
     ]
     assert [float(y) for _, y in corners] == [49.5, 49.5, 0, 49.5, 50.5, 100, 50.5, 50.5]
 
 
-def test_a_small_picture_keeps_what_is_loud(upload: Upload, alice: User, client_of: Callable[[User], Client]) -> None:
+def test_a_small_waveform_keeps_the_loudest_peak(
+    upload: Upload, alice: User, client_of: Callable[[User], Client]
+) -> None:
     Upload.objects.filter(pk=upload.pk).update(peaks=bytes(999) + b"\xff")
     corners = outline(client_of(alice).get(address(upload) + "?small"))
     assert len(corners) == 2 * waveforms.SMALL + 4
     assert [x for x, y in corners if y == 0] == [waveforms.SMALL - 0.5]
 
 
-def test_a_synchronous_server_shows_a_flat_line(
+def test_a_synchronous_server_answers_with_a_flat_waveform(
     upload: Upload, alice: User, client_of: Callable[[User], Client]
 ) -> None:
     assert len(outline(client_of(alice).get(address(upload)))) == 2 * 2 + 4
 
 
-async def test_staff_see_it_and_strangers_do_not(upload: Upload, bob: User, charlie: User) -> None:
+async def test_staff_see_a_waveform_and_strangers_get_404(upload: Upload, bob: User, charlie: User) -> None:
     assert (await look(bob, upload)).status_code == 200
     response = await look(charlie, upload)
     assert response.status_code == 404
     assert b"svg" not in response.content[:10]
 
 
-def test_who_is_not_signed_in_does_not_see_it(upload: Upload) -> None:
+def test_an_anonymous_request_for_a_waveform_is_redirected_to_the_sign_in_page(upload: Upload) -> None:
     response = Client().get(address(upload))
     assert (response.status_code, response.url) == (302, f"/accounts/login/?next={address(upload)}")
 
 
-def test_only_reads(upload: Upload, alice: User, client_of: Callable[[User], Client]) -> None:
+def test_the_waveform_view_accepts_only_get_and_head(
+    upload: Upload, alice: User, client_of: Callable[[User], Client]
+) -> None:
     for method in ("post", "put", "delete", "patch"):
         assert getattr(client_of(alice), method)(address(upload)).status_code == 405

@@ -58,15 +58,15 @@ class Report:
 
     channel: int
     samples: int = 0
-    said_at: float = field(default_factory=time.monotonic)
+    sent_at: float = field(default_factory=time.monotonic)
 
-    def say(self, **message: object) -> None:
+    def send(self, **message: object) -> None:
         os.write(self.channel, json.dumps(message).encode() + b"\n")
-        self.said_at = time.monotonic()
+        self.sent_at = time.monotonic()
 
     @property
     def is_due(self) -> bool:
-        return time.monotonic() - self.said_at >= REPORT_SECONDS
+        return time.monotonic() - self.sent_at >= REPORT_SECONDS
 
 
 def limit(output_bytes: int, *, is_probe: bool) -> None:
@@ -82,7 +82,7 @@ def limit(output_bytes: int, *, is_probe: bool) -> None:
             resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, upper))
 
 
-def die_with(parent: int) -> None:
+def end_with_parent(parent: int) -> None:
     """End this process when the process `parent` ends, so that no decoder runs on after a crash of the site."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, ctypes.c_ulong(signal.SIGKILL))  # PR_SET_PDEATHSIG
@@ -92,7 +92,7 @@ def die_with(parent: int) -> None:
 
 def probe(path: str, report: Report, max_seconds: int) -> None:
     """Report the file's properties. Headers may lie, so a frame is decoded and the packets' lengths are added up."""
-    found = track_probe.look(path)
+    found = track_probe.describe_tracks(path)
     track = tracks.chosen(found)
     recording, rate = Recording(path, track), found[track]["sample_rate"]
     seconds = placement.seconds(recording)
@@ -102,7 +102,7 @@ def probe(path: str, report: Report, max_seconds: int) -> None:
             seconds += len(block) / 2 / rate
             if seconds > max_seconds:
                 break  # long enough to be refused: a small file with jumping timestamps can be days of silence
-    report.say(
+    report.send(
         done=True,
         container=recording.container.format.name,
         codec=recording.codec,
@@ -155,13 +155,13 @@ def peaks(path: str, report: Report, count: int, max_seconds: int, track: str) -
             if len(bins) > WAVEFORM_BINS:
                 bins, width = bins.reshape(-1, 2).max(axis=1), 2 * width
         if report.is_due:
-            report.say(samples=report.samples)
+            report.send(samples=report.samples)
     rest += bytes(-len(rest) % (2 * width))
     fill_bins(len(rest) // (2 * width))
     loudest = np.maximum.reduceat(bins, np.arange(count) * len(bins) // count)
     # Scale by the 99th percentile, so that one loud click does not make all speech look silent.
     heights = np.minimum(loudest / max(QUIET, np.percentile(loudest, 99)) * 255, 255).astype(np.uint8)
-    report.say(
+    report.send(
         done=True,
         duration=report.samples / rate,
         peaks=base64.b64encode(heights.tobytes()).decode(),
@@ -191,11 +191,11 @@ def pcm(path: str, report: Report, rate: int, channels: int, max_seconds: int, t
         if is_time or len(waiting) >= BLOCK_BYTES:
             write_out()
         if is_time:
-            report.say(samples=report.samples)
+            report.send(samples=report.samples)
     write_out()
     if not report.samples:
         raise recording.refusal()
-    report.say(done=True, samples=report.samples, skipped=recording.skipped, skipped_seconds=recording.skipped_seconds)
+    report.send(done=True, samples=report.samples, skipped=recording.skipped, skipped_seconds=recording.skipped_seconds)
 
 
 class TooLong(Refused):
@@ -217,12 +217,12 @@ def listen(path: str, report: Report, channels: int, max_seconds: int, track: st
         if samples > max_seconds * aac.RATE:
             raise TooLong(max_seconds)
         if report.is_due:
-            report.say(samples=samples)
+            report.send(samples=samples)
 
     aac.encode(samples_of(recording, aac.RATE, channels), channels, 1, on_progress)
     if not report.samples:
         raise recording.refusal()
-    report.say(done=True, samples=report.samples)
+    report.send(done=True, samples=report.samples)
 
 
 def sentence(error: Exception) -> str:
@@ -230,11 +230,11 @@ def sentence(error: Exception) -> str:
     if isinstance(error, Refused):
         return str(error)
     if isinstance(error, MemoryError | ImportError):  # under the memory limit even importing a library may fail
-        return "Decoding this file takes more memory than a recording may."
+        return "Decoding this file takes too much memory."
     if isinstance(error, OSError) and error.errno in FULL:
         return "The disk is full."
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
-        return "The recording is too long: its sound is larger than one file may be."
+        return "The recording is too long: its decoded audio exceeds the largest file that is allowed."
     if isinstance(error, FileNotFoundError):
         return "The file of this recording is missing."
     return f"The file can't be read: {getattr(error, 'strerror', None) or error}."
@@ -251,7 +251,7 @@ def main() -> None:
     parser.add_argument("--max-seconds", type=int, default=12 * 3600)
     parser.add_argument("--track", default="0", help="the index of an audio track, or “all” of them mixed")
     given = parser.parse_args()
-    die_with(given.parent)
+    end_with_parent(given.parent)
     largest = {  # the output limits in bytes of the modes whose standard output is audio
         "pcm": (given.max_seconds + 1) * given.rate * given.channels * 2,
         "listen": (given.max_seconds + 60) * COPY_BYTES,
@@ -275,7 +275,7 @@ def main() -> None:
         is_final = isinstance(error, Refused | FileNotFoundError) and not isinstance(error, TooLong)
         is_full = isinstance(error, OSError) and error.errno in FULL
         further = {"is_disk_full": True} if is_full else {}
-        report.say(error=sentence(error), is_final=is_final, samples=report.samples, **further)
+        report.send(error=sentence(error), is_final=is_final, samples=report.samples, **further)
         sys.exit(1)
 
 

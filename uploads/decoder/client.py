@@ -23,7 +23,7 @@ from django.conf import settings
 
 from uploads import file_types
 from uploads.decoder import subprocesses
-from uploads.decoder.slots import Purpose, places
+from uploads.decoder.slots import Purpose, slots
 from uploads.tracks import Track, described
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def probe(path: Path, person: int | None = None) -> Probe:
 
 
 async def _probe(path: Path, person: int | None) -> Probe:
-    async with places.taken(Purpose.PROBE, person):
+    async with slots.acquire(Purpose.PROBE, person):
         found = await _last_message("probe", path)
     codec = str(found["codec"])[:64]
     return Probe(
@@ -113,7 +113,7 @@ def decode(path: Path, target: Path, *, sample_rate: int, channels: int, track: 
     Yields the number of samples (of each channel) written so far, and ends when all are written. Closing the iterator,
     or cancelling the task that reads it, kills the decoder and keeps the samples written so far. Raises DecodingError.
     """
-    return _written("pcm", path, target, rate=sample_rate, channels=channels, track=track)
+    return _run_into_file("pcm", path, target, rate=sample_rate, channels=channels, track=track)
 
 
 def encode_copy(path: Path, target: Path, *, channels: int, track: str = "0") -> AsyncGenerator[int, None]:
@@ -121,10 +121,10 @@ def encode_copy(path: Path, target: Path, *, channels: int, track: str = "0") ->
 
     Players can play `target` from its beginning while it grows. They can seek in it when the iterator has ended.
     """
-    return _written("listen", path, target, channels=channels, track=track)
+    return _run_into_file("listen", path, target, channels=channels, track=track)
 
 
-async def _written(mode: str, path: Path, target: Path, **options: int | str) -> AsyncGenerator[int, None]:
+async def _run_into_file(mode: str, path: Path, target: Path, **options: int | str) -> AsyncGenerator[int, None]:
     try:
         # A blocking call on the event loop: opening a local file takes microseconds.
         output = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -161,12 +161,12 @@ async def _messages(
                 async with asyncio.timeout(STALL_SECONDS):
                     line = await channel.readline()
             except TimeoutError:
-                logger.warning("A decoder (%s) said nothing for %s s and was ended.", mode, STALL_SECONDS)
+                logger.warning("A decoder (%s) sent no message for %s s; killing it", mode, STALL_SECONDS)
                 raise DecodingError("The decoder got stuck in this file.") from None
             except ValueError:  # the line exceeds the stream's limit, which no message of the decoder does
                 line = b""
             if not line:
-                raise DecodingError(await _epitaph(process, mode))
+                raise DecodingError(await _exit_sentence(process, mode))
             message = _parsed(line)
             if "error" in message:
                 # The cause lets `disk_errors.is_full` recognise a full disk that the decoder's process met.
@@ -193,7 +193,7 @@ async def _start(
             process_group=0,  # Ctrl-C in a terminal must reach only the site, which then ends its decoders in order
         )
     except OSError as error:
-        logger.error("A decoder can't be started: %s", error)
+        logger.error("Could not start a decoder: %s", error)
         raise DecoderNotStarted("The decoder can't be started. Try again in a while.") from error
 
 
@@ -208,17 +208,17 @@ def _parsed(line: bytes) -> dict[str, Any]:
     try:
         message = json.loads(line)
     except ValueError:
-        logger.info("The decoder printed: %r", line[:300])
+        logger.info("Ignored a line from the decoder that is not a message: %r", line[:300])
         return {}
     return message if isinstance(message, dict) else {}
 
 
-async def _epitaph(process: asyncio.subprocess.Process, mode: str) -> str:
+async def _exit_sentence(process: asyncio.subprocess.Process, mode: str) -> str:
     """Return the error sentence for a decoder that ended without a last message."""
     with contextlib.suppress(TimeoutError):  # it closed its output but still runs: the caller kills it
         async with asyncio.timeout(EXIT_SECONDS):
             await process.wait()
-    logger.warning("A decoder (%s) ended with code %s.", mode, process.returncode)
+    logger.warning("A decoder (%s) exited with code %s", mode, process.returncode)
     if process.returncode == -signal.SIGXCPU:
         return "Decoding this file takes too long."
     return "The decoder stopped in the middle of this file."

@@ -22,7 +22,7 @@ class Mix:
     def __init__(self, path: str) -> None:
         self.container = opened(path)
         self._parts: list[Recording] = []
-        for track in range(min(tracks.MOST, len(self.container.streams.audio))):
+        for track in range(min(tracks.MAX_TRACKS, len(self.container.streams.audio))):
             try:
                 self._parts.append(Recording(self.container, track))
             except Refused:

@@ -50,7 +50,7 @@ class Head:
             return self.packet_count >= UNDECODABLE_PACKETS
         return self.has_sound or self.seconds >= self.wanted_seconds
 
-    def take(self, packet: av.Packet | None) -> None:
+    def decode(self, packet: av.Packet | None) -> None:
         """Decode a packet of the track. None flushes the codec at the end."""
         self.packet_count += 1
         for frame in self.recording.decode(packet):
@@ -59,10 +59,10 @@ class Head:
             self.has_sound = self.has_sound or (self.wanted_seconds > 0 and peak(frame) >= QUIET)
 
 
-def look(path: str) -> list[Track]:
+def describe_tracks(path: str) -> list[Track]:
     """Return descriptions of the audio tracks. Raises Refused if no track can be decoded."""
     with opened(path) as container:
-        found = [describe(stream) for stream in container.streams.audio[: tracks.MOST]]
+        found = [describe(stream) for stream in container.streams.audio[: tracks.MAX_TRACKS]]
         heads, refusals = [], []
         for index, track in enumerate(found):
             try:
@@ -94,13 +94,13 @@ def read(container: av.container.InputContainer, heads: list[Head]) -> None:
         head = by_stream.get(packet.stream_index)
         if head is None or head.is_done:
             continue
-        head.take(packet)
+        head.decode(packet)
         waiting -= head.is_done
         if not waiting:
             return
     for head in heads:
         if not head.is_done:
-            head.take(None)
+            head.decode(None)
 
 
 def describe(stream: av.AudioStream) -> Track:

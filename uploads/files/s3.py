@@ -44,8 +44,8 @@ SENTENCES = {
 }
 REFUSED = f"The storage refuses this recording ({{code}}). {ASK}."
 # Errors with a 4xx status that a retry may not meet: rate limits, clock skew, and expired keys that AWS will renew.
-PASSING_STATUSES = frozenset({408, 409, 425, 429})
-PASSING_CODES = frozenset(
+TRANSIENT_STATUSES = frozenset({408, 409, 425, 429})
+TRANSIENT_CODES = frozenset(
     {
         "BandwidthLimitExceeded",
         "ExpiredToken",
@@ -95,7 +95,7 @@ def is_permanent(error: Exception) -> bool:
     if cause is None:
         return False
     status = cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
-    return 400 <= status < 500 and status not in PASSING_STATUSES and error_code(error) not in PASSING_CODES
+    return 400 <= status < 500 and status not in TRANSIENT_STATUSES and error_code(error) not in TRANSIENT_CODES
 
 
 def refusal_in(error: BaseException | None) -> ClientError | None:
@@ -165,7 +165,7 @@ class BucketStorage(S3Storage):
                 content: bytes = body.read()
             return content
 
-        return insist(read)
+        return read_with_retries(read)
 
     def check(self) -> None:
         """Check that the bucket exists and that our credentials can use it. Raises `StorageAway`."""
@@ -192,7 +192,7 @@ class BucketStorage(S3Storage):
         return self.bucket.meta.client  # threads may share a client, but not a bucket resource
 
 
-def insist(read: Callable[[], bytes]) -> bytes:
+def read_with_retries(read: Callable[[], bytes]) -> bytes:
     """Call `read`, with retries when the response body breaks off, and return its result.
 
     botocore retries only failures before the response begins.
@@ -201,5 +201,5 @@ def insist(read: Callable[[], bytes]) -> bytes:
         try:
             return read()
         except BotoCoreError as error:
-            logger.info("An answer of the bucket broke off; asking again", exc_info=error)
+            logger.info("The bucket's response broke off; retrying", exc_info=error)
     return read()

@@ -47,7 +47,7 @@ def serve_content(
     response["Accept-Ranges"] = "bytes"
     response["ETag"] = etag
     response["Cache-Control"] = "private, max-age=3600"
-    return sealed(response)
+    return isolate(response)
 
 
 def serve_copy(request: HttpRequest, upload: Upload, track: str, copy: Content) -> HttpResponseBase:
@@ -66,10 +66,10 @@ def serve_growing(request: HttpRequest, chunks: AsyncIterator[bytes]) -> HttpRes
         response = HttpResponse(content_type=COPY_TYPE, headers=headers)
     else:
         response = StreamingHttpResponse(chunks, content_type=COPY_TYPE, headers=headers)
-    return sealed(response)
+    return isolate(response)
 
 
-def sealed(response: Response) -> Response:
+def isolate(response: Response) -> Response:
     """Set the headers that forbid a browser to guess another type, run the content, or embed it in another site."""
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = "sandbox; default-src 'none'"

@@ -180,8 +180,8 @@ def probe(path: Path) -> decoder.Probe:
     except decoder.DecodingError as error:
         with open(path, "rb") as file:
             head = file.read(512)
-        what = (head and file_types.what_it_is(head)) or str(error)
-        raise CommandError(f"{path}: {what} {file_types.WHAT_WORKS}") from error
+        what = (head and file_types.identify(head)) or str(error)
+        raise CommandError(f"{path}: {what} {file_types.SUPPORTED}") from error
 
 
 async def segments_of(engine: Engine, spool: Spool, job: Job, show: Callable[[str], None]) -> list[Segment]:

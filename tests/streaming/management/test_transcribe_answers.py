@@ -76,7 +76,7 @@ def test_one_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
     assert refused.value.returncode == 1
     assert output.getvalue() == f"==> {good} <==\nw0 w1\n\n"
     assert errors.getvalue().splitlines() == [
-        f"{bad}: This is a text file. {file_types.WHAT_WORKS}",
+        f"{bad}: This is a text file. {file_types.SUPPORTED}",
         f"There is no file {missing}.",
     ]
 
@@ -112,7 +112,7 @@ def test_numbers_the_transcripts_of_recordings_of_one_name(tmp_path: Path) -> No
     [
         (["missing.wav"], "There is no file missing.wav."),
         (["folder"], "folder is not a file."),
-        (["empty.wav"], f"empty.wav: The file is empty. {file_types.WHAT_WORKS}"),
+        (["empty.wav"], f"empty.wav: The file is empty. {file_types.SUPPORTED}"),
         (["one.wav", "--engine", "abacus"], "There is no engine “abacus” here. There are: local, scripted."),
         (
             ["one.wav", "--language", "tlh"],

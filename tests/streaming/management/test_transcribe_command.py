@@ -179,4 +179,4 @@ def test_exits_with_one_after_a_file_that_is_no_recording(
     (tmp_path / "letter.txt").write_text("Dear Alice, …")
     done = transcribe(tmp_path / "letter.txt")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"CommandError: {tmp_path / 'letter.txt'}: This is a text file. {file_types.WHAT_WORKS}\n"
+    assert done.stderr == f"CommandError: {tmp_path / 'letter.txt'}: This is a text file. {file_types.SUPPORTED}\n"

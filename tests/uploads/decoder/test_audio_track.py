@@ -53,21 +53,21 @@ def test_finds_the_length_without_decoding(suffix: str) -> None:
     assert seconds(Recording(str(path))) == pytest.approx(9.963, abs=0.1)
 
 
-def test_does_not_guess_the_length_where_the_packets_do_not_say() -> None:
+def test_returns_no_length_if_the_packets_do_not_declare_theirs() -> None:
     assert seconds(Recording(str(recordings.encode(recordings.speech(), "mka")))) is None
 
 
-def test_does_not_look_at_the_name(tmp_path: Path) -> None:
+def test_ignores_the_file_name_when_decoding(tmp_path: Path) -> None:
     path = tmp_path / "playlist.m3u8"
     shutil.copy(recordings.encode(recordings.speech(), "m4a"), path)
     assert Recording(str(path)).codec == "aac"
 
 
-def test_resamples_to_the_sample() -> None:
+def test_resamples_to_the_exact_number_of_samples() -> None:
     assert len(samples_of(recordings.tone(1.0, rate=44_100), 8_000)) == 8_000
 
 
-def test_tells_channels_apart() -> None:
+def test_keeps_two_channels_apart() -> None:
     both = samples_of(recordings.tone(1.0, channels=2, hz=400), channels=2)
     peaks = [int(np.argmax(np.abs(np.fft.rfft(both[:, channel])))) for channel in (0, 1)]
     assert peaks == [400, 800]
@@ -80,7 +80,7 @@ def test_mixes_two_channels_to_one() -> None:
 
 @pytest.mark.parametrize("channels", [3, 4, 6, 8])
 @pytest.mark.parametrize("wanted", [1, 2])
-def test_mixes_the_tracks_of_a_recorder_that_does_not_say_where_they_belong(channels: int, wanted: int) -> None:
+def test_mixes_channels_without_speaker_positions(channels: int, wanted: int) -> None:
     samples = np.zeros((RATE, channels))
     samples[:, channels - 1] = 16_000 * np.sin(np.arange(RATE) / 10)
     mixed = samples_of(recordings.write_wav(f"tracks-{channels}", samples, RATE), channels=wanted)
@@ -89,7 +89,7 @@ def test_mixes_the_tracks_of_a_recorder_that_does_not_say_where_they_belong(chan
 
 
 @pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le", "pcm_mulaw"])
-def test_reads_every_kind_of_sample(codec: str, tmp_path: Path) -> None:
+def test_decodes_every_sample_format(codec: str, tmp_path: Path) -> None:
     path = tmp_path / "sound"
     with av.open(str(recordings.tone(1.0))) as reader, av.open(str(path), "w", format="wav") as writer:
         stream = writer.add_stream(codec, rate=RATE, layout="mono")
@@ -101,14 +101,14 @@ def test_reads_every_kind_of_sample(codec: str, tmp_path: Path) -> None:
     assert np.abs(samples_of(path) - samples_of(recordings.tone(1.0))).max() < 600
 
 
-def test_reads_recordings_that_were_joined_at_different_rates(tmp_path: Path) -> None:
+def test_decodes_recordings_that_were_joined_at_different_rates(tmp_path: Path) -> None:
     path = tmp_path / "joined.mp3"
     parts = [recordings.tone(2.0, rate=rate, suffix="mp3") for rate in (16_000, 44_100)]
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     assert len(samples_of(path)) == pytest.approx(4 * RATE, abs=0.2 * RATE)
 
 
-def test_titles_in_any_encoding_do_not_matter(tmp_path: Path) -> None:
+def test_opens_files_with_titles_in_any_encoding(tmp_path: Path) -> None:
     path = tmp_path / "titled.wav"
     info = b"INFOINAM" + struct.pack("<I", 6) + b"G\xe4\xdfe\xff\x00"
     chunk = b"LIST" + struct.pack("<I", len(info)) + info
@@ -119,7 +119,7 @@ def test_titles_in_any_encoding_do_not_matter(tmp_path: Path) -> None:
     assert len(samples_of(path)) == RATE
 
 
-def test_a_picture_of_the_cover_does_not_matter(tmp_path: Path) -> None:
+def test_decodes_a_file_with_a_cover_picture(tmp_path: Path) -> None:
     path = tmp_path / "covered.mp3"
     rows = zlib.compress(b"\x00\xff\xff\xff")
     header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
@@ -139,14 +139,14 @@ def test_a_picture_of_the_cover_does_not_matter(tmp_path: Path) -> None:
 # Lengths
 
 
-def test_a_truncated_wav_is_as_long_as_what_is_left_of_it(tmp_path: Path) -> None:
+def test_a_truncated_wav_has_the_length_of_its_remaining_audio(tmp_path: Path) -> None:
     path = tmp_path / "cut.wav"
     path.write_bytes(recordings.speech().read_bytes()[: 44 + 3 * RATE * 2])
     assert seconds(Recording(str(path))) == pytest.approx(3.0, abs=0.1)
     assert len(samples_of(path)) == pytest.approx(3 * RATE, abs=0.1 * RATE)
 
 
-def test_finds_the_length_of_what_a_browser_recorded(tmp_path: Path) -> None:
+def test_finds_the_length_of_a_recording_made_by_a_browser(tmp_path: Path) -> None:
     path = tmp_path / "recorded.webm"
     source = str(recordings.encode(recordings.speech(), "webm"))
     with av.open(source) as reader, av.open(str(path), "w", format="webm", options={"live": "1"}) as writer:
@@ -180,14 +180,14 @@ def with_hole(path: Path, start: float, hole: float) -> Path:
     return path
 
 
-def test_is_silent_where_a_player_is_silent(tmp_path: Path) -> None:
+def test_fills_gaps_in_the_timestamps_with_silence(tmp_path: Path) -> None:
     path = with_hole(tmp_path / "holes.mkv", start=2.0, hole=3.0)
     loudest = np.abs(samples_of(path)).reshape(-1, RATE).max(axis=1)
     assert [bool(second > 1_000) for second in loudest] == [False, False, True, False, False, False, True]
     assert seconds(Recording(str(path))) == pytest.approx(7.0, abs=0.01)
 
 
-def test_a_hole_of_hours_is_taken_for_a_mistake(tmp_path: Path) -> None:
+def test_ignores_a_gap_of_hours_in_the_timestamps(tmp_path: Path) -> None:
     path = with_hole(tmp_path / "leap.mkv", start=0.0, hole=7_200.0)
     assert len(samples_of(path)) == 2 * RATE
 
@@ -196,7 +196,7 @@ def test_a_hole_of_hours_is_taken_for_a_mistake(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", sorted(recordings.FORMATS.keys() - {"m4a", "mp4"}))
-def test_decodes_what_is_left_of_a_truncated_file(suffix: str, tmp_path: Path) -> None:
+def test_decodes_the_remaining_part_of_a_truncated_file(suffix: str, tmp_path: Path) -> None:
     whole = recordings.encode(recordings.speech(), suffix).read_bytes()
     path = tmp_path / "cut"
     path.write_bytes(whole[: len(whole) // 2])
@@ -204,7 +204,7 @@ def test_decodes_what_is_left_of_a_truncated_file(suffix: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("suffix", ["mp3", "m4a", "aac", "amr", "flac", "mkv"])
-def test_passes_over_damage_in_the_middle(suffix: str, tmp_path: Path) -> None:
+def test_skips_damaged_packets_in_the_middle(suffix: str, tmp_path: Path) -> None:
     content = bytearray(recordings.encode(recordings.speech(), suffix).read_bytes())
     middle, length = len(content) // 2, len(content) // 20
     content[middle : middle + length] = np.random.default_rng(1).bytes(length)
@@ -229,7 +229,7 @@ class Disk:
         av.error.err_check(-self.number)
 
 
-def test_a_disk_that_fails_does_not_pass_for_the_end() -> None:
+def test_an_error_of_the_disk_is_raised_and_not_taken_for_the_end_of_the_file() -> None:
     assert list(demuxed(cast(Any, Disk(errno.ENOMEM)))) == []  # an absurd length in a damaged file
     with pytest.raises(OSError, match="Input/output error"):
         list(demuxed(cast(Any, Disk(errno.EIO))))
@@ -247,14 +247,14 @@ def test_a_disk_that_fails_does_not_pass_for_the_end() -> None:
         (b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00", "We couldn't read this file as audio or video."),
     ],
 )
-def test_refuses_what_is_no_recording(content: bytes, reason: str, tmp_path: Path) -> None:
+def test_refuses_a_file_that_is_not_a_recording(content: bytes, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "file.mp3"
     path.write_bytes(content)
     with pytest.raises(Refused, match=reason):
         Recording(str(path)).first_frame()
 
 
-def test_refuses_a_video_without_sound() -> None:
+def test_refuses_a_video_without_an_audio_track() -> None:
     with pytest.raises(Refused, match="This is a video without an audio track"):
         Recording(str(recordings.video_without_sound()))
 
@@ -264,13 +264,13 @@ def test_refuses_a_folder(tmp_path: Path) -> None:
         Recording(str(tmp_path))
 
 
-def test_does_not_wait_for_a_pipe(tmp_path: Path) -> None:
+def test_refuses_a_named_pipe_without_blocking(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(Refused):
         Recording(str(tmp_path / "pipe"))
 
 
-def test_refuses_sound_that_cannot_be_decoded(tmp_path: Path) -> None:
+def test_refuses_an_audio_track_that_cannot_be_decoded(tmp_path: Path) -> None:
     content = bytearray(recordings.encode(recordings.speech(), "mkv").read_bytes())
     name = content.index(b"A_AAC")
     content[name : name + 5] = b"A_XYZ"

@@ -44,78 +44,78 @@ def probe(path: Path) -> Probe:
     return replace(found, tracks=[])
 
 
-def test_finds_what_is_in_a_file() -> None:
+def test_probe_returns_the_properties_of_a_file() -> None:
     found = probe(recordings.encode(recordings.speech(), "webm"))
     assert found == Probe("webm", "opus", 9.963, 48_000, 1, 0, [], False)
 
 
-def test_finds_the_length_by_decoding_where_the_packets_do_not_say() -> None:
+def test_probe_decodes_to_find_a_length_that_the_packets_do_not_declare() -> None:
     found = probe(recordings.encode(recordings.speech(), "mka"))
     assert found == Probe("matroska", "alac", 9.963, 16_000, 1, 0, [], False)
 
 
-def test_finds_it_from_within_a_thread_of_an_event_loop() -> None:
+def test_probe_works_in_a_thread_of_a_running_event_loop() -> None:
     async def serve() -> Probe:
         return await asyncio.to_thread(probe, recordings.speech())
 
     assert asyncio.run(serve()) == Probe("wav", "pcm_s16le", 9.963, 16_000, 1, 0, [], True)
 
 
-def test_refuses_in_a_sentence(tmp_path: Path) -> None:
+def test_probe_raises_the_decoders_sentence(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("No sound here. " * 100)
     with pytest.raises(DecodingError, match=r"^We couldn't read this file as audio or video\.$"):
         decoder.probe(tmp_path / "text")
 
 
-async def test_decodes_into_a_file(tmp_path: Path) -> None:
+async def test_decode_writes_samples_to_a_file(tmp_path: Path) -> None:
     found = await read(begin(tmp_path, recordings.speech()))
     assert found == sorted(found)
     assert found[-1] * 2 == (tmp_path / "sound").stat().st_size == 159_414 * 2
 
 
-async def test_what_it_says_is_there_is_there(tmp_path: Path) -> None:
+async def test_decode_never_reports_samples_that_are_not_written(tmp_path: Path) -> None:
     async with aclosing(begin(tmp_path, recordings.long_silence(700))) as decoded:
         async for samples in decoded:
             assert (tmp_path / "sound").stat().st_size >= samples * 2
 
 
-async def test_decodes_over_what_was_there(tmp_path: Path) -> None:
+async def test_decode_overwrites_an_existing_file(tmp_path: Path) -> None:
     (tmp_path / "sound").write_bytes(bytes(10_000_000))
     await read(begin(tmp_path, recordings.tone(1.0)))
     assert (tmp_path / "sound").stat().st_size == 32_000
 
 
-async def test_finds_the_waveform() -> None:
+async def test_find_peaks_returns_the_waveform() -> None:
     found = await decoder.find_peaks(recordings.speech("two_cities"))
     assert (len(found.peaks), found.duration, found.undecodable_seconds) == (1_000, 44.374125, 0.0)
     assert max(found.peaks) == 255
 
 
-async def test_fails_with_the_decoders_sentence(tmp_path: Path) -> None:
+async def test_decode_raises_the_decoders_sentence(tmp_path: Path) -> None:
     with pytest.raises(DecodingError, match=r"^The file of this recording is missing\.$"):
         await read(begin(tmp_path, tmp_path / "gone"))
 
 
-async def test_fails_on_a_full_disk() -> None:
+async def test_decode_raises_on_a_full_disk() -> None:
     decoded = decoder.decode(recordings.speech(), Path("/dev/full"), sample_rate=16_000, channels=1)
     with pytest.raises(DecodingError, match=r"^The disk is full\.$"):
         await read(decoded)
 
 
-async def test_fails_where_nothing_can_be_written(tmp_path: Path) -> None:
+async def test_decode_raises_if_the_target_cannot_be_opened(tmp_path: Path) -> None:
     decoded = decoder.decode(recordings.speech(), tmp_path / "no" / "sound", sample_rate=16_000, channels=1)
     with pytest.raises(DecodingError, match="can't be stored"):
         await read(decoded)
 
 
-async def test_fails_when_the_recording_is_longer_than_allowed(tmp_path: Path, settings: Settings) -> None:
+async def test_decode_raises_for_a_recording_that_is_too_long(tmp_path: Path, settings: Settings) -> None:
     settings.MAX_AUDIO_SECONDS = 3_600
     with pytest.raises(DecodingError, match=r"^The recording is longer than 1 hours\.$"):
         await read(begin(tmp_path, recordings.long_silence(3_601)))
     assert (tmp_path / "sound").stat().st_size == 3_600 * 16_000 * 2
 
 
-async def test_a_decoder_that_is_killed_is_an_error_and_what_was_decoded_stays(tmp_path: Path) -> None:
+async def test_decode_raises_if_the_decoder_is_killed_and_keeps_the_samples(tmp_path: Path) -> None:
     async with aclosing(begin(tmp_path)) as decoded:
         samples = await anext(decoded)
         os.kill(the_decoder(), signal.SIGKILL)
@@ -124,7 +124,7 @@ async def test_a_decoder_that_is_killed_is_an_error_and_what_was_decoded_stays(t
     assert (tmp_path / "sound").stat().st_size >= samples * 2
 
 
-async def test_a_decoder_out_of_time_is_an_error(tmp_path: Path) -> None:
+async def test_decode_raises_if_the_decoder_exceeds_its_cpu_time(tmp_path: Path) -> None:
     async with aclosing(begin(tmp_path)) as decoded:
         await anext(decoded)
         os.kill(the_decoder(), signal.SIGXCPU)
@@ -133,7 +133,7 @@ async def test_a_decoder_out_of_time_is_an_error(tmp_path: Path) -> None:
                 pass
 
 
-async def test_a_decoder_that_hangs_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_kills_a_decoder_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with aclosing(begin(tmp_path)) as decoded:
         await anext(decoded)
         monkeypatch.setattr(decoder, "STALL_SECONDS", 0.3)
@@ -160,7 +160,7 @@ def program(tmp_path: Path, text: str) -> Path:
         "import sys; print('[1, 2]', 'null', '{', 'Illegal instruction', sep='\\n', file=sys.stderr)",
     ],
 )
-async def test_a_decoder_that_makes_no_sense_is_an_error(
+async def test_raises_if_a_decoder_sends_no_valid_messages(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoder, "DECODER", program(tmp_path, text))
@@ -169,26 +169,28 @@ async def test_a_decoder_that_makes_no_sense_is_an_error(
         await read(begin(tmp_path))
 
 
-async def test_what_a_library_prints_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_ignores_lines_that_a_library_prints_in_the_decoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = "import sys; print('Warning!', '{\"done\": true, \"samples\": 5}', sep='\\n', file=sys.stderr)"
     monkeypatch.setattr(decoder, "DECODER", program(tmp_path, text))
     assert await read(begin(tmp_path)) == [5]
 
 
-async def test_a_decoder_that_cannot_be_started_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_raises_if_no_decoder_can_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
     with pytest.raises(DecodingError, match="can't be started"):
         await read(begin(tmp_path))
 
 
-async def test_closing_ends_the_decoder(tmp_path: Path) -> None:
+async def test_closing_the_iterator_ends_the_decoder(tmp_path: Path) -> None:
     async with aclosing(begin(tmp_path)) as decoded:
         await anext(decoded)
         assert len(decoders()) == 1
     assert decoders() == []
 
 
-async def test_cancelling_ends_the_decoder(tmp_path: Path) -> None:
+async def test_cancelling_the_reader_ends_the_decoder(tmp_path: Path) -> None:
     begun = asyncio.Event()
 
     async def decode() -> None:
@@ -204,7 +206,7 @@ async def test_cancelling_ends_the_decoder(tmp_path: Path) -> None:
     assert decoders() == []
 
 
-async def test_cancelling_at_any_moment_ends_the_decoder(tmp_path: Path) -> None:
+async def test_cancelling_the_reader_at_any_moment_ends_the_decoder(tmp_path: Path) -> None:
     for turns in range(30):
         task = asyncio.create_task(read(begin(tmp_path)))
         for _ in range(turns):
@@ -215,7 +217,7 @@ async def test_cancelling_at_any_moment_ends_the_decoder(tmp_path: Path) -> None
         assert decoders() == []
 
 
-async def test_a_decoder_gets_none_of_our_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_decoder_inherits_no_secrets_and_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
     async with aclosing(begin(tmp_path)) as decoded:
         await anext(decoded)
@@ -230,7 +232,7 @@ def look_into(pid: int) -> tuple[set[str], int]:
     return {entry.split("=")[0] for entry in environment if entry}, len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
-def test_the_peaks_of_stereo_are_those_of_the_louder_side() -> None:
+def test_the_peaks_of_stereo_are_those_of_the_louder_channel() -> None:
     samples = np.zeros((16_000, 2))
     samples[:, 1] = 9_000
     found = asyncio.run(decoder.find_peaks(recordings.write_wav("right", samples, 16_000)))

@@ -63,32 +63,32 @@ def test_a_channel_that_is_reversed_from_the_middle_on_does_not_cancel_speech(sp
         assert share(found[part], speech[part]) > (0.7 if second == 5 else 0.95), second
 
 
-def test_a_change_of_polarity_makes_no_click() -> None:
+def test_a_change_of_polarity_causes_no_click() -> None:
     tone = 8_000 * np.sin(2 * np.pi * 300 * np.arange(4 * RATE) / RATE)
     polarity = np.where(np.arange(len(tone)) < 2 * RATE, 1, -1)
     steps = np.abs(np.diff(mixed("click", tone, polarity * tone)))
     assert steps.max() < 1.2 * np.abs(np.diff(tone)).max()
 
 
-def test_two_speakers_with_a_channel_each_are_both_there(speech: np.ndarray) -> None:
+def test_the_mix_contains_both_speakers_of_two_channels(speech: np.ndarray) -> None:
     other = np.roll(speech, 3 * RATE)
     found = mixed("two", speech, other)
     assert share(found, speech) == pytest.approx(0.5, abs=0.1)
     assert share(found, other) == pytest.approx(0.5, abs=0.1)
 
 
-def test_a_dead_channel_leaves_the_speech(speech: np.ndarray) -> None:
+def test_a_silent_channel_does_not_weaken_speech(speech: np.ndarray) -> None:
     for name, channels in (("left", (speech, 0 * speech)), ("right", (0 * speech, speech))):
         assert share(mixed(f"dead-{name}", *channels), speech) == pytest.approx(0.5, abs=0.01)
 
 
 @pytest.mark.parametrize("milliseconds", [0.25, 0.5, 1, 10])
-def test_a_delayed_channel_leaves_the_speech(speech: np.ndarray, milliseconds: float) -> None:
+def test_a_delayed_channel_does_not_cancel_speech(speech: np.ndarray, milliseconds: float) -> None:
     found = mixed(f"delayed-{milliseconds}", speech, np.roll(speech, round(milliseconds * RATE / 1_000)))
     assert (found @ found) > 0.4 * (speech @ speech)
 
 
-def test_middle_and_side_leave_the_speech(speech: np.ndarray) -> None:
+def test_mid_side_channels_do_not_cancel_speech(speech: np.ndarray) -> None:
     assert share(mixed("middle-side", speech, 0.3 * noise(speech, 1_000)), speech) == pytest.approx(0.5, abs=0.05)
 
 
@@ -111,7 +111,7 @@ def test_speech_in_the_centre_of_surround_is_loudest(speech: np.ndarray, tmp_pat
     assert share(found, speech) == pytest.approx(1 / 3.414, abs=0.01)
 
 
-def test_two_channels_that_are_wanted_stay_as_they_are(speech: np.ndarray) -> None:
+def test_two_requested_channels_are_not_mixed(speech: np.ndarray) -> None:
     path: Path = recordings.write_wav("stereo-stays", np.stack((speech, -speech), axis=1).round(), RATE)
     both = samples_of(path, channels=2)
     assert np.array_equal(both[:, 0], speech.round())

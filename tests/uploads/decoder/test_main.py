@@ -29,7 +29,7 @@ def run(mode: str, path: Path, *options: object, **changes: Any) -> tuple[list[d
     return messages, done.stdout if mode == "pcm" else b""
 
 
-def test_probe_says_what_is_in_the_file() -> None:
+def test_probe_reports_the_properties_of_a_file() -> None:
     messages, _ = run("probe", recordings.encode(recordings.speech(), "mp4"))
     found = {"container": "mov,mp4,m4a,3gp,3g2,mj2", "codec": "aac", "sample_rate": 16_000, "channels": 1}
     track = {"codec": "aac", "language": "", "title": "", "sample_rate": 16_000, "channels": 1}
@@ -39,19 +39,19 @@ def test_probe_says_what_is_in_the_file() -> None:
     assert messages == [{"done": True, "track": 0, "tracks": [track]} | length | found]
 
 
-def test_probe_refuses_in_a_sentence(tmp_path: Path) -> None:
+def test_probe_refuses_a_text_file_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("No sound here. " * 100)
     messages, _ = run("probe", tmp_path / "text")
     assert messages == [{"error": "We couldn't read this file as audio or video.", "is_final": True, "samples": 0}]
 
 
-def test_says_so_when_there_is_no_file(tmp_path: Path) -> None:
+def test_every_mode_reports_a_missing_file(tmp_path: Path) -> None:
     for mode in ("probe", "peaks", "pcm"):
         messages, _ = run(mode, tmp_path / "gone")
         assert messages == [{"error": "The file of this recording is missing.", "is_final": True, "samples": 0}]
 
 
-def test_pcm_writes_the_sound_and_says_how_far_it_is() -> None:
+def test_pcm_writes_samples_and_reports_progress() -> None:
     messages, sound = run("pcm", recordings.speech("two_cities"), "--rate", 8_000, "--channels", 2)
     samples = [message["samples"] for message in messages]
     assert samples == sorted(samples)
@@ -65,7 +65,7 @@ def test_pcm_writes_the_sound_and_says_how_far_it_is() -> None:
     assert len(sound) == samples[-1] * 4
 
 
-def test_pcm_counts_what_it_passes_over(tmp_path: Path) -> None:
+def test_pcm_counts_packets_that_cannot_be_decoded(tmp_path: Path) -> None:
     content = bytearray(recordings.encode(recordings.speech(), "m4a").read_bytes())
     content[40_000:42_000] = np.random.default_rng(1).bytes(2_000)
     (tmp_path / "damaged").write_bytes(content)
@@ -74,33 +74,33 @@ def test_pcm_counts_what_it_passes_over(tmp_path: Path) -> None:
     assert messages[-1]["skipped"] > 0
 
 
-def test_pcm_speaks_at_most_twenty_times_a_second() -> None:
+def test_pcm_reports_at_most_twenty_times_a_second() -> None:
     started_at = time.monotonic()
     messages, sound = run("pcm", recordings.long_silence(2_000), "--rate", 8_000)
     assert len(sound) == 2_000 * 8_000 * 2
     assert 3 <= len(messages) <= 20 * (time.monotonic() - started_at) + 2  # the first and the last come at once
 
 
-def test_pcm_stops_at_the_longest_that_is_allowed() -> None:
+def test_pcm_stops_at_the_longest_allowed_length() -> None:
     messages, sound = run("pcm", recordings.speech(), "--max-seconds", 4)
     error = {"error": "The recording is longer than 0.00111111 hours.", "is_final": False, "samples": 4 * 16_000}
     assert messages[-1] == error
     assert len(sound) == 4 * 16_000 * 2
 
 
-def test_pcm_takes_what_is_exactly_as_long_as_is_allowed() -> None:
+def test_pcm_decodes_a_recording_of_exactly_the_longest_allowed_length() -> None:
     messages, _ = run("pcm", recordings.tone(1.0), "--max-seconds", 1)
     assert messages[-1] == {"done": True, "samples": 16_000} | NOTHING_SKIPPED
 
 
-def test_says_that_the_disk_is_full() -> None:
+def test_pcm_reports_a_full_disk() -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run([*COMMAND, "pcm", str(recordings.speech())], stdout=full, stderr=subprocess.PIPE)
     full = {"error": "The disk is full.", "is_final": False, "is_disk_full": True, "samples": 0}
     assert json.loads(done.stderr.splitlines()[-1]) == full
 
 
-def test_says_that_the_sound_is_larger_than_a_file_may_be(tmp_path: Path) -> None:
+def test_pcm_reports_audio_that_exceeds_the_largest_file(tmp_path: Path) -> None:
     def small_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
@@ -108,11 +108,12 @@ def test_says_that_the_sound_is_larger_than_a_file_may_be(tmp_path: Path) -> Non
         command = [*COMMAND, "pcm", str(recordings.speech())]
         done = subprocess.run(command, stdout=sound, stderr=subprocess.PIPE, preexec_fn=small_files)
     message = json.loads(done.stderr.splitlines()[-1])
-    assert message["error"] == "The recording is too long: its sound is larger than one file may be."
+    sentence = "The recording is too long: its decoded audio exceeds the largest file that is allowed."
+    assert message["error"] == sentence
     assert message["samples"] * 2 <= 100_000
 
 
-def test_says_that_memory_is_short() -> None:
+def test_probe_fails_under_a_very_low_memory_limit() -> None:
     def little_memory() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (40_000_000, 40_000_000))
 
@@ -121,7 +122,7 @@ def test_says_that_memory_is_short() -> None:
     assert done.returncode != 0  # it may not even start; `client.py` has a sentence for that
 
 
-def test_peaks_say_the_exact_duration_and_where_it_is_loud() -> None:
+def test_peaks_report_the_exact_duration_and_the_loud_parts() -> None:
     samples = np.zeros((160_007, 1))
     samples[40_000:80_000] = 8_000
     messages, _ = run("peaks", recordings.write_wav("loud-quarter", samples, 16_000), "--count", 40)
@@ -131,14 +132,14 @@ def test_peaks_say_the_exact_duration_and_where_it_is_loud() -> None:
     assert peaks_of(messages)[21:] == [0] * 19
 
 
-def test_peaks_show_quiet_recordings_and_not_silence() -> None:
+def test_peaks_amplify_quiet_recordings_but_not_silence() -> None:
     quiet, _ = run("peaks", recordings.tone(1.0, volume=0.01), "--count", 50)
     assert min(peaks_of(quiet)) > 200
     silent, _ = run("peaks", recordings.silence(1.0), "--count", 50)
     assert peaks_of(silent) == [0] * 50
 
 
-def test_one_click_does_not_make_the_rest_look_silent() -> None:
+def test_peaks_of_a_recording_with_one_click_do_not_look_silent() -> None:
     samples = np.full((160_000, 1), 1_000)
     samples[100] = 32_000
     messages, _ = run("peaks", recordings.write_wav("click", samples, 16_000))
@@ -146,7 +147,7 @@ def test_one_click_does_not_make_the_rest_look_silent() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.01, 0.5, 700])
-def test_peaks_are_as_many_as_asked_for_whatever_the_length(seconds: float) -> None:
+def test_peaks_have_the_requested_number_for_any_length(seconds: float) -> None:
     path = recordings.long_silence(700) if seconds == 700 else recordings.tone(seconds)
     messages, _ = run("peaks", path)
     assert messages[-1]["duration"] == seconds
@@ -154,7 +155,7 @@ def test_peaks_are_as_many_as_asked_for_whatever_the_length(seconds: float) -> N
 
 
 @pytest.mark.parametrize("rate", [11_025, 44_100])
-def test_peaks_of_a_long_recording_are_where_it_is_loud(rate: int, tmp_path: Path) -> None:
+def test_peaks_of_a_long_recording_show_its_loud_part(rate: int, tmp_path: Path) -> None:
     path = tmp_path / "long.wav"
     with open(recordings.long_silence(1_500, rate=rate), "rb") as silence, open(path, "wb") as file:
         file.write(silence.read(44))
@@ -172,7 +173,7 @@ def peaks_of(messages: list[dict[str, Any]]) -> list[int]:
 
 
 @pytest.mark.parametrize("mode", ["probe", "peaks", "pcm"])
-def test_memory_does_not_grow_with_the_length(mode: str) -> None:
+def test_the_memory_of_a_decoder_does_not_grow_with_the_length(mode: str) -> None:
     # In between a small process of its own: a child's figure begins with what its parent had.
     program = (
         "import resource, subprocess, sys\n"
@@ -191,7 +192,7 @@ def test_memory_does_not_grow_with_the_length(mode: str) -> None:
     assert long < 100 * 1024
 
 
-def test_limits_itself() -> None:
+def test_a_decoder_limits_its_own_resources() -> None:
     path = recordings.long_silence(12 * 3_600)
     decoder = subprocess.Popen([*COMMAND, "pcm", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     with decoder:
@@ -207,7 +208,7 @@ def test_limits_itself() -> None:
     assert hard["Max file size"] == str((12 * 3_600 + 1) * 16_000 * 2)
 
 
-def test_ends_with_its_parent() -> None:
+def test_a_decoder_ends_when_its_parent_process_is_killed() -> None:
     path = recordings.long_silence(12 * 3_600)
     program = (
         "import os, subprocess, sys\n"
@@ -226,7 +227,7 @@ def test_ends_with_its_parent() -> None:
     wait_until(lambda: not is_running(decoder), what="the end of the decoder")
 
 
-def test_does_not_begin_for_a_parent_that_is_gone() -> None:
+def test_a_decoder_does_not_start_without_its_parent_process() -> None:
     done = subprocess.run([*COMMAND, "probe", str(recordings.speech()), "--parent", "1"], capture_output=True)
     assert (done.returncode, done.stdout) == (1, b"")
 

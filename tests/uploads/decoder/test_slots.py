@@ -14,17 +14,17 @@ from tests.uploads.conftest import decoders
 from uploads.decoder import client as decoder
 from uploads.decoder import slots
 from uploads.decoder.client import DecodingError
-from uploads.decoder.slots import Places, Purpose
+from uploads.decoder.slots import Purpose, Slots
 
 ALICE, BOB, CHARLIE = 1, 2, 3
 MIB = 1024**2
 
 
 class Holder:
-    """Takes places of one `Places` by name, and notes the order in which they were granted."""
+    """Takes slots of one `Slots` by name, and notes the order in which they were granted."""
 
     def __init__(self) -> None:
-        self.places = Places()
+        self.slots = Slots()
         self.granted: list[str] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ends: dict[str, asyncio.Event] = {}
@@ -36,7 +36,7 @@ class Holder:
         await self._settle()
 
     async def _hold(self, name: str, purpose: Purpose, person: int | None) -> None:
-        async with self.places.taken(purpose, person):
+        async with self.slots.acquire(purpose, person):
             self.granted.append(name)
             await self._ends[name].wait()
 
@@ -57,19 +57,19 @@ class Holder:
             await asyncio.sleep(0)
 
 
-async def test_a_probe_precedes_a_listening_copy_and_that_a_waveform() -> None:
+async def test_a_probe_gets_a_slot_before_a_listening_copy_and_that_before_a_waveform() -> None:
     holder = Holder()
-    for number in range(slots.MOST):
+    for number in range(slots.MAX_DECODERS):
         await holder.ask(f"first {number}", Purpose.PROBE, None)
     await holder.ask("waveform", Purpose.WAVEFORM, ALICE)
     await holder.ask("listen", Purpose.LISTEN, ALICE)
     await holder.ask("probe", Purpose.PROBE, BOB)
-    for number in range(slots.MOST):
+    for number in range(slots.MAX_DECODERS):
         await holder.give_back(f"first {number}")
-    assert holder.granted[slots.MOST :] == ["probe", "listen", "waveform"]
+    assert holder.granted[slots.MAX_DECODERS :] == ["probe", "listen", "waveform"]
 
 
-async def test_one_person_leaves_a_place_to_the_others() -> None:
+async def test_one_person_cannot_occupy_all_slots() -> None:
     holder = Holder()
     for number in range(4):
         await holder.ask(f"alice {number}", Purpose.PROBE, ALICE)
@@ -89,7 +89,7 @@ async def test_waveforms_are_made_one_at_a_time_and_in_turn_for_each_person() ->
     assert holder.granted[-1] == "alice 2"
 
 
-async def test_a_cancelled_waiter_gives_its_turn_to_the_next() -> None:
+async def test_a_cancelled_waiter_for_a_slot_does_not_block_the_next_one() -> None:
     holder = Holder()
     for name in ("held", "cancelled", "next"):
         await holder.ask(name, Purpose.WAVEFORM, ALICE)
@@ -139,11 +139,11 @@ def test_hostile_probes_from_many_threads_stay_within_their_memory(tmp_path: Pat
     finally:
         is_over.set()
         looking.join()
-    assert 1 <= most_decoders <= slots.MOST
-    assert most_memory < slots.MOST * 512 * MIB
+    assert 1 <= most_decoders <= slots.MAX_DECODERS
+    assert most_memory < slots.MAX_DECODERS * 512 * MIB
 
 
 def test_a_probe_that_needs_too_much_memory_is_refused_in_a_sentence(tmp_path: Path) -> None:
     path = bombs.mp4(tmp_path / "a.mp4", 2_000_000, tracks=20)
-    with pytest.raises(DecodingError, match=r"^Decoding this file takes more memory than a recording may\.$"):
+    with pytest.raises(DecodingError, match=r"^Decoding this file takes too much memory\.$"):
         decoder.probe(path)

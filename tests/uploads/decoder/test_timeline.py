@@ -32,56 +32,56 @@ NOTHING = (0, 0)
         ([(0.0, 1.0), (8_000.0, 1.0), (8_001.0, 1.0)], [NOTHING] * 3),  # counts from another time
     ],
 )
-def test_fills_holes_and_cuts_overlaps(
+def test_fills_gaps_and_cuts_overlaps(
     pieces: list[tuple[float | None, float]], places: list[tuple[float, float]]
 ) -> None:
     assert place(pieces) == places
 
 
-def test_fills_a_hole_of_one_packet() -> None:
+def test_fills_a_gap_of_one_packet() -> None:
     assert place(packets(0.0, 0.02, 0.06, 0.08)) == [NOTHING, NOTHING, (0.02, 0), NOTHING]
 
 
-def test_fills_the_hole_before_each_packet_of_a_pause() -> None:
+def test_fills_the_gap_before_each_packet_of_a_pause() -> None:
     assert place(packets(0.0, 0.4, 0.8, 1.2)) == [NOTHING, (0.38, 0), (0.38, 0), (0.38, 0)]
 
 
-def test_small_holes_do_not_add_up() -> None:
+def test_small_gaps_between_timestamps_do_not_add_up() -> None:
     pieces = packets(*(number * 0.021 for number in range(1_000)))  # 1 ms is missing after each packet
     filled = sum(gap.expected for gap, _ in place(pieces))
     assert filled == pytest.approx(0.999, abs=0.006)
 
 
-def test_small_overlaps_do_not_add_up() -> None:
+def test_small_overlaps_of_timestamps_do_not_add_up() -> None:
     pieces = packets(*(number * 0.019 for number in range(1_000)))
     left_out = sum(cut.expected for _, cut in place(pieces))
     assert left_out == pytest.approx(1.0, abs=0.03)
 
 
 @pytest.mark.parametrize("seconds", [1024 / 48_000, 1152 / 44_100, 0.02])
-def test_times_in_whole_milliseconds_change_nothing(seconds: float) -> None:
+def test_ignores_timestamps_rounded_to_milliseconds(seconds: float) -> None:
     pieces = packets(*(int(1000 * number * seconds) / 1000 for number in range(1_000)), seconds=seconds)
     assert place(pieces) == [NOTHING] * 1_000
 
 
-def test_times_that_jitter_change_nothing() -> None:
+def test_ignores_timestamps_that_jitter() -> None:
     jitter = itertools.cycle([0.0, 0.008, -0.008, 0.012, -0.012])
     places = place(packets(*(number * 0.02 + next(jitter) for number in range(1_000))))
     assert places[:-3] == [NOTHING] * 997  # nothing contradicts the last one
 
 
 @pytest.mark.parametrize("wrong", [0.0, 0.03, 5.0, 5_000.0])
-def test_one_wrong_time_changes_nothing(wrong: float) -> None:
+def test_ignores_a_single_wrong_timestamp(wrong: float) -> None:
     assert place(packets(10.0, 10.02, wrong, 10.06, 10.08, 10.1, 10.12))[1:] == [NOTHING] * 6
 
 
-def test_a_splice_of_a_broadcast_is_no_hole_and_no_overlap() -> None:
+def test_a_splice_of_a_broadcast_is_neither_a_gap_nor_an_overlap() -> None:
     pieces = [(start + second, 1.0) for start in (0.0, 500.0, 3.0) for second in range(5)]
     assert place(pieces, is_spliced=True) == [NOTHING] * 15
     assert place(pieces)[5] == (495, 0)
 
 
-def test_a_broadcast_may_begin_with_a_picture_alone() -> None:
+def test_a_broadcast_may_begin_with_video_alone() -> None:
     assert place([(30.0, 1.0), (31.0, 1.0)], is_spliced=True) == [(30, 0), NOTHING]
 
 
@@ -104,5 +104,7 @@ def test_a_broadcast_may_begin_with_a_picture_alone() -> None:
         ([(-0.003, -0.003)], False, 0.0),
     ],
 )
-def test_finds_the_first_sample(starts: list[tuple[float, float]], is_absolute: bool, expected: float) -> None:
+def test_finds_the_time_of_the_first_sample(
+    starts: list[tuple[float, float]], is_absolute: bool, expected: float
+) -> None:
     assert zero(starts, is_absolute=is_absolute) == expected

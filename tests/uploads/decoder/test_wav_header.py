@@ -81,7 +81,7 @@ def test_measures_the_audio_after_the_declared_end(
 @pytest.mark.parametrize(
     "suffix", ["wav", "aiff", "flac", "mp3", "m4a", "ogg", "webm", "caf", "amr", "mkv", "avi", "wma"]
 )
-def test_a_file_of_any_format_as_it_is_written_declares_all(suffix: str) -> None:
+def test_finds_no_undeclared_audio_in_intact_files_of_any_format(suffix: str) -> None:
     assert probe(made.encode(made.tone(3.0), suffix)).undeclared_seconds == 0.0
 
 
@@ -98,7 +98,7 @@ def test_a_file_of_any_format_as_it_is_written_declares_all(suffix: str) -> None
         wav(1.0, 2.0, b"abcd\xff\xff\xff\xff"),
     ],
 )
-def test_broken_headers_do_no_harm(tmp_path: Path, content: bytes) -> None:
+def test_broken_wav_headers_cause_no_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a").write_bytes(content)
     assert undeclared_seconds(str(tmp_path / "a"), 1.0) >= 0.0
 

@@ -43,7 +43,7 @@ TRIED = (
 
 
 @pytest.mark.parametrize("name", TRIED)
-def test_words_are_at_their_times(name: str) -> None:
+def test_transcribed_words_are_at_their_times_in_every_format(name: str) -> None:
     (kind,) = (kind for kind in KINDS if kind.name == name)
     path, wanted = make(kind), clean(speech(has_pauses=kind.pauses))
     found = spool(path)
@@ -108,7 +108,7 @@ def with_times(path: Path, *starts: float) -> Path:
     return path
 
 
-def test_times_that_leap_again_and_again_do_not_exceed_the_limit(tmp_path: Path) -> None:
+def test_a_probe_stops_at_the_limit_when_timestamps_jump_repeatedly(tmp_path: Path) -> None:
     path = with_times(
         tmp_path / "leaps.mkv", *(3_000.0 * leap + 0.06 * part for leap in range(40) for part in range(5))
     )

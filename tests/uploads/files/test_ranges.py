@@ -26,7 +26,7 @@ SIZE = 1_000
         ("bytes=007-008", Range(7, 9)),
     ],
 )
-def test_finds_the_part_that_is_asked_for(header: str, part: Range) -> None:
+def test_parses_a_range_header(header: str, part: Range) -> None:
     assert parse(header, SIZE) == part
 
 
@@ -38,19 +38,19 @@ def test_finds_the_part_that_is_asked_for(header: str, part: Range) -> None:
         *("bytes=0-1,5-6", "bytes=0-0,-1", "bytes=٣-٤", "bytes=" + "9" * 5_000 + "-"),
     ],
 )
-def test_sends_the_whole_for_what_is_not_one_range(header: str | None) -> None:
+def test_ignores_a_header_that_is_not_a_single_valid_range(header: str | None) -> None:
     assert parse(header, SIZE) is None
 
 
 @pytest.mark.parametrize(
     "header", ["bytes=1000-", "bytes=1000-1001", "bytes=5000-", "bytes=-0", "bytes=" + "9" * 30 + "-"]
 )
-def test_says_when_nothing_of_it_exists(header: str) -> None:
+def test_raises_unsatisfiable_for_a_range_outside_the_file(header: str) -> None:
     with pytest.raises(Unsatisfiable):
         parse(header, SIZE)
 
 
-def test_says_which_part_it_is() -> None:
+def test_formats_the_content_range_header() -> None:
     assert Range(500, 1_000).content_range(SIZE) == "bytes 500-999/1000"
 
 
@@ -60,7 +60,7 @@ numbers = st.integers(0, 3_000)
 @given(st.one_of(numbers, st.none()), st.one_of(numbers, st.none()), st.integers(0, 2_000))
 @example(0, None, 0)
 @example(None, 1, 0)
-def test_agrees_with_a_list_of_bytes(first: int | None, last: int | None, size: int) -> None:
+def test_parsing_agrees_with_the_definition_of_rfc_9110(first: int | None, last: int | None, size: int) -> None:
     """The definition of RFC 9110 in the plainest words: which of the positions of the file are asked for?"""
     header = f"bytes={'' if first is None else first}-{'' if last is None else last}"
     if first is None:
@@ -79,7 +79,7 @@ def test_agrees_with_a_list_of_bytes(first: int | None, last: int | None, size: 
 
 
 @given(st.text(max_size=60) | st.from_regex(r"bytes=[0-9, -]{0,20}", fullmatch=True), st.integers(0, 100))
-def test_no_header_does_any_harm(header: str, size: int) -> None:
+def test_no_range_header_causes_an_error_or_a_part_outside_the_file(header: str, size: int) -> None:
     try:
         part = parse(header, size)
     except Unsatisfiable:

@@ -19,7 +19,7 @@ from tests import recordings as made
 from tests.s3 import Bucket
 from uploads import recordings, waveforms
 from uploads.files import s3 as buckets
-from uploads.files import storage as contents
+from uploads.files import storage as file_storage
 from uploads.files.storage import StorageAway
 from uploads.models import Upload
 
@@ -43,7 +43,7 @@ def address(upload: Upload) -> str:
     return reverse("upload-audio", args=[upload.pk])
 
 
-def test_a_recording_is_stored_in_the_bucket_and_nowhere_else(
+def test_stores_a_recording_in_the_bucket_and_nowhere_else(
     upload: Upload, bucket: Bucket, files: Callable[[], list[str]]
 ) -> None:
     assert bucket.names() == [f"uploads/{upload.pk.hex[:2]}/{upload.pk}"]
@@ -51,7 +51,7 @@ def test_a_recording_is_stored_in_the_bucket_and_nowhere_else(
     assert files() == []
 
 
-def test_a_recording_of_several_parts_is_stored_whole(
+def test_stores_a_recording_in_the_bucket_by_a_multipart_upload(
     bucket: Bucket, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = made.write_wav("twelve-mebibytes", made.np.zeros((6 * 1024**2, 1)), 16_000)
@@ -71,7 +71,7 @@ def test_a_recording_of_several_parts_is_stored_whole(
         ({"Range": "bytes=0-9", "If-Range": '"other"'}, 200, CONTENT, None),
     ],
 )
-def test_it_is_heard_whole_and_in_parts(
+def test_serves_a_recording_from_the_bucket_whole_and_in_ranges(
     upload: Upload,
     alice: User,
     client_of: ClientOf,
@@ -87,20 +87,24 @@ def test_it_is_heard_whole_and_in_parts(
     assert response["Content-Security-Policy"] == "sandbox; default-src 'none'"
 
 
-def test_if_range_with_the_right_tag_gets_the_part(upload: Upload, alice: User, client_of: ClientOf) -> None:
+def test_if_range_with_the_right_etag_gets_a_range_from_the_bucket(
+    upload: Upload, alice: User, client_of: ClientOf
+) -> None:
     headers = {"Range": "bytes=5-9", "If-Range": f'"{upload.sha256}"'}
     response = client_of(alice).get(address(upload), headers=headers)
     assert (response.status_code, response.content) == (206, CONTENT[5:10])
 
 
-def test_each_range_is_authorised(upload: Upload, charlie: User, bob: User, client_of: ClientOf) -> None:
+def test_checks_access_for_each_range_from_the_bucket(
+    upload: Upload, charlie: User, bob: User, client_of: ClientOf
+) -> None:
     assert client_of(bob).get(address(upload), headers={"Range": "bytes=0-9"}).status_code == 206
     for headers in ({}, {"Range": "bytes=0-9"}, {"Range": "bytes=99999999-"}):
         assert client_of(charlie).get(address(upload), headers=headers).status_code == 404
         assert Client().get(address(upload), headers=headers).status_code == 302
 
 
-def test_what_is_missing_from_the_bucket_is_not_there(
+def test_an_object_that_is_missing_from_the_bucket_is_404(
     upload: Upload, alice: User, client_of: ClientOf, bucket: Bucket
 ) -> None:
     bucket.client.delete_object(Bucket=bucket.name, Key=upload.file.name)
@@ -141,17 +145,17 @@ def lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.mark.parametrize(
     ("asked", "start"), [("", 0), ("bytes=0-", 0), ("bytes=7-99999999", 7), ("bytes=-3000000", -3_000_000)]
 )
-async def test_a_large_body_is_asked_of_the_bucket_piece_by_piece(
+async def test_reads_a_large_recording_from_the_bucket_in_bounded_pieces(
     upload: Upload, large: bytes, alice: User, asked: str, start: int, lengths: list[int]
 ) -> None:
     chunks = await body(alice, upload, **{"Range": asked} if asked else {})
     assert b"".join(chunks) == large[start:]
-    assert max(map(len, chunks)) <= contents.CHUNK_BYTES
-    assert max(lengths) <= contents.PIECE_BYTES
+    assert max(map(len, chunks)) <= file_storage.CHUNK_BYTES
+    assert max(lengths) <= file_storage.PIECE_BYTES
     assert sum(lengths) == len(large[start:])
 
 
-async def test_an_answer_of_the_bucket_that_breaks_off_is_asked_for_again(
+async def test_retries_a_response_of_the_bucket_that_breaks_off(
     upload: Upload, large: bytes, alice: User, bucket: Bucket
 ) -> None:
     bucket.gate.cut_after = 1024**2
@@ -159,38 +163,44 @@ async def test_an_answer_of_the_bucket_that_breaks_off_is_asked_for_again(
     assert bucket.gate.cut_after is None
 
 
-def test_download_keeps_its_name(upload: Upload, alice: User, client_of: ClientOf) -> None:
+def test_a_download_from_the_bucket_has_the_name_of_the_recording(
+    upload: Upload, alice: User, client_of: ClientOf
+) -> None:
     response = client_of(alice).get(f"{address(upload)}?download")
     assert (response["Content-Disposition"], response.content) == ('attachment; filename="Interview.wav"', CONTENT)
 
 
-def test_head_asks_for_next_to_nothing(upload: Upload, alice: User, client_of: ClientOf, lengths: list[int]) -> None:
+def test_a_head_request_reads_one_byte_from_the_bucket(
+    upload: Upload, alice: User, client_of: ClientOf, lengths: list[int]
+) -> None:
     response = client_of(alice).head(address(upload))
     assert (response.status_code, response.content, response["Content-Length"]) == (200, b"", str(len(CONTENT)))
     assert lengths == [1]
 
 
-def test_a_deleted_recording_is_gone_from_the_bucket(upload: Upload, bucket: Bucket) -> None:
+def test_deleting_a_recording_deletes_its_object_in_the_bucket(upload: Upload, bucket: Bucket) -> None:
     recordings.delete(upload)
     assert bucket.names() == []
     assert not Upload.objects.exists()
 
 
-async def test_a_decoder_gets_a_copy_that_goes_away(upload: Upload, large: bytes, tmp_path: Path) -> None:
+async def test_a_decoder_gets_a_local_copy_that_is_deleted_afterwards(
+    upload: Upload, large: bytes, tmp_path: Path
+) -> None:
     await upload.arefresh_from_db()
-    async with contents.local_path(upload, tmp_path) as path:
+    async with file_storage.local_path(upload, tmp_path) as path:
         assert path.read_bytes() == large
     assert copies(tmp_path) == []
 
 
-async def test_a_waveform_is_made_from_a_copy_that_goes_away(upload: Upload, files: Callable[[], list[str]]) -> None:
+async def test_a_waveform_from_the_bucket_leaves_no_local_copy(upload: Upload, files: Callable[[], list[str]]) -> None:
     await waveforms.make(upload)
     await upload.arefresh_from_db()
     assert len(upload.peaks or b"") == 1_000
     assert files() == []
 
 
-async def test_a_copy_that_is_no_longer_wanted_goes_away_at_once(
+async def test_cancelling_deletes_a_local_copy_at_once(
     upload: Upload, large: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
@@ -207,7 +217,7 @@ async def test_a_copy_that_is_no_longer_wanted_goes_away_at_once(
     fresh = await sync_to_async(Upload.objects.get)(pk=upload.pk)
 
     async def copy() -> None:
-        async with contents.local_path(fresh, tmp_path):
+        async with file_storage.local_path(fresh, tmp_path):
             raise AssertionError("it was cancelled before")
 
     copying = asyncio.create_task(copy())
@@ -221,21 +231,21 @@ async def test_a_copy_that_is_no_longer_wanted_goes_away_at_once(
     assert len(asked) == 1
 
 
-async def test_a_disk_that_is_full_leaves_no_copy(
+async def test_a_full_disk_leaves_no_local_copy_of_a_file_from_the_bucket(
     upload: Upload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    named = contents.tempfile.NamedTemporaryFile
+    named = file_storage.tempfile.NamedTemporaryFile
 
     def on_full_disk(**options: Any) -> Any:
         file = named(**options)
         with open("/dev/full", "wb") as device:
-            contents.os.dup2(device.fileno(), file.fileno())
+            file_storage.os.dup2(device.fileno(), file.fileno())
         return file
 
-    monkeypatch.setattr(contents.tempfile, "NamedTemporaryFile", on_full_disk)
+    monkeypatch.setattr(file_storage.tempfile, "NamedTemporaryFile", on_full_disk)
     given = []
     with pytest.raises(OSError, match="No space left"):
-        async with contents.local_path(upload, tmp_path) as path:
+        async with file_storage.local_path(upload, tmp_path) as path:
             given.append(path)
     assert (given, copies(tmp_path)) == ([], [])
 
@@ -243,7 +253,7 @@ async def test_a_disk_that_is_full_leaves_no_copy(
 # While the bucket is away
 
 
-def test_an_upload_is_refused_with_a_sentence_and_can_be_sent_again(
+def test_an_upload_is_refused_with_503_while_the_bucket_is_unreachable(
     alice: User, client_of: ClientOf, bucket: Bucket, files: Callable[[], list[str]]
 ) -> None:
     def send() -> Any:
@@ -306,7 +316,9 @@ def test_a_full_bucket_refuses_an_upload_with_507(
     assert (files(), Upload.objects.count()) == ([], 0)
 
 
-def test_a_player_is_told_to_come_again(upload: Upload, alice: User, client_of: ClientOf, bucket: Bucket) -> None:
+def test_a_player_gets_503_with_retry_after_while_the_bucket_is_unreachable(
+    upload: Upload, alice: User, client_of: ClientOf, bucket: Bucket
+) -> None:
     bucket.gate.shut()
     response = client_of(alice).get(address(upload), headers={"Range": "bytes=0-"})
     assert (response.status_code, response["Retry-After"], response["Cache-Control"]) == (503, "10", "no-store")
@@ -315,24 +327,26 @@ def test_a_player_is_told_to_come_again(upload: Upload, alice: User, client_of: 
     assert client_of(alice).get(address(upload), headers={"Range": "bytes=0-"}).status_code == 206
 
 
-def test_a_waveform_is_flat_and_not_kept(upload: Upload, alice: User, client_of: ClientOf, bucket: Bucket) -> None:
+def test_a_waveform_is_flat_and_uncached_while_the_bucket_is_unreachable(
+    upload: Upload, alice: User, client_of: ClientOf, bucket: Bucket
+) -> None:
     bucket.gate.shut()
     response = client_of(alice).get(reverse("upload-waveform", args=[upload.pk]))
     assert (response.status_code, response["Cache-Control"]) == (200, "no-store")
 
 
-def test_a_recording_can_be_deleted_and_what_stays_behind_is_logged(
+def test_deleting_a_recording_while_the_bucket_is_unreachable_logs_the_file_that_stays(
     upload: Upload, bucket: Bucket, caplog: pytest.LogCaptureFixture
 ) -> None:
     name = upload.file.name
     bucket.gate.shut()
     recordings.delete(upload)
     assert not Upload.objects.exists()
-    assert f"The file {name} has no recording any more and can't be removed" in caplog.text
+    assert f"Could not remove the file {name} of a deleted recording" in caplog.text
     assert bucket.names() == [name]
 
 
-def test_an_upload_whose_row_is_refused_leaves_nothing(
+def test_an_upload_whose_row_cannot_be_stored_leaves_no_object_in_the_bucket(
     alice: User, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any, **__: Any) -> None:
@@ -344,7 +358,7 @@ def test_an_upload_whose_row_is_refused_leaves_nothing(
     assert bucket.names() == []
 
 
-def test_a_bucket_that_is_not_there_is_a_storage_that_is_away(upload: Upload, bucket: Bucket) -> None:
+def test_a_missing_bucket_raises_storage_away(upload: Upload, bucket: Bucket) -> None:
     upload.file.storage.check()
     options = {"bucket_name": "nobodys", "endpoint_url": bucket.gate.url, "region_name": None}
     for ask in (buckets.BucketStorage(**options).check, lambda: buckets.BucketStorage(**options).read_part("a", 0, 1)):

@@ -30,7 +30,7 @@ def get(client: Client, upload: Upload, address: str = "", method: str = "get", 
     return getattr(client, method)(reverse("upload-audio", args=[upload.pk]) + address, headers=headers)
 
 
-def test_the_whole_is_what_was_sent(upload: Upload, alice: User, client_of: ClientOf) -> None:
+def test_serves_the_uploaded_bytes_with_protective_headers(upload: Upload, alice: User, client_of: ClientOf) -> None:
     response = get(client_of(alice), upload)
     assert response.status_code == 200
     assert response.content == CONTENT
@@ -60,7 +60,7 @@ def test_the_whole_is_what_was_sent(upload: Upload, alice: User, client_of: Clie
         (f"bytes=32000-{len(CONTENT) + 5}", 32_000, len(CONTENT)),
     ],
 )
-def test_a_part_is_that_part(
+def test_serves_the_requested_range(
     upload: Upload, alice: User, client_of: ClientOf, asked: str, start: int, stop: int
 ) -> None:
     response = get(client_of(alice), upload, Range=asked)
@@ -72,22 +72,22 @@ def test_a_part_is_that_part(
     assert response["Content-Security-Policy"] == "sandbox; default-src 'none'"
 
 
-def test_a_part_that_is_not_there_is_said_to_be_so(upload: Upload, alice: User, client_of: ClientOf) -> None:
+def test_answers_416_for_a_range_outside_the_file(upload: Upload, alice: User, client_of: ClientOf) -> None:
     response = get(client_of(alice), upload, Range=f"bytes={len(CONTENT)}-")
     assert (response.status_code, response.content) == (416, b"")
     assert response["Content-Range"] == f"bytes */{len(CONTENT)}"
 
 
 @pytest.mark.parametrize("asked", ["bytes=0-1,5-6", "bytes=9-1", "pages=1-2", "nonsense"])
-def test_several_parts_or_nonsense_get_the_whole(upload: Upload, alice: User, client_of: ClientOf, asked: str) -> None:
+def test_serves_the_whole_file_for_several_ranges_or_an_invalid_header(
+    upload: Upload, alice: User, client_of: ClientOf, asked: str
+) -> None:
     response = get(client_of(alice), upload, Range=asked)
     assert (response.status_code, response.content) == (200, CONTENT)
     assert "Content-Range" not in response
 
 
-def test_a_part_is_sent_only_of_what_the_client_has_the_rest_of(
-    upload: Upload, alice: User, client_of: ClientOf
-) -> None:
+def test_if_range_with_another_version_gets_the_whole_file(upload: Upload, alice: User, client_of: ClientOf) -> None:
     client = client_of(alice)
     assert get(client, upload, Range="bytes=0-9", If_Range=f'"{upload.sha256}"').status_code == 206
     for other in ('"other"', f'W/"{upload.sha256}"', upload.sha256, "Sun, 22 Nov 2026 08:00:00 GMT"):
@@ -95,14 +95,14 @@ def test_a_part_is_sent_only_of_what_the_client_has_the_rest_of(
         assert (response.status_code, response.content) == (200, CONTENT)
 
 
-def test_what_the_client_has_is_not_sent_again(upload: Upload, alice: User, client_of: ClientOf) -> None:
+def test_answers_304_and_412_to_conditional_requests(upload: Upload, alice: User, client_of: ClientOf) -> None:
     response = get(client_of(alice), upload, If_None_Match=f'"{upload.sha256}"')
     assert (response.status_code, response.content) == (304, b"")
     response = get(client_of(alice), upload, If_Match='"other"', Range="bytes=0-9")
     assert (response.status_code, response.content) == (412, b"")
 
 
-def test_head_says_how_much_there_is(upload: Upload, alice: User, client_of: ClientOf) -> None:
+def test_head_answers_with_the_size_and_no_body(upload: Upload, alice: User, client_of: ClientOf) -> None:
     for headers in ({}, {"Range": "bytes=0-9"}):
         response = get(client_of(alice), upload, method="head", **headers)
         assert (response.status_code, response.content) == (200, b"")
@@ -172,7 +172,7 @@ async def test_a_file_that_is_cut_short_while_it_is_sent_ends_the_body(
         ("a\r\nSet-Cookie: x=1", 'attachment; filename="a Set-Cookie: x=1"'),
     ],
 )
-def test_a_download_keeps_its_name_and_no_name_makes_a_header(
+def test_a_download_has_the_recordings_name_and_no_name_can_add_a_header(
     stored: Stored, alice: User, client_of: ClientOf, name: str, disposition: str
 ) -> None:
     response = get(client_of(alice), stored(made.tone(1.0), name), "?download")
@@ -180,17 +180,17 @@ def test_a_download_keeps_its_name_and_no_name_makes_a_header(
     assert "Set-Cookie" not in response.headers
 
 
-def test_the_type_is_what_decoding_found(stored: Stored, alice: User, client_of: ClientOf) -> None:
+def test_serves_the_content_type_that_decoding_found(stored: Stored, alice: User, client_of: ClientOf) -> None:
     upload = stored(made.tone(1.0, suffix="m4a"), "page.html")
     assert get(client_of(alice), upload)["Content-Type"] == "audio/mp4"
 
 
-def test_a_file_that_is_gone_is_not_there(upload: Upload, alice: User, client_of: ClientOf) -> None:
+def test_answers_404_for_a_recording_whose_file_is_missing(upload: Upload, alice: User, client_of: ClientOf) -> None:
     Path(upload.file.path).unlink()
     assert get(client_of(alice), upload).status_code == 404
 
 
-def test_staff_with_the_permission_hear_it_and_strangers_do_not(
+def test_staff_with_permission_can_play_a_recording_and_strangers_get_404(
     upload: Upload, bob: User, charlie: User, client_of: ClientOf
 ) -> None:
     assert get(client_of(bob), upload, Range="bytes=0-9").status_code == 206
@@ -202,12 +202,12 @@ def test_staff_with_the_permission_hear_it_and_strangers_do_not(
     assert get(client_of(bob), upload).status_code == 404
 
 
-def test_who_is_not_signed_in_hears_nothing(upload: Upload) -> None:
+def test_an_anonymous_request_for_audio_is_redirected_to_the_sign_in_page(upload: Upload) -> None:
     response = get(Client(), upload, Range="bytes=0-9")
     assert (response.status_code, response.url) == (302, f"/accounts/login/?next=/uploads/{upload.pk}/audio/")
 
 
-def test_only_reads(upload: Upload, alice: User, client_of: ClientOf) -> None:
+def test_the_audio_view_accepts_only_get_and_head(upload: Upload, alice: User, client_of: ClientOf) -> None:
     for method in ("post", "put", "delete", "patch"):
         response = get(client_of(alice), upload, method=method)
         assert (response.status_code, response["Allow"]) == (405, "GET, HEAD")

@@ -20,7 +20,7 @@ from uploads.files.upload_handler import DISK_ERROR, DiskUploadHandler
 from uploads.models import Upload
 
 
-def test_a_full_disk_ends_the_file_and_is_noted() -> None:
+def test_a_full_disk_stops_an_upload_and_its_error_is_stored_in_the_request() -> None:
     request = HttpRequest()
     handler = DiskUploadHandler(request)
     handler.file = open("/dev/full", "wb", buffering=0)  # type: ignore[assignment] # noqa: SIM115 the handler closes it
@@ -31,7 +31,9 @@ def test_a_full_disk_ends_the_file_and_is_noted() -> None:
 
 
 @pytest.mark.django_db
-def test_a_request_whose_file_did_not_fit_gets_a_sentence(alice: User, client_of: Callable[[User], Client]) -> None:
+def test_a_request_whose_file_did_not_fit_on_the_disk_is_answered_with_507(
+    alice: User, client_of: Callable[[User], Client]
+) -> None:
     noted = {DISK_ERROR: OSError(errno.ENOSPC, "No space left on device")}
     answer = client_of(alice).post(reverse("upload-create"), headers={"Accept": "application/json"}, **noted)
     assert answer.status_code == 507
@@ -41,7 +43,7 @@ def test_a_request_whose_file_did_not_fit_gets_a_sentence(alice: User, client_of
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("away", ["FILE_UPLOAD_TEMP_DIR", "MEDIA_ROOT"])
-def test_a_folder_that_is_gone_refuses_with_a_sentence_and_is_not_ready(
+def test_a_missing_folder_refuses_uploads_with_503_and_fails_the_readiness_check(
     alice: User, client_of: Callable[[User], Client], settings: Settings, tmp_path: Path, away: str
 ) -> None:
     (tmp_path / "file").touch()
