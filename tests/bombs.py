@@ -1,6 +1,6 @@
-"""MP4 files of a few kilobytes whose sample tables stand for millions of entries, as a hostile sender makes them.
+"""Writes hostile MP4 files of a few kilobytes whose sample tables describe millions of samples.
 
-A table may say “40 million samples of one size” in twenty bytes; FFmpeg builds an index entry for each.
+A table can describe “40 million samples of one size” in twenty bytes. FFmpeg builds an index entry for each of them.
 """
 
 import struct
@@ -20,7 +20,7 @@ def full(kind: bytes, *parts: bytes, flags: int = 0, version: int = 0) -> bytes:
 
 
 def sample_tables(entries: int, kinds: str) -> bytes:
-    """Return `stts`, `stsc`, `stsz` and `stco` for so many samples, and those of `ctts` and `stss` that are named."""
+    """Return the sample tables for `entries` samples, with `ctts` too if `kinds` names it."""
     entry = struct.pack(">6xHIHHIIHHIHHI", 1, 0, 0, 0, 0, 0, 1, 16, 0, 0, 0, 16_000 << 16)[:36]
     description = box(b"sowt", entry[:8] + struct.pack(">HHIHHHHI", 0, 0, 0, 1, 16, 0, 0, 16_000 << 16))
     tables = [
@@ -36,7 +36,7 @@ def sample_tables(entries: int, kinds: str) -> bytes:
 
 
 def mp4(target: Path, entries: int = ENTRIES, *, kinds: str = "", tracks: int = 1) -> Path:
-    """Write a file with so many samples in each of its audio tracks."""
+    """Write a file with `entries` samples in each of its audio tracks. Returns `target`."""
     length = min(entries, 2**31)
     movie = full(b"mvhd", struct.pack(">IIII", 0, 0, 16_000, length), bytes(80))
     parts = []

@@ -1,4 +1,7 @@
-"""The cast, and the real parts that tests run against: Redis, PostgreSQL, what speaks S3, a served site, a browser."""
+"""Fixtures for all tests: the cast (Alice, Bob, Charlie) and real components.
+
+The components are Redis, PostgreSQL, an S3 server, small disks and served sites. Each test process starts its own.
+"""
 
 import shutil
 import subprocess
@@ -18,7 +21,7 @@ from tests.s3 import KEYS, Bucket, S3Server
 from tests.servers import Redis
 from tests.site import Site
 
-# The same examples in every run, and none too slow for a busy machine.
+# Use the same examples in every run, and do not fail slow ones, because the machine may be busy.
 hypothesis.settings.register_profile(
     "tests",
     derandomize=True,
@@ -29,7 +32,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("tests")
 
 
-# Fixtures that start a server, a browser or a site, and folders whose tests do so themselves.
+# Fixtures that start a server, a browser or a site, and folders whose tests start one themselves.
 SLOW_FIXTURES = {"browser", "bucket", "new_site", "other", "over_redis", "postgres", "redis_url", "s3_server"}
 SLOW_FOLDERS = {"browser", "compose", "docs", "faults", "interop", "moonshine", "served_site", "standin"}
 # Modules whose tests run whole jobs, decode many files, or start other programs.
@@ -58,7 +61,7 @@ SLOW_MODULES = {
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests that need a server, a browser or a site as slow: `make test-fast` leaves them out.
 
-    On PostgreSQL, keep only the tests that touch the database in this process: the others have run on SQLite.
+    On PostgreSQL, deselect tests that do not use the database in this process: they have run on SQLite.
     """
     for item in items:
         path = item.path.relative_to(Path(__file__).parent)
@@ -78,7 +81,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings() -> Iterator[None]:
-    """Starts the PostgreSQL that the settings name, before pytest-django makes the tests' database there."""
+    """Start the PostgreSQL that the settings name, before pytest-django creates the test database there."""
     if not settings.IS_ON_POSTGRES:
         yield
         return
@@ -88,19 +91,19 @@ def django_db_modify_db_settings() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def django_db_keepdb() -> bool:
-    """Whether the tests' database is left as it is at the end: on PostgreSQL it goes with its server."""
+    """Tell pytest-django not to drop the test database on PostgreSQL: it is deleted with its server."""
     return bool(settings.IS_ON_POSTGRES)
 
 
 @pytest.fixture
 def alice(db: None) -> User:
-    """Owns recordings and jobs."""
+    """Alice owns recordings and jobs."""
     return User.objects.create_user("alice", password="wonderland")
 
 
 @pytest.fixture
 def bob(db: None) -> User:
-    """Is staff: may see and change what belongs to others."""
+    """Bob is staff: may see and change the recordings and jobs of other people."""
     bob = User.objects.create_user("bob", password="builder", is_staff=True)
     bob.user_permissions.set(Permission.objects.filter(content_type__app_label__in=["uploads", "streaming"]))
     return bob
@@ -108,7 +111,7 @@ def bob(db: None) -> User:
 
 @pytest.fixture
 def charlie(db: None) -> User:
-    """Is a stranger, signed in."""
+    """Charlie is a stranger: signed in, without any permission."""
     return User.objects.create_user("charlie", password="chocolate")
 
 
@@ -124,7 +127,7 @@ def client_of() -> Callable[[User], Client]:
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """A Redis of this test process."""
+    """The address of a Redis server, one for each test process."""
     redis = Redis()
     redis.start()
     yield redis.url
@@ -148,7 +151,7 @@ def bucket(s3_server: S3Server) -> Iterator[Bucket]:
 
 @pytest.fixture
 def in_bucket(bucket: Bucket, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Recordings are kept in the bucket."""
+    """Make the site store recordings in the bucket."""
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
     options = {"bucket_name": bucket.name, "endpoint_url": bucket.gate.url, "region_name": None}
@@ -160,14 +163,14 @@ def in_bucket(bucket: Bucket, settings: Settings, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL of this test process, which tests may stop and start: each makes databases of its own."""
+    """A PostgreSQL server, one for each test process. Tests may restart it, and create their own databases."""
     with Postgres() as postgres:
         yield postgres
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 24 MB, in memory."""
+    """The folder of a file system of 24 MB in memory. Skips the test without permission to mount it."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], capture_output=True)
@@ -179,7 +182,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def prepared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with a migrated database, the static files and the account `admin`, to be copied."""
+    """A data folder with a migrated database, the static files and the account `admin`. Tests copy it."""
     folder = tmp_path_factory.mktemp("prepared")
     site = Site(folder)
     site.manage("migrate", "--verbosity", "0")
@@ -190,7 +193,7 @@ def prepared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def prepared_database(postgres: Postgres, prepared_folder: Path) -> str:
-    """The name of a migrated database with the account `admin`, to be copied."""
+    """The name of a migrated PostgreSQL database with the account `admin`. Tests copy it."""
     site = Site(prepared_folder, {"DATABASE_URL": postgres.create_database("prepared")})
     site.manage("migrate", "--verbosity", "0")
     site.manage("ensure_admin")
@@ -199,7 +202,7 @@ def prepared_database(postgres: Postgres, prepared_folder: Path) -> str:
 
 @pytest.fixture
 def database(postgres: Postgres, prepared_database: str) -> str:
-    """The name of a new database with the account `admin`."""
+    """The name of a new PostgreSQL database with the account `admin`."""
     name = f"site_{uuid4().hex}"
     postgres.execute(f"create database {name} template {prepared_database}")
     return name
@@ -207,7 +210,7 @@ def database(postgres: Postgres, prepared_database: str) -> str:
 
 @pytest.fixture
 def new_site(prepared_folder: Path, tmp_path: Path) -> Iterator[Callable[..., Site]]:
-    """Makes sites that are not started yet; each is ended with the test."""
+    """A function that creates sites without starting them. All of them are killed at the end of the test."""
     sites = []
 
     def new_site(**environment: str) -> Site:
@@ -224,7 +227,7 @@ def new_site(prepared_folder: Path, tmp_path: Path) -> Iterator[Callable[..., Si
 
 @pytest.fixture
 def site(new_site: Callable[..., Site], request: pytest.FixtureRequest) -> Site:
-    """A running site on the in-memory layer. Its parameter, if it has one, is its environment."""
+    """A running site with the in-memory channel layer. An indirect parameter adds environment variables."""
     site = new_site(**getattr(request, "param", {}))
     site.start()
     return site

@@ -1,4 +1,4 @@
-"""Disks that tests fill; the fixture `small_disk` makes one."""
+"""Fills a disk for tests of full disks. The fixture `small_disk` mounts a small one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @contextmanager
 def filled(disk: Path, free_bytes: int = 0) -> Iterator[None]:
-    """Fill a disk up to `free_bytes` for as long as the context lasts."""
+    """Fill a disk except for `free_bytes` while the context lasts."""
     content = disk / "content"
     with suppress(OSError), open(content, "wb", buffering=0) as file:
         while True:

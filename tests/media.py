@@ -1,6 +1,6 @@
-"""Kinds of media files, each made from the same speech with Debian's ffmpeg and sox, and where words are in them.
+"""Creates many kinds of media files from the same speech with Debian's ffmpeg and sox, and measures their timing.
 
-The tests try some of them, `python -m benchmarks media` all (docs/media.md has its table).
+The tests use some of the kinds. `python -m benchmarks media` uses all of them; docs/media.md has its results.
 """
 
 import json
@@ -17,26 +17,26 @@ from uploads.decoder.client import DECODER
 
 RATE = 16_000
 SECONDS = 20.0
-PART_SECONDS = 10.0  # of speech that is looked for, at the beginning and at the end
-SLACK_SECONDS = 0.5  # before and after the right place
-PAUSE_STARTS = (4.78, 8.47, 13.1, 17.1)  # in the speech with pauses, of 0.3 s each
+PART_SECONDS = 10.0  # the length of the parts that are searched for, at the beginning and at the end of the speech
+SLACK_SECONDS = 0.5  # a part is searched for so long before and after its right place
+PAUSE_STARTS = (4.78, 8.47, 13.1, 17.1)  # where pauses of 0.3 s are inserted into the speech
 
 FFMPEG = "ffmpeg -nostdin -v error -y"
 PICTURE = "-f lavfi -t 30 -i testsrc=s=160x120:r=10"
 SMALL_PICTURE = "-f lavfi -t 30 -i testsrc=s=176x144:r=25"
 FRAGMENTED = "-movflags +frag_keyframe+empty_moov"
-PAUSED_FROM = (4.8, 8.79, 13.72, 18.02)  # in the file: each pause comes later by those before it
+PAUSED_FROM = (4.8, 8.79, 13.72, 18.02)  # where the pauses are in the file: each is later by the ones before it
 PAUSES = "+".join(rf"between(pts*tb\,{at}\,{at + 0.26:.2f})" for at in PAUSED_FROM)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A file: what it is, how it is made (in shell, from $speech to $out), and how much later its words come."""
+    """A kind of file. `recipe` is the shell script that makes it from `$speech`; its path begins with `$out`."""
 
     name: str
     recipe: str
-    offset: float = 0.0
-    pauses: bool = False  # made of the speech with four pauses of 0.3 s
+    offset: float = 0.0  # by how many seconds its speech is later than in the source
+    pauses: bool = False  # whether it is made from the speech with four pauses of 0.3 s
 
 
 def encoded(name: str, suffix: str, options: str = "") -> Kind:
@@ -130,12 +130,12 @@ KINDS = [
             ("WMV and WMA in ASF", "wmv", "-c:v wmv2 -c:a wmav2", PICTURE),
         )
         for offset in (0.0, 0.3, 7.0)
-        if not (suffix == "avi" and offset)  # it can't tell: FFmpeg's own players play it from 0 too
+        if not (suffix == "avi" and offset)  # AVI has no start time: FFmpeg's players play such files from 0 too
     ),
     Kind("AAC in MP4, audio alone, +7 s", f"{FFMPEG} -itsoffset 7 -i $speech -c:a aac $out.mp4", 7.0),
     Kind("AAC in Matroska, audio alone, +7 s", f"{FFMPEG} -itsoffset 7 -i $speech -c:a aac $out.mkv", 7.0),
     Kind("Opus in WebM, audio alone, +0.4 s", f"{FFMPEG} -itsoffset 0.4 -i $speech -c:a libopus $out.webm", 0.4),
-    # Times that wrap, jump and break
+    # Timestamps that wrap or jump
     Kind("MPEG-TS whose times wrap", f"{FFMPEG} -i $speech -c:a aac -output_ts_offset 95430 $out.ts"),
     Kind(
         "MPEG-TS, two recordings joined",
@@ -147,7 +147,7 @@ KINDS = [
         f"{FFMPEG} -i $speech -c:a aac $out.whole.mp4 && {FFMPEG} -ss 5 -i $out.whole.mp4 -c copy $out.mp4",
         -5.0,
     ),
-    # Holes: the packets of the pauses are not in the file
+    # Gaps: the file does not contain the packets of the pauses
     *(
         Kind(
             f"{name}, packets of the pauses missing",
@@ -203,7 +203,7 @@ def hour() -> Path:
 
 
 def make(kind: Kind, source: Path | None = None) -> Path:
-    """Return a file of this kind, made from `source` or the speech that belongs to it."""
+    """Return a file of this kind, made from `source` or from the speech with or without pauses."""
     out = recordings.folder() / "".join(letter if letter.isalnum() else "-" for letter in kind.name)
     run(kind.recipe, speech=source or speech(has_pauses=kind.pauses), out=out)
     return out.with_name(out.name + kind.recipe.rsplit("$out", 1)[1])
@@ -211,25 +211,26 @@ def make(kind: Kind, source: Path | None = None) -> Path:
 
 @cache
 def clean(path: Path) -> np.ndarray:
-    """Return the samples of a WAV at RATE, by sox: none of our own code."""
+    """Return the samples of a WAV at RATE. sox decodes it, so that the result does not depend on our code."""
     return np.frombuffer(subprocess.check_output(["sox", path, "-r", str(RATE), "-t", "s16", "-"]), "<i2")
 
 
 def probed_seconds(path: Path) -> float:
+    """Return the duration that our decoder finds."""
     probed = subprocess.run([sys.executable, "-I", DECODER, "probe", path], capture_output=True, check=True)
     return float(json.loads(probed.stdout)["duration"])
 
 
 def spool(path: Path) -> np.ndarray:
-    """Return the samples of the spool at RATE."""
+    """Return the samples at RATE that our decoder writes for a job."""
     command = [sys.executable, "-I", DECODER, "pcm", path, "--rate", str(RATE)]
     return np.frombuffer(subprocess.run(command, capture_output=True, check=True).stdout, "<i2")
 
 
 def lag(found: np.ndarray, wanted: np.ndarray, start: float, offset: float = 0.0) -> float:
-    """Return by how many seconds ten seconds of `wanted` from `start` on come too late in `found`.
+    """Return how many seconds too late the ten seconds of `wanted` from `start` on are in `found`.
 
-    `offset` is how much later than in `wanted` they should come. By cross-correlation.
+    They should be later than in `wanted` by `offset` seconds. Their position is found by cross-correlation.
     """
     part = wanted[round(start * RATE) :][: round(PART_SECONDS * RATE)].astype(float)
     begin = max(0, round((start + offset - SLACK_SECONDS) * RATE))
@@ -241,6 +242,6 @@ def lag(found: np.ndarray, wanted: np.ndarray, start: float, offset: float = 0.0
 
 
 def lags(kind: Kind, found: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:
-    """Return how late the first and the last ten seconds of speech are."""
+    """Return how many seconds too late the first and the last ten seconds of speech are."""
     cut = max(0.0, -kind.offset)
     return lag(found, wanted, cut, kind.offset), lag(found, wanted, len(wanted) / RATE - PART_SECONDS, kind.offset)

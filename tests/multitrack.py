@@ -1,4 +1,4 @@
-"""Files with several audio tracks for the tests, written by PyAV."""
+"""Writes files with several audio tracks for the tests, with PyAV."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ RATE = 16_000
 
 @dataclass(frozen=True)
 class Sound:
-    """One track: 16-bit mono samples at `RATE`, where they begin (seconds), and what the headers say."""
+    """One track: 16-bit mono samples at `RATE`, their start in seconds (`offset`), and values for the headers."""
 
     samples: np.ndarray
     title: str = ""
@@ -41,7 +41,7 @@ def silence(seconds: float) -> np.ndarray:
 
 
 def write(target: Path, sounds: Sequence[Sound]) -> Path:
-    """Write a file with these tracks; the container is that of the suffix, as in `interview.mkv`."""
+    """Write a file with these tracks in the container that the suffix of `target` names. Returns `target`."""
     with av.open(str(target), "w") as writer:
         streams = []
         for sound in sounds:

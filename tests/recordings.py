@@ -1,7 +1,7 @@
-"""Recordings for the tests: real speech from the recogniser's wheel, what PyAV makes of it, tones and silence.
+"""Creates recordings for the tests: real speech from the recogniser's wheel, in many formats, tones and silence.
 
-Every function returns the path of a file that is made once a test process and must not be changed; copy it
-before you spoil it.
+Most functions return the path of a file that is created once in a test process and shared by its tests. A test that
+changes a file must copy it first.
 """
 
 import atexit
@@ -41,19 +41,19 @@ FORMATS = {
     "amr": ("amr", "libopencore_amrnb", None),
     "ts": ("mpegts", "mp2", "mpeg2video"),
 }
-BIT_RATES = {"libopencore_amrnb": 12_200, "wmav2": 64_000}  # encoders without a default that works
+BIT_RATES = {"libopencore_amrnb": 12_200, "wmav2": 64_000}  # for encoders whose default bit rate does not work
 
 
 @functools.cache
 def folder() -> Path:
-    """Return the folder of this test process for recordings; it goes away with the process."""
+    """Return the folder for this test process's recordings. It is deleted when the process ends."""
     made = tempfile.TemporaryDirectory(prefix="transcribe-recordings-")
     atexit.register(made.cleanup)
     return Path(made.name)
 
 
 def speech(name: str = "beckett") -> Path:
-    """Return a WAV of real speech.
+    """Return a WAV file with real speech.
 
     `two_cities` is 44.4 s at 48 kHz, `beckett` 10.0 s at 16 kHz, `endgame_nagg_nell` 28.3 s at 24 kHz; all mono.
     """
@@ -65,8 +65,7 @@ def speech(name: str = "beckett") -> Path:
 def encode(source: Path, suffix: str, seconds: float | None = None) -> Path:
     """Return `source`, or its first `seconds`, as a file of the format `suffix` (a key of FORMATS).
 
-    The formats with a picture (mp4, mkv, avi, wmv, ts) are videos with a sound track. More than two channels are
-    mixed down.
+    Files in mp4, mkv, avi, wmv and ts are videos with an audio track. More than two channels are mixed to stereo.
     """
     container, codec, video = FORMATS[suffix]
     target = folder() / f"{source.stem}{'' if seconds is None else f'-{seconds:g}s'}.{suffix}"
@@ -114,7 +113,7 @@ def tone(
     volume: float = 0.5,
     suffix: str = "wav",
 ) -> Path:
-    """Return a sine; channel n sounds at n + 1 times `hz`, so that channels can be told apart."""
+    """Return a sine tone. Channel n has n + 1 times the frequency `hz`, so that tests can distinguish channels."""
     times = np.arange(round(seconds * rate)) / rate
     sines = [volume * np.sin(2 * np.pi * hz * (channel + 1) * times) for channel in range(channels)]
     samples = (np.stack(sines, axis=1) * 32767).astype("<i2")
@@ -128,7 +127,7 @@ def silence(seconds: float = 1.0, *, rate: int = 16_000, channels: int = 1, suff
 
 
 def long_silence(seconds: int, *, rate: int = 16_000) -> Path:
-    """Return a WAV of any length that takes no room: a header, and a hole for the samples."""
+    """Return a silent WAV of any length as a sparse file, which occupies almost no disk space."""
     target = write_wav(f"long-silence-{seconds}-{rate}", np.zeros((0, 1)), rate)
     size = seconds * rate * 2
     with open(target, "r+b") as file:
@@ -141,7 +140,7 @@ def long_silence(seconds: int, *, rate: int = 16_000) -> Path:
 
 
 def write_wav(stem: str, samples: np.ndarray, rate: int) -> Path:
-    """Write `samples` (frames by channels, 16-bit) to a file of our own folder."""
+    """Write `samples` (frames by channels, 16-bit) to a WAV file in `folder()` and return its path."""
     target = folder() / f"{stem}.wav"
     with wave.open(str(target), "wb") as file:
         file.setnchannels(samples.shape[1])
@@ -152,7 +151,7 @@ def write_wav(stem: str, samples: np.ndarray, rate: int) -> Path:
 
 
 def video_without_sound(seconds: float = 1.0) -> Path:
-    """Return an MP4 that has only a picture."""
+    """Return an MP4 file with a video track and no audio track."""
     target = folder() / f"mute-{seconds:g}s.mp4"
     with av.open(str(target), "w", format="mp4") as writer:
         picture = writer.add_stream("libx264", rate=25)
@@ -165,7 +164,10 @@ def video_without_sound(seconds: float = 1.0) -> Path:
 
 
 def numbers(path: Path, count: int, first: int = 0, sample_rate: int = 16_000, silent_seconds: int = 0) -> Path:
-    """Write a recording that says `count` numbers, one each half second, then nothing, and return its path."""
+    """Write a recording of `count` spoken numbers, one each half second, followed by silence. Returns `path`.
+
+    The numbers are in the code that the engine `scripted` recognises.
+    """
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)

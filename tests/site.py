@@ -1,4 +1,4 @@
-"""A site in a process of its own, as anybody would run it. For tests and benchmarks."""
+"""Runs the site in child processes for tests and benchmarks, as an administrator would run it."""
 
 import os
 import random
@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-START_SECONDS = 60  # until a server answers, on a machine that is busy with other tests
-PORTS = range(10_000, 32_768)  # below those that the system gives to whoever asks for any
-_kept: list[socket.socket] = []
+START_SECONDS = 60  # the limit for the start of a server, on a machine that is busy with other tests
+PORTS = range(10_000, 32_768)  # below the ephemeral ports of Linux
+_reserved: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """Return a port that nobody has. Its UDP twin keeps other test processes from it for as long as this one lives."""
+    """Return a free TCP port. This process keeps the UDP port of that number, so no other test process chooses it."""
     while True:
         port = random.SystemRandom().choice(PORTS)
         twin = socket.socket(type=socket.SOCK_DGRAM)
@@ -26,15 +26,15 @@ def free_port() -> int:
             twin.bind(("127.0.0.1", port))
             with socket.socket() as free:
                 free.bind(("127.0.0.1", port))
-        except OSError:  # somebody has it
+        except OSError:  # another process uses the port
             twin.close()
             continue
-        _kept.append(twin)
+        _reserved.append(twin)
         return port
 
 
 def wait_until(is_so: Callable[[], object], seconds: float = 60.0, what: str = "it") -> None:
-    """Look until something is so; fail when it takes too long. For what happens in other processes."""
+    """Poll a condition until it holds; fail after `seconds`. For events in other processes, which can't be awaited."""
     end = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < end, f"{what} did not happen within {seconds} s"
@@ -43,7 +43,7 @@ def wait_until(is_so: Callable[[], object], seconds: float = 60.0, what: str = "
 
 @dataclass
 class Site:
-    """A site in a process of its own, with a data folder of its own: `manage.py serve` as anybody would run it."""
+    """A site with its own data folder. `process` is its server or worker; `url` is set when the server is running."""
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
@@ -55,7 +55,10 @@ class Site:
         return subprocess.run(command, env=self._environ(), check=True, capture_output=True, text=True, **options)  # type: ignore[call-overload,no-any-return]
 
     def start(self, port: int | None = None, program: tuple[str, ...] = (str(ROOT / "manage.py"), "serve")) -> None:
-        """Serve with daphne, and run jobs beside it unless the environment says otherwise."""
+        """Run `manage.py serve`, or `program`, and wait for the address that it prints.
+
+        The server runs jobs too, unless the environment disables them.
+        """
         self.process = self._spawn(*program, PORT=str(free_port() if port is None else port))
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -64,6 +67,7 @@ class Site:
         self.url = found[0].rstrip("/")
 
     def start_uvicorn(self, *application: str) -> None:
+        """Run an ASGI application, by default the site's, with uvicorn, and wait until it accepts connections."""
         port = free_port()
         application = application or ("transcribe_site.asgi:application",)
         self.process = self._spawn("-m", "uvicorn", *application, "--port", str(port))
@@ -78,7 +82,7 @@ class Site:
         wait_until(answers, START_SECONDS, "the start of uvicorn")
 
     def start_worker(self) -> None:
-        """A worker of its own, for which `process` stands then."""
+        """Run `manage.py run_jobs`. `process` is then the worker."""
         self.process = self._spawn(str(ROOT / "manage.py"), "run_jobs")
 
     def _spawn(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
@@ -93,14 +97,14 @@ class Site:
             )
 
     def kill(self) -> None:
-        """kill -9"""
+        """Kill the process with SIGKILL and reap it."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
         self._close()
 
     def stop(self) -> int:
-        """SIGTERM. Returns the exit code."""
+        """Stop the process with SIGTERM and return its exit code."""
         assert self.process is not None
         self.process.terminate()
         code = self.process.wait(timeout=START_SECONDS)

@@ -1,4 +1,4 @@
-"""Strict readers of SubRip and WebVTT for tests: they fail where a lenient player would guess."""
+"""Strict parsers of SubRip and WebVTT for tests. They fail on errors that lenient players would ignore."""
 
 import html
 import re
@@ -26,14 +26,14 @@ def cue_of(times: str, lines: list[str], mark: str) -> Cue:
     assert mark in end
     assert lines
     assert all(line.strip() for line in lines)
-    assert "-->" not in "".join(lines) or mark == "."  # WebVTT has it escaped
+    assert "-->" not in "".join(lines) or mark == "."  # in WebVTT the text was escaped, and `lines` is unescaped
     cue = Cue(milliseconds(start), milliseconds(end), lines)
     assert cue.start < cue.end
     return cue
 
 
 def read_srt(content: str) -> list[Cue]:
-    """Read SubRip strictly: numbers from 1, times, lines of text, and an empty line between two captions."""
+    """Parse SubRip: numbers from 1, times, lines of text, and an empty line between two captions."""
     if not content:
         return []
     assert content.endswith("\n")
@@ -46,7 +46,7 @@ def read_srt(content: str) -> list[Cue]:
 
 
 def read_vtt(content: str) -> list[Cue]:
-    """Read WebVTT strictly: a header, then cues without identifiers, their text escaped."""
+    """Parse WebVTT: a header, then cues without identifiers and with escaped text."""
     assert content.endswith("\n")
     header, *blocks = content[:-1].split("\n\n")
     assert header == "WEBVTT"

@@ -1,4 +1,4 @@
-"""Upgrades: rows survive migrations in both directions, and the code of the version before works on the new schema."""
+"""Upgrades: rows survive migrations in both directions, and the previous version's code works on the new schema."""
 
 import uuid
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ Rows = dict[str, list[dict[str, Any]]]
 
 
 def migrate(targets: list[tuple[str, str]]) -> Apps:
-    """Migrate to these migrations and return the models as they are there."""
+    """Migrate the database to these migrations and return the models at that point."""
     executor = MigrationExecutor(connection)
     state = executor.migrate(targets)
     apps: Apps = state.apps
@@ -32,13 +32,13 @@ def newest() -> list[tuple[str, str]]:
 
 
 def states() -> tuple[ProjectState, ProjectState]:
-    """Return the models of the release and those of now, as the migrations describe them."""
-    loader = MigrationLoader(None)  # of the files alone: no database is asked
+    """Return the states of the models in the release and now, according to the migrations."""
+    loader = MigrationLoader(None)  # without a connection it reads only the migration files
     return loader.project_state(RELEASED), loader.project_state(newest())
 
 
 def released_models() -> Apps:
-    """Return the models of the version before, whatever the schema is."""
+    """Return the models of the release. The database may have a newer schema."""
     apps: Apps = states()[0].apps
     return apps
 
@@ -65,7 +65,7 @@ def insert(apps: Apps, name: str) -> None:
 
 
 def stored(apps: Apps) -> Rows:
-    """Return all rows, with the columns that these models have."""
+    """Return all rows of recordings, jobs and finals, with the columns of these models."""
     models = [apps.get_model("uploads", "Upload"), apps.get_model("streaming", "Job")]
     models.append(apps.get_model("streaming", "Segment"))
     return {model.__name__: [*model.objects.order_by("pk").values()] for model in models}
@@ -73,7 +73,7 @@ def stored(apps: Apps) -> Rows:
 
 @pytest.fixture
 def schema(transactional_db: None) -> Iterator[None]:
-    """Leaves the newest schema behind."""
+    """Restore the newest schema after the test."""
     yield
     migrate(newest())
 
@@ -89,7 +89,7 @@ def test_rows_survive_migrating_forwards_and_backwards(schema: None) -> None:
     assert stored(migrate(RELEASED)) == expected
 
 
-def test_the_version_before_inserts_rows_into_the_new_schema(schema: None) -> None:
+def test_the_previous_version_can_insert_rows_into_the_new_schema(schema: None) -> None:
     insert(released_models(), "alice")
 
     upload, job = Upload.objects.get(), Job.objects.get()
@@ -110,7 +110,7 @@ def test_columns_added_after_the_release_are_nullable_or_have_a_default_of_the_d
     assert lacking == []
 
 
-def test_no_column_of_the_version_before_is_removed_or_renamed() -> None:
+def test_no_column_of_the_previous_version_is_removed_or_renamed() -> None:
     released, now = states()
     gone = [
         f"{app}.{model}.{name}"
@@ -124,8 +124,8 @@ def test_no_column_of_the_version_before_is_removed_or_renamed() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("model", [Upload, TrackWaveform, Job, Segment])
-def test_no_index_begins_another_one(model: type[Model]) -> None:
-    """A shorter index finds nothing that the longer one does not, and each costs time at every insert."""
+def test_no_index_is_a_prefix_of_another_one(model: type[Model]) -> None:
+    """A query can use the longer index instead of the shorter one, and each index costs time at every insert."""
     with connection.cursor() as cursor:
         constraints = connection.introspection.get_constraints(cursor, model._meta.db_table).values()
     names = {tuple(found["columns"]) for found in constraints if found["index"] or found["unique"]}

@@ -1,4 +1,4 @@
-"""The whole job in WebKit, the engine of Safari: sign in, upload, transcribe, watch words, and play a line."""
+"""The main path in WebKit, the engine of Safari: sign in, upload, transcribe, watch the text, and play a line."""
 
 import os
 import shutil
@@ -21,12 +21,13 @@ from tests.visitor import rows
 
 PROGRAMS = ("WebKitWebDriver", "Xvfb")
 MINIBROWSERS = "/usr/lib/*/webkit2gtk-4.1/MiniBrowser"
-WAIT_SECONDS = 120.0  # the machine may be busy with other tests
+WAIT_SECONDS = 120.0  # a generous limit, because the machine may be busy with other tests
 JOB_SECONDS = 240.0
-PILOT_HZ, PILOT_RISE = 12_000, 150  # above the voices and all that the recogniser receives; Hz, and Hz in a second
-CUT_SECONDS = 2 * 1024**2 / (4 * 48_000)  # of the recording are 2 MiB: 10.9
+# The pilot tone starts at 12 kHz, above the voices and the band of the recogniser, and rises by 150 Hz a second.
+PILOT_HZ, PILOT_RISE = 12_000, 150
+CUT_SECONDS = 2 * 1024**2 / (4 * 48_000)  # 2 MiB of the recording are 10.9 s
 
-# The automation of WebKit has no console.
+# WebKit's automation gives no access to the console, so the page collects its errors.
 NOTE_ERRORS = """
 window.errors = [];
 for (const name of ["error", "unhandledrejection", "securitypolicyviolation"])
@@ -56,7 +57,7 @@ return { hz: loudest * hz, at: document.querySelector("audio").currentTime };
 
 @pytest.fixture
 def display() -> Iterator[str]:
-    """An X server of this test, which chooses its own number."""
+    """The display of an X server for this test. The server chooses a free display number."""
     ours, theirs = os.pipe()
     with os.fdopen(ours) as chosen:
         server = subprocess.Popen(
@@ -87,12 +88,12 @@ def webkit(display: str, tmp_path: Path) -> Iterator[WebKitGTK]:
 
 
 def minibrowser() -> str:
-    """Return the path of WebKitGTK's own browser, or an empty string."""
+    """Return the path of WebKitGTK's MiniBrowser, or an empty string if it is not installed."""
     return next((str(path) for path in Path("/").glob(MINIBROWSERS[1:])), "")
 
 
 def with_pilot(folder: Path) -> Path:
-    """Return speech in stereo, 8.5 MB, with a quiet tone whose pitch tells the time in the recording."""
+    """Return speech in stereo (8.5 MB) with a quiet tone whose pitch shows the position in the recording."""
     with wave.open(str(recordings.speech("two_cities"))) as reader:
         settings = reader.getparams()._replace(nchannels=2)
         speech = np.frombuffer(reader.readframes(settings.nframes), "<i2").astype(float)
@@ -106,7 +107,7 @@ def with_pilot(folder: Path) -> Path:
 
 
 class Visit:
-    """What a person does in the browser."""
+    """Drives the browser as a person does."""
 
     def __init__(self, driver: WebKitGTK, site: Site) -> None:
         self.driver = driver
@@ -133,12 +134,14 @@ class Visit:
         assert self.run("return window.errors") == []
 
 
-@pytest.mark.filterwarnings("ignore:setting remote_server_addr:DeprecationWarning")  # selenium's own call
+@pytest.mark.filterwarnings(
+    "ignore:setting remote_server_addr:DeprecationWarning"
+)  # Selenium calls its own deprecated API
 @pytest.mark.skipif(
     not all(map(shutil.which, PROGRAMS)) or not minibrowser(),
     reason="WebKit's browser, its driver or Xvfb is missing (on Debian: sh tests/need_webkit.sh as root).",
 )
-def test_a_recording_is_uploaded_transcribed_and_played_from_a_line(
+def test_webkit_uploads_a_recording_shows_its_transcript_live_and_plays_from_a_line(
     webkit: WebKitGTK, site: Site, tmp_path: Path
 ) -> None:
     visit = Visit(webkit, site)
@@ -156,11 +159,11 @@ def test_a_recording_is_uploaded_transcribed_and_played_from_a_line(
     visit.click("form.start .primary")
     visit.wait("location.pathname.startsWith('/jobs/') && document.readyState === 'complete'")
     visit.run(NOTE_ERRORS)
-    # Words arrive while the job runs, over the WebSocket.
+    # Text arrives over the WebSocket while the job runs.
     visit.wait("document.querySelector('.state[data-status=running]') && document.querySelector('.segment .text')")
     visit.wait("document.querySelector('.state[data-status=completed]')", JOB_SECONDS)
 
-    # A seek over more than 2 MiB used to end 2 MiB after the place at which the player had been.
+    # Regression: after a seek over more than 2 MiB, WebKit played from 2 MiB after the earlier position.
     lines = rows(site, "select seq, start_time from streaming_segment order by seq")
     near = next(line for line in lines if line[1] > 1)
     far = [line for line in lines if line[1] > near[1] + 1.5 * CUT_SECONDS]
@@ -172,12 +175,12 @@ def test_a_recording_is_uploaded_transcribed_and_played_from_a_line(
 
 
 def play(visit: Visit, seq: int, start: float) -> None:
-    """Click a line, and see that the player goes to its place and that its audio becomes audible."""
+    """Click a line, and assert that the player seeks to it and that its audio becomes audible."""
     visit.click(f"#s{seq} .text")
 
     def is_audible() -> bool:
         audible = visit.run(AUDIBLE, PILOT_HZ - 500)
         assert -0.5 < audible["at"] - start < 10, f"the player is at {audible['at']} s, and the line at {start} s"
-        return 0 < (audible["hz"] - PILOT_HZ) / PILOT_RISE - start < 5  # not what was played before the click
+        return 0 < (audible["hz"] - PILOT_HZ) / PILOT_RISE - start < 5  # and not the audio from before the click
 
     wait_until(is_audible, 20, f"playing the line at {start} s")

@@ -1,4 +1,4 @@
-"""A TLS proxy as sites have in front of them: it decrypts, and passes plain HTTP on. For tests."""
+"""Runs a TLS proxy for tests, as sites have in front of them: it decrypts and forwards plain HTTP."""
 
 import asyncio
 import ssl
@@ -10,7 +10,10 @@ import trustme
 
 
 class TLSProxy:
-    """Listens on localhost with a certificate of its own authority, `context` trusts it. `to` may be set later."""
+    """Listens on localhost with a certificate of its own authority, which the SSL context `context` trusts.
+
+    `to` is the address (host, port) that it forwards to; tests may set it later.
+    """
 
     def __init__(self) -> None:
         authority = trustme.CA()
@@ -47,7 +50,7 @@ class TLSProxy:
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers = [writer]
-        with suppress(OSError, asyncio.CancelledError):  # either end is gone, or the test is over
+        with suppress(OSError, asyncio.CancelledError):  # one end closed the connection, or the test is over
             try:
                 back, on = await asyncio.open_connection(*self.to)
                 writers.append(on)
@@ -57,13 +60,13 @@ class TLSProxy:
                 )
             finally:
                 for each in writers:
-                    each.close()  # which sends what is buffered
+                    each.close()  # sends buffered data first
                     with suppress(OSError):
                         await each.wait_closed()
 
 
 async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    with suppress(OSError):  # one end is gone
+    with suppress(OSError):  # one end closed the connection
         while data := await source.read(65536):
             target.write(data)
             await target.drain()

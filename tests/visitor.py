@@ -1,4 +1,4 @@
-"""Somebody who uses a served site as a program does: over HTTP and a WebSocket, signed in."""
+"""A client for tests of a served site: signed in, it uses HTTP and WebSockets like a program."""
 
 import json
 import sqlite3
@@ -13,7 +13,7 @@ from tests.site import Site
 
 
 class Visitor:
-    """Signed in as the site's first account."""
+    """A client that is signed in as `admin`, the account of every prepared site."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -30,6 +30,7 @@ class Visitor:
         self.http.close()
 
     def upload(self, path: Path) -> str:
+        """Upload a file and return the id of the recording."""
         with open(path, "rb") as file:
             answer = self.http.post("/uploads/", files={"file": (path.name, file)})
         assert answer.status_code == 201, answer.text
@@ -37,13 +38,17 @@ class Visitor:
         return upload
 
     def start(self, upload: str) -> str:
+        """Start a job with the default engine and return its id."""
         answer = self.http.post(f"/uploads/{upload}/jobs/")
         assert answer.status_code == 201, answer.text
         job: str = answer.json()["id"]
         return job
 
     def start_scripted(self, upload: str, pace: float) -> str:
-        """Start a job of the tests' engine, at so many seconds of audio a second. The site has to be `tests.served`."""
+        """Start a job with the engine `scripted` and return its id. The site must use the settings `tests.served`.
+
+        `pace` is the speed: seconds of audio a second.
+        """
         start = {"type": "start", "upload": upload, "engine": "scripted", "options": {"pace": pace}}
         with self.socket("/ws/stream/") as socket:
             socket.send(json.dumps(start))
@@ -74,7 +79,7 @@ def events(socket: ClientConnection, timeout: float = 90.0) -> Iterator[dict[str
 
 
 def rows(site: Site, query: str) -> list[tuple[Any, ...]]:
-    """Read from the database of a site on SQLite, as an onlooker."""
+    """Run a query on the SQLite database of a site, opened read-only."""
     database = sqlite3.connect(f"file:{site.folder / 'db.sqlite3'}?mode=ro", uri=True, timeout=20)
     try:
         return database.execute(query).fetchall()
@@ -83,7 +88,7 @@ def rows(site: Site, query: str) -> list[tuple[Any, ...]]:
 
 
 def change(site: Site, statement: str) -> None:
-    """Write to the database of a site on SQLite."""
+    """Run a statement that changes the SQLite database of a site, and commit it."""
     database = sqlite3.connect(site.folder / "db.sqlite3", timeout=60)
     try:
         with database:

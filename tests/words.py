@@ -1,4 +1,4 @@
-"""The words of the recordings in the recogniser's wheel, and how far a transcript differs from them."""
+"""The texts of the recordings in the recogniser's wheel, and the word error rate of a transcript."""
 
 import re
 
@@ -11,7 +11,7 @@ some of its noisiest authorities insisted on its being received, for good or for
 comparison only.
 """
 BECKETT = "Ever tried. Ever failed. No matter. Try again. Fail again. Fail better."
-# What the recogniser gets wrong of these by itself, and a little more.
+# The largest accepted word error rates: slightly more than the recogniser's own errors.
 LARGEST_ERROR = {"two_cities": 0.12, "beckett": 0.34}
 SAID = {"two_cities": TWO_CITIES, "beckett": BECKETT}
 
@@ -20,9 +20,9 @@ def bare(text: str) -> list[str]:
     return re.findall(r"[a-z']+", text.lower())
 
 
-def word_error_rate(said: str, heard: str) -> float:
-    """Return the edits (words put in, left out, changed) that make one of the other, a word said."""
-    reference, hypothesis = bare(said), bare(heard)
+def word_error_rate(expected: str, transcript: str) -> float:
+    """Return the number of inserted, deleted and changed words, divided by the number of expected words."""
+    reference, hypothesis = bare(expected), bare(transcript)
     row = list(range(len(hypothesis) + 1))
     for count, word in enumerate(reference, start=1):
         diagonal, row[0] = row[0], count

@@ -1,1 +1,1 @@
-"""`make compose-test`: the deployment of docker-compose.yml on a real Docker engine, used as people use it."""
+"""`make compose-test`: tests the deployment of docker-compose.yml on a real Docker engine, as people use it."""

@@ -1,6 +1,6 @@
-"""`make compose-test`: build and start what docker-compose.yml says, use it, break it, upgrade it, restore it.
+"""`make compose-test`: start the services of docker-compose.yml, use, break, upgrade, back up and restore the site.
 
-The environment has COMPOSE, the command for Compose. The project, its volumes, its ports and the folder are its own.
+The environment variable COMPOSE is the command for Compose. The test uses its own project, volumes, ports and folder.
 """
 
 import os
@@ -23,12 +23,12 @@ COMPOSE = "With Docker Compose"
 PASSWORD = "a new password of mine"
 RECORDINGS = 7
 REQUESTS = 200
-UPGRADE_SECONDS = 120.0  # the job that runs meanwhile takes about as long
+UPGRADE_SECONDS = 120.0  # an upgrade takes about as long, so the job that runs meanwhile must too
 ASSETS = Path(get_assets_path())
 
 
 def repeated(name: str, times: int, folder: Path) -> Path:
-    """Return a recording that says the same so many times."""
+    """Return a recording that repeats one of the recogniser's recordings `times` times."""
     path = folder / f"{name}-{times}.wav"
     with wave.open(str(ASSETS / f"{name}.wav")) as source, wave.open(str(path), "wb") as target:
         target.setparams(source.getparams())
@@ -43,7 +43,7 @@ def step(what: str) -> None:
 
 
 def start(deployment: Deployment) -> None:
-    """Start by the document over plain HTTP, sign in with the password of the log, and change it."""
+    """Start the site over plain HTTP as documented, sign in with the password in the log, and change it."""
     step("Start it from a checkout made under umask 077")
     install, change_password = commands(COMPOSE)
     ports = f"HTTP_PORT={deployment.http_port}\nHTTPS_PORT={deployment.https_port}\n"
@@ -92,26 +92,26 @@ def check_security(deployment: Deployment, person: Person) -> None:
     listed = deployment.run(f"docker inspect --format '{form}' $(docker compose ps --all --quiet)").splitlines()
     assert len(listed) == 8, listed
     for line in listed:
-        assert " true " in line, f"its root file system can be written: {line}"
-        assert "max-size:10m" in line, f"its log grows without end: {line}"
-        assert not re.search(r"\[volume [0-9a-f]{64}\]", line), f"it has a volume without a name: {line}"
+        assert " true " in line, f"the container's root file system is writable: {line}"
+        assert "max-size:10m" in line, f"the container's log has no limit: {line}"
+        assert not re.search(r"\[volume [0-9a-f]{64}\]", line), f"the container has an anonymous volume: {line}"
     images = deployment.run(
         "docker inspect --format '{{.Image}}' $(docker compose ps --all --quiet web worker migrate)"
     )
     assert len(set(images.split())) == 1
     before = len(deployment.run("docker compose logs proxy").splitlines())
-    time.sleep(25)  # the time of two health checks
+    time.sleep(25)  # long enough for two health checks, which must not be logged
     assert len(deployment.run("docker compose logs proxy").splitlines()) == before
 
 
 def kill_a_worker(deployment: Deployment, person: Person, upload: str) -> None:
-    step("Kill the worker that runs a job, restart Redis and PostgreSQL: the viewer misses nothing")
+    step("Kill the worker of a job, restart Redis and PostgreSQL, and check that the viewer misses no final")
     watcher = Watcher(person, person.start(upload))
     watcher.start()
     watcher.wait_for_final(2)
     workers = deployment.run("docker compose ps --quiet worker").split()
     (busy,) = [each for each in workers if watcher.job in deployment.run(f"docker logs {each}")]
-    # All processes but the first, which Linux protects: the container ends, and Docker starts it again.
+    # Kill all processes but the first, which Linux protects. Then the container exits, and Docker restarts it.
     deployment.run(f'docker exec {busy} python -c "import os; os.kill(-1, 9)"', is_checked=False)
     deployment.run("docker compose restart redis")
     deployment.run("docker compose restart postgres")
@@ -121,7 +121,7 @@ def kill_a_worker(deployment: Deployment, person: Person, upload: str) -> None:
 
 
 def upgrade(deployment: Deployment, person: Person, upload: str, word_count: int) -> None:
-    step("Upgrade it while a job runs and people click")
+    step("Upgrade it while a job runs and a person uses the pages")
     page = deployment.folder / "templates" / "base.html"
     page.write_text(page.read_text() + "<!-- the new version -->\n")
     watcher = Watcher(person, person.start(upload))
@@ -144,7 +144,7 @@ def upgrade(deployment: Deployment, person: Person, upload: str, word_count: int
     assert abs(len(watcher.words()) / word_count - 1) < 0.03, f"{len(watcher.words())} of {word_count} words"
     log = deployment.run("docker compose logs worker")
     taken_over = [line for line in log.splitlines() if watcher.job in line and "begins" in line]
-    assert taken_over, "the job ended before the old workers did: make the recording longer"
+    assert taken_over, "the job ended before the old workers stopped: make the recording longer"
     assert "<!-- the new version -->" in person.http.get("/", headers={"Accept": "text/html"}).text
     names = deployment.run("docker compose ps web worker --format '{{.Name}} {{.Status}}'").splitlines()
     assert len(names) == 4, names
@@ -209,7 +209,7 @@ def main() -> int:
         deployment.check_engine()
     except NoEngine as error:
         deployment.remove()
-        print(f"make compose-test needs a Docker engine with Compose, and none answers ({error}).", file=sys.stderr)
+        print(f"make compose-test needs a Docker engine with Compose. None could be reached: {error}", file=sys.stderr)
         return 1
     begun = time.monotonic()
     try:

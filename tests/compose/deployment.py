@@ -1,4 +1,4 @@
-"""A deployment of its own: a copy of this checkout made under umask 077, and a project that no other one shares."""
+"""Manages the test deployment: a copy of this checkout made under umask 077, and a Compose project of its own."""
 
 import os
 import pty
@@ -13,33 +13,36 @@ from pathlib import Path
 from tests.site import ROOT, free_port
 
 PROJECT = "transcribe-compose-test"
-COMMAND_SECONDS = 1800  # a build on a slow machine
+COMMAND_SECONDS = 1800  # the limit of a command: a build on a slow machine takes long
 
 
 class NoEngine(Exception):
-    """There is no Docker engine that Compose can talk to."""
+    """Compose can't reach a Docker engine."""
 
 
 def absolute(word: str) -> str:
-    """Return a program or path as it is called from any folder."""
+    """Return a path as an absolute path, and the name of a program unchanged."""
     return str(Path(word).resolve()) if "/" in word and Path(word).exists() else word
 
 
 def docker_of(compose: list[str]) -> list[str]:
-    """Return the command for `docker` that belongs to one for `docker compose`."""
+    """Return the command for `docker` that belongs to a command for `docker compose`."""
     if Path(compose[-1]).name != "compose":
-        return ["docker"]  # `docker-compose`, or options after `compose`
+        return ["docker"]  # the command is `docker-compose`, or it has options after `compose`
     before = compose[:-1]
     return before if Path(before[-1]).name == "docker" else [*before, "docker"]
 
 
 class Deployment:
-    """Runs shell commands in the copy, with `docker` and `docker compose` of this engine and project."""
+    """Runs shell commands in the copy of the checkout.
+
+    In them `docker` and `docker compose` use the given command and this test's project.
+    """
 
     def __init__(self, compose: str) -> None:
         words = [absolute(word) for word in shlex.split(compose)]
         words[0] = shutil.which(words[0]) or words[0]
-        # In the checkout, because an engine may see no other folders of this machine.
+        # The copy is inside the checkout, because some engines can't mount other folders of this machine.
         (ROOT / "var").mkdir(exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix="compose-test-", dir=ROOT / "var"))
         self.http_port, self.https_port = free_port(), free_port()
@@ -52,14 +55,14 @@ class Deployment:
             f'exec {shlex.join(docker_of(words))} "$@"\n'
         )
         program.chmod(0o755)
-        # Settings of this shell must not win over the copy's .env.
+        # Environment variables of this shell must not override the .env file of the copy.
         ours = ("TRANSCRIBE_", "COMPOSE_", "AWS_", "SITE_", "POSTGRES_", "HTTP_PORT", "HTTPS_PORT")
         ours += ("SECRET_KEY", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS")
         self._environ = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         self._environ["PATH"] = f"{programs}:{os.environ['PATH']}"
 
     def copy_checkout(self) -> None:
-        """Copy the checkout as `git clone` under umask 077 makes it, and an override, which is not in git."""
+        """Copy the checkout as `git clone` under umask 077 would, and the override file, which is not in git."""
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT,
@@ -79,7 +82,10 @@ class Deployment:
             os.umask(before)
 
     def run(self, script: str, *, is_checked: bool = True) -> str:
-        """Run shell commands in the copy. Returns what they write; stops at the first that fails."""
+        """Run shell commands in the copy, up to the first that fails, and return their output.
+
+        Raises AssertionError for a failure unless `is_checked` is false.
+        """
         print(*(f"  $ {line}" for line in script.strip().splitlines()), sep="\n", flush=True)
         ran = subprocess.run(
             ["sh", "-eu", "-c", script],
@@ -92,11 +98,11 @@ class Deployment:
             timeout=COMMAND_SECONDS,
         )
         if is_checked and ran.returncode != 0:
-            raise AssertionError(f"this failed with status {ran.returncode}: {script.strip()}\n{ran.stdout[-5000:]}")
+            raise AssertionError(f"a command failed with {ran.returncode}: {script.strip()}\n{ran.stdout[-5000:]}")
         return ran.stdout
 
     def type_into(self, script: str, lines: list[str]) -> str:
-        """Run a command on a terminal, and type one line at each of its prompts. Returns what the terminal shows."""
+        """Run a command in a terminal, type one line at each of its prompts, and return the terminal's output."""
         print(f"  $ {script.strip()}", flush=True)
         ours, theirs = pty.openpty()
         shown = ""
@@ -110,13 +116,13 @@ class Deployment:
             while True:
                 try:
                     data = os.read(ours, 4096)
-                except OSError:  # how Linux says that the other end is closed
+                except OSError:  # Linux raises EIO when the other end is closed
                     break
                 if not data:
                     break
                 shown += data.decode(errors="replace")
                 if lines and shown.rstrip().endswith(":"):
-                    time.sleep(0.2)  # the prompt comes before the terminal stops echoing
+                    time.sleep(0.2)  # the program prints the prompt before it disables the terminal's echo
                     os.write(ours, lines.pop(0).encode() + b"\n")
                     shown += "\n"
         finally:
@@ -126,7 +132,7 @@ class Deployment:
         return shown
 
     def check_engine(self) -> None:
-        """Raise `NoEngine` where Compose or Docker reaches no engine, with what they say."""
+        """Raise `NoEngine` with the error message if Compose or Docker can't reach an engine."""
         asked = subprocess.run(
             ["sh", "-c", "docker compose ls >/dev/null && docker version >/dev/null"],
             cwd=self.folder,

@@ -1,4 +1,4 @@
-"""People at the deployed site: they come through the proxy, by https and wss."""
+"""Clients of the deployed site, which connect through its proxy over HTTPS and WSS."""
 
 import json
 import ssl
@@ -13,11 +13,11 @@ from websockets.sync.client import ClientConnection, connect
 
 TIMEOUT_SECONDS = 120.0
 RESTARTING = 1012
-GONE = (RESTARTING, 1006)  # the process ended, with or without a word: pages connect again
+GONE = (RESTARTING, 1006)  # close codes of a process that ended with or without a close frame: pages reconnect
 
 
 class Person:
-    """Signed in as `admin`. `origin` is the site's address as a browser has it."""
+    """A client signed in as `admin`. `origin` is the site's address as in a browser."""
 
     def __init__(self, origin: str, password: str, context: ssl.SSLContext | None = None) -> None:
         self.origin = origin
@@ -62,7 +62,7 @@ class Person:
 
 
 class Watcher(threading.Thread):
-    """Watches a job to its end as a page does: it connects again where a process ends, after the last final it has."""
+    """Watches a job to its end. Like the page, it reconnects when a process ends, from its last final on."""
 
     def __init__(self, person: Person, job: str) -> None:
         super().__init__(daemon=True)
@@ -82,14 +82,14 @@ class Watcher(threading.Thread):
                     assert code in (*GONE, 1013), error
                     self.reconnects += 1
                     time.sleep(0.2)
-        except Exception as error:  # a thread's failure is shown by `finish`
+        except Exception as error:  # any type: `finish` reports it in the main thread
             self.failure = error
 
     def _watch(self) -> None:
         with self.person.socket(f"/ws/jobs/{self.job}/?after={max(self.finals, default=0)}") as socket:
             while self.status not in ("completed", "failed", "cancelled"):
                 self._note(json.loads(socket.recv(timeout=TIMEOUT_SECONDS)))
-                if len(self.finals) < max(self.finals, default=0):  # one is missing
+                if len(self.finals) < max(self.finals, default=0):  # a final is missing
                     socket.send(json.dumps({"type": "sync", "after": 0}))
 
     def _note(self, event: dict[str, Any]) -> None:
@@ -107,12 +107,12 @@ class Watcher(threading.Thread):
     def wait_for_final(self, count: int) -> None:
         end = time.monotonic() + 300
         while len(self.finals) < count and self.status not in ("completed", "failed"):
-            assert time.monotonic() < end, f"no final {count} of the job came"
+            assert time.monotonic() < end, f"final {count} of the job did not arrive"
             assert self.failure is None, self.failure
             time.sleep(0.05)
 
     def finish(self) -> None:
-        """Wait for the end of the job: completed, and every final seen."""
+        """Wait until the job has ended, and assert that it is completed and that every final arrived."""
         self.join(timeout=900)
         assert self.failure is None, self.failure
         assert self.status == "completed", self.status
@@ -120,7 +120,7 @@ class Watcher(threading.Thread):
 
 
 class Clicker(threading.Thread):
-    """Loads pages, and sends forms and recordings, without a pause, until it is told to end. Counts what fails."""
+    """Loads pages and sends forms and recordings without a pause, until `end` is set. Collects failed requests."""
 
     def __init__(self, person: Person, upload: str, recording: bytes) -> None:
         super().__init__(daemon=True)

@@ -1,1 +1,4 @@
-"""The faults: real servers, killed and frozen at random, and every word there once in the end. `make faults`."""
+"""Fault injection on real servers: processes are killed and frozen, networks cut, and no word may be lost.
+
+`make faults` runs the long rounds.
+"""

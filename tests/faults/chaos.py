@@ -1,7 +1,7 @@
-"""A round: jobs run and are watched while processes are killed, frozen and restarted at random.
+"""Runs rounds of random faults: jobs run and viewers watch while processes are killed, frozen and restarted.
 
-In the end every job is complete, each word is there once, in order and at its time, and every viewer has what the
-database has. The same seed makes the same choices.
+At the end of a round every job must be complete, with each word once, in order and at its time, and every viewer must
+have the same finals as the database. The same seed makes the same random choices.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ Fault = Callable[[], None]
 
 @dataclass(frozen=True)
 class Size:
-    """`words` of each job's recording, two a second; faults happen for `seconds`."""
+    """The size of a round. Each recording has `words` words, two a second; faults happen for `seconds` seconds."""
 
     jobs: int
     viewers: int
@@ -41,13 +41,13 @@ ONE = Size(jobs=6, viewers=12, words=200, webs=1, workers=0, seconds=20.0)
 SHORT_ONE = Size(jobs=3, viewers=6, words=120, webs=1, workers=0, seconds=8.0)
 SHORT = Size(jobs=6, viewers=12, words=120, webs=2, workers=2, seconds=10.0)
 
-MOST_SECONDS = 240.0  # for all jobs, whatever happens
+MAX_SECONDS = 240.0  # the limit of a round
 
 
 def fault(
     chance: random.Random, cluster: Cluster, restart_database: Callable[[], None] | None
 ) -> tuple[str, Callable[[], None]]:
-    """Choose what happens next."""
+    """Choose the next fault. Returns its name and a function that causes it."""
     web = chance.randrange(len(cluster.webs))
     faults: dict[str, Fault] = {
         "kill a web process": lambda: cluster.kill_web(web),
@@ -68,18 +68,18 @@ def fault(
         }
     if restart_database is not None:
         faults["restart the database"] = restart_database
-    names = [*faults, "kill a worker" if cluster.workers else "kill a web process"]  # the most frequent of them
+    names = [*faults, "kill a worker" if cluster.workers else "kill a web process"]  # twice as likely as the others
     name = chance.choice(names)
     return name, faults[name]
 
 
-async def storm(
+async def run_round(
     seed: int,
     database_url: str,
     restart_database: Fault | None,
     size: Size,
 ) -> str:
-    """Run a round; return what happened in a line. Raises AssertionError with what was wrong."""
+    """Run a round and return a line that summarises it. Raises AssertionError if a job or a viewer is wrong."""
     jobs, viewers, words = size.jobs, size.viewers, size.words
     chance = random.Random(seed)
     happened: Counter[str] = Counter()
@@ -97,7 +97,7 @@ async def storm(
         began = time.monotonic()
         tasks = [asyncio.create_task(viewer.watch()) for viewer in watching]
         try:
-            async with asyncio.timeout(MOST_SECONDS):
+            async with asyncio.timeout(MAX_SECONDS):
                 while not all(task.done() for task in tasks):
                     await asyncio.sleep(chance.uniform(0.5, 3.0))
                     if time.monotonic() - began < size.seconds:
@@ -105,7 +105,7 @@ async def storm(
                         happened[name] += 1
                         await asyncio.to_thread(happen)
         except TimeoutError:
-            raise AssertionError(f"seed {seed}: not over after {MOST_SECONDS} s, {states(watching)}") from None
+            raise AssertionError(f"seed {seed}: unfinished after {MAX_SECONDS} s, {states(watching)}") from None
         finally:
             for task in tasks:
                 task.cancel()
@@ -122,7 +122,7 @@ def states(viewers: list[Viewer]) -> str:
 
 
 def stored(made: Cluster, session: str, ids: list[str]) -> dict[str, dict]:  # type: ignore[type-arg]
-    """Return what the site has of each job."""
+    """Return the transcript of each job as JSON."""
     with httpx.Client(base_url=made.webs[0].url, cookies={"sessionid": session}, timeout=60) as http:
         answers = {pk: http.get(f"/jobs/{pk}/transcript.json") for pk in ids}
     bad = [answer for answer in answers.values() if answer.status_code != 200]
@@ -131,15 +131,16 @@ def stored(made: Cluster, session: str, ids: list[str]) -> dict[str, dict]:  # t
 
 
 def check(seed: int, words: int, ids: list[str], viewers: list[Viewer], transcripts: dict[str, dict]) -> None:  # type: ignore[type-arg]
-    said = [(number, number * WORD_SECONDS) for number in range(words)]
+    expected = [(number, number * WORD_SECONDS) for number in range(words)]
     for pk in ids:
         transcript = transcripts[pk]
         assert transcript["job"]["status"] == "completed", f"seed {seed}: {transcript['job']}"
         segments = sorted(transcript["segments"], key=lambda segment: segment["seq"])
         assert [segment["seq"] for segment in segments] == [*range(1, len(segments) + 1)], f"seed {seed}: {pk}"
-        heard = [(int(word["text"].strip("w.")), word["start_time"]) for s in segments for word in s["words"]]
-        assert heard == said, f"seed {seed}: job {pk} has {[pair for pair in heard if pair not in said] or len(heard)}"
+        found = [(int(word["text"].strip("w.")), word["start_time"]) for s in segments for word in s["words"]]
+        wrong = [pair for pair in found if pair not in expected]
+        assert found == expected, f"seed {seed}: job {pk} has {wrong or len(found)}"
     for viewer in viewers:
         assert viewer.wrong == [], f"seed {seed}: {viewer.wrong}"
         mine = {segment["seq"]: segment for segment in transcripts[viewer._job_id]["segments"]}
-        assert viewer.finals == mine, f"seed {seed}: a viewer of {viewer._job_id} has something else"
+        assert viewer.finals == mine, f"seed {seed}: a viewer of {viewer._job_id} has other finals than the database"

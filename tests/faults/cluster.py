@@ -1,4 +1,7 @@
-"""A site of many processes on one machine: web processes, workers, Redis, a database, and the stand-in for Amazon."""
+"""Runs a site of many processes on one machine: web processes, workers, Redis, a database, a mock of Amazon's service.
+
+Its methods cause faults: they kill, stop, freeze and restart processes.
+"""
 
 import signal
 import time
@@ -11,27 +14,27 @@ from tests.servers import Redis
 from tests.site import Site, free_port
 from tests.standin.process import standin
 
-RATE = "10"  # seconds of sound a second
+RATE = "10"  # seconds of audio a second
 LEASE_SECONDS = 3
 
 
 @dataclass
 class Cluster:
-    """`webs` and `workers` are processes of one site: they share its folder, database and Redis.
+    """A site whose processes, `webs` and `workers`, share a folder, a database and Redis.
 
-    Without Redis it is one web process, which runs the jobs.
+    Without Redis it has a single web process, which runs the jobs too.
     """
 
     folder: Path
     redis: Redis | None
-    service: dict[str, str]  # the environment that leads to the stand-in
+    service: dict[str, str]  # the environment variables with the address of the mock service
     database_url: str
     webs: list[Site] = field(default_factory=list)
     workers: list[Site] = field(default_factory=list)
     ports: list[int] = field(default_factory=list)
 
     def process(self, *, runs_jobs: bool) -> Site:
-        """Return a process of the site that is not started yet."""
+        """Return a process of the site without starting it."""
         environment = {
             **self.service,
             "DATABASE_URL": self.database_url,
@@ -51,7 +54,7 @@ class Cluster:
     # Faults
 
     def kill_worker(self, index: int) -> None:
-        """kill -9, and another worker in its place."""
+        """Kill a worker with SIGKILL and start another one in its place."""
         self.workers[index].kill()
         self.workers[index].start_worker()
 
@@ -60,8 +63,8 @@ class Cluster:
         self.start_web(index)
 
     def stop_worker(self, index: int) -> None:
-        """SIGTERM, as at an upgrade."""
-        # One that Python is still starting has no handler yet, and nothing to hand back: the signal ends it.
+        """Stop a worker with SIGTERM, as at an upgrade, and start another one in its place."""
+        # A worker that is still starting has no signal handler and no jobs to release, so the signal ends it.
         stop(self.workers[index], 0, -signal.SIGTERM)
         self.workers[index].start_worker()
 
@@ -70,7 +73,7 @@ class Cluster:
         self.start_web(index)
 
     def freeze(self, site: Site) -> None:
-        """Stop a process for longer than its lease, and let it go on as if nothing had been."""
+        """Freeze a process for longer than its lease, then resume it."""
         assert site.process is not None
         site.process.send_signal(signal.SIGSTOP)
         time.sleep(LEASE_SECONDS * 1.5)
@@ -85,7 +88,7 @@ class Cluster:
 
 @contextmanager
 def cluster(folder: Path, database_url: str, *, webs: int, workers: int) -> Iterator[Cluster]:
-    """Start a site; without workers its web process runs the jobs, and there is no Redis."""
+    """Start a site, and end its processes afterwards. Without workers its web process runs the jobs, without Redis."""
     with ExitStack() as stack:
         environ = stack.enter_context(standin("--rate", RATE, "--quota", "25"))
         redis = None
@@ -111,13 +114,13 @@ def cluster(folder: Path, database_url: str, *, webs: int, workers: int) -> Iter
 
 
 def stop(site: Site, *good: int) -> None:
-    """Send a process SIGTERM, and expect one of these exit codes."""
+    """Stop a process with SIGTERM and assert that its exit code is one of `good`."""
     code = site.stop()
-    assert code in good, f"it ended with {code}:\n{site.log()[-3000:]}"
+    assert code in good, f"the process exited with {code}:\n{site.log()[-3000:]}"
 
 
 def end(site: Site) -> None:
-    """End a process whatever its state is."""
+    """Kill a process, even a frozen one."""
     if site.process is not None and site.process.poll() is None:
         site.process.send_signal(signal.SIGCONT)
         site.kill()

@@ -1,6 +1,6 @@
-"""`python -m tests.faults.crash_worker STEP`: a worker that is killed or frozen, as by the system, at a step of a job.
+"""`python -m tests.faults.crash_worker STEP`: run a worker that sends itself SIGKILL or SIGSTOP at a step of a job.
 
-At the step `receiving` it is a web process, in the middle of an upload.
+At the step `receiving` it runs a web process, which dies in the middle of an upload.
 """
 
 import asyncio
@@ -15,19 +15,22 @@ import django
 from django.core.management import call_command
 
 
-def killed(owner: Any, name: str, *, at: int = 1, is_after: bool = True, by: signal.Signals = signal.SIGKILL) -> None:
-    """Let the process get a signal at that call of a function: before it, or when it has returned something."""
+def crash_at(owner: Any, name: str, *, at: int = 1, is_after: bool = True, by: signal.Signals = signal.SIGKILL) -> None:
+    """Replace a function so that its call number `at` sends this process a signal, before or after the real call.
+
+    With `is_after` only calls that return a value count.
+    """
     function: Callable[..., Any] = getattr(owner, name)
     calls = 0
 
-    def count(has_come: bool) -> None:
+    def count(counts: bool) -> None:
         nonlocal calls
-        calls += has_come
+        calls += counts
         if calls == at:
             os.kill(os.getpid(), by)
 
     @functools.wraps(function)
-    def doomed(*args: Any, **kwargs: Any) -> Any:
+    def crashing(*args: Any, **kwargs: Any) -> Any:
         if not is_after:
             count(True)
         value = function(*args, **kwargs)
@@ -36,11 +39,11 @@ def killed(owner: Any, name: str, *, at: int = 1, is_after: bool = True, by: sig
         return value
 
     @functools.wraps(function)
-    async def doomed_later(*args: Any, **kwargs: Any) -> Any:
+    async def crashing_async(*args: Any, **kwargs: Any) -> Any:
         await function(*args, **kwargs)
         count(True)
 
-    setattr(owner, name, doomed_later if asyncio.iscoroutinefunction(function) else doomed)
+    setattr(owner, name, crashing_async if asyncio.iscoroutinefunction(function) else crashing)
 
 
 def prepare(step: str) -> None:
@@ -53,21 +56,21 @@ def prepare(step: str) -> None:
 
     match step:
         case "claimed":
-            killed(queue, "_claim_of")
+            crash_at(queue, "_claim_of")
         case "decoding":
-            killed(Spool, "_grow")
+            crash_at(Spool, "_grow")
         case "connected":
-            killed(Stream, "send", at=90)  # chunks of a tenth of a second
+            crash_at(Stream, "send", at=90)  # each call sends a tenth of a second of audio
         case "storing":
-            killed(Segment, "save_base", at=2, is_after=False)
+            crash_at(Segment, "save_base", at=2, is_after=False)
         case "stored":
-            killed(lifecycle, "store_final", at=2)
+            crash_at(lifecycle, "store_final", at=2)
         case "hearing":
-            killed(events, "partial", at=25, by=signal.SIGSTOP)
+            crash_at(events, "partial", at=25, by=signal.SIGSTOP)
         case "ending":
-            killed(lifecycle, "finish", is_after=False)
+            crash_at(lifecycle, "finish", is_after=False)
         case "receiving":
-            killed(DiskUploadHandler, "receive_data_chunk", at=5, is_after=False)
+            crash_at(DiskUploadHandler, "receive_data_chunk", at=5, is_after=False)
         case _:
             raise ValueError(step)
 

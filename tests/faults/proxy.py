@@ -1,4 +1,4 @@
-"""A network between two parts that can be cut, held, slowed, and made to answer one byte at a time."""
+"""A TCP proxy between two components that can cut, block or slow connections and split responses into bytes."""
 
 import socket
 import threading
@@ -11,35 +11,35 @@ BLOCK_BYTES = 65_536
 
 
 class Proxy:
-    """Passes what comes to `port` on to another port of this machine, and back. A context manager that ends it."""
+    """Forwards connections to `port` to another local port. As a context manager it closes them at the end."""
 
     def __init__(self, to_port: int) -> None:
         self.port = free_port()
-        self.answer_bytes = BLOCK_BYTES  # most of an answer that is passed at once
-        self.bytes_a_second = 0.0  # 0: as fast as it goes
+        self.answer_bytes = BLOCK_BYTES  # the largest piece of a response that is forwarded at once
+        self.bytes_a_second = 0.0  # 0: unlimited
         self._to = ("127.0.0.1", to_port)
         self._flows = threading.Event()
         self._flows.set()
         self._is_over = threading.Event()
-        self._made = self._lost = 0  # connections, from the first on
+        self._made = self._lost = 0  # the number of connections so far, and of those that `lose` has blocked
         self._open: set[socket.socket] = set()
         self._listening: socket.socket | None = None
 
     def hold(self) -> None:
-        """Half open: connections stay, and new ones come to be, but nothing gets through."""
+        """Block all traffic until `release`. Existing connections stay open, and new ones are accepted."""
         self._flows.clear()
 
     def release(self) -> None:
         self._flows.set()
 
     def lose(self) -> None:
-        """Half open for good: the connections that are stay, and nothing gets through; new ones work."""
+        """Block the existing connections for ever without closing them. New connections work."""
         self._lost = self._made
 
     def cut(self) -> None:
-        """Cut the connections that are; new ones can be made."""
+        """Close all existing connections. New connections work."""
         for one in [*self._open]:
-            with suppress(OSError):  # its other end was faster
+            with suppress(OSError):  # the other end has already closed it
                 one.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> "Proxy":
@@ -60,7 +60,7 @@ class Proxy:
             try:
                 here, _ = listening.accept()
             except OSError:
-                return  # ended
+                return  # the proxy has been closed
             try:
                 there = socket.create_connection(self._to)
             except OSError:
@@ -69,13 +69,13 @@ class Proxy:
             self._open |= {here, there}
             self._made += 1
             for end in (here, there):
-                with suppress(OSError):  # it is gone again
-                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or what is parted here is joined again
+                with suppress(OSError):  # the connection was closed meanwhile
+                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else the kernel would join small pieces
             for ends in ((here, there, self._made, False), (there, here, self._made, True)):
                 threading.Thread(target=self._pass_on, args=ends, daemon=True).start()
 
     def _pass_on(self, source: socket.socket, target: socket.socket, number: int, is_answer: bool) -> None:
-        with suppress(OSError):  # either end is gone
+        with suppress(OSError):  # one end closed the connection
             while data := source.recv(BLOCK_BYTES):
                 size = self.answer_bytes if is_answer else BLOCK_BYTES
                 for start in range(0, len(data), size):

@@ -1,4 +1,4 @@
-"""Clients that do what no library would: half handshakes, frames of their own making, a byte at a time."""
+"""Clients on raw sockets that send what no library would: half handshakes, malformed frames, single bytes."""
 
 import socket
 import struct
@@ -13,7 +13,7 @@ KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455, section 1.3
 
 
 def connected(site: Site, timeout: float = 60.0, receive_bytes: int | None = None) -> socket.socket:
-    """Return a connection to the site; `receive_bytes` of a small one are all that the system buffers here."""
+    """Return a connection to the site. `receive_bytes` limits the kernel's receive buffer."""
     host, port = site.url.removeprefix("http://").split(":")
     made = socket.socket()
     made.settimeout(timeout)
@@ -25,7 +25,7 @@ def connected(site: Site, timeout: float = 60.0, receive_bytes: int | None = Non
 
 
 def handshake(visitor: Visitor, path: str, **changes: str) -> bytes:
-    """Return the request that opens a WebSocket; `changes` are headers (`_` for `-`), "" leaves one out."""
+    """Return the request that opens a WebSocket. `changes` sets headers (`_` for `-`); "" omits a header."""
     site = visitor.site.url
     headers = {
         "Host": site.removeprefix("http://"),
@@ -41,7 +41,7 @@ def handshake(visitor: Visitor, path: str, **changes: str) -> bytes:
 
 
 def opened(visitor: Visitor, path: str, receive_bytes: int | None = None, **changes: str) -> socket.socket:
-    """Return a connection that has become a WebSocket: nothing of its messages is read yet."""
+    """Open a WebSocket and return its connection. No message is read yet."""
     made = connected(visitor.site, receive_bytes=receive_bytes)
     made.sendall(handshake(visitor, path, **changes))
     head = b""
@@ -56,7 +56,7 @@ def frame(content: bytes, opcode: Opcode = Opcode.TEXT, *, fin: bool = True) -> 
 
 
 def message(connection: socket.socket) -> tuple[int, bytes]:
-    """Read one frame that is no ping. Returns its opcode and its content."""
+    """Read the next frame that is not a ping. Returns its opcode and its content."""
 
     def read(count: int) -> bytes:
         content = b""
@@ -85,7 +85,7 @@ def close_code(connection: socket.socket) -> int:
 
 
 def is_dropped(connection: socket.socket) -> bool:
-    """Read up to the end of the connection. Returns whether it came without a close frame."""
+    """Read to the end of the connection. Returns whether the server closed it without a close frame."""
     try:
         while True:
             opcode, _ = message(connection)
@@ -96,7 +96,7 @@ def is_dropped(connection: socket.socket) -> bool:
 
 
 def cut(connection: socket.socket) -> None:
-    """End a connection as a network does: with a reset, and without a word."""
+    """Reset a connection without a close frame, as a broken network does."""
     with suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()

@@ -1,4 +1,4 @@
-"""Bodies of requests: refused before they are stored unless the sender is signed in, and never awaited for ever."""
+"""Request bodies: the server stores no large body of an anonymous client, and does not wait for ever for any body."""
 
 import json
 import socket
@@ -51,7 +51,7 @@ def is_uvicorn(site: Site) -> bool:
 
 
 def refused(server: Site, request: bytes, chunk: Callable[[bytes], bytes] = bytes) -> tuple[int, dict[str, str]]:
-    """Send a head and 90 MiB, or as much as the server reads. Returns the answer."""
+    """Send request headers and 90 MiB of body, or as much as the server reads. Returns the response."""
     with connected(server) as connection:
         connection.sendall(request)
         sending = threading.Thread(target=send_until_closed, args=(connection, 90, chunk))
@@ -59,16 +59,16 @@ def refused(server: Site, request: bytes, chunk: Callable[[bytes], bytes] = byte
         try:
             return answer(connection)
         except ConnectionError:
-            assert is_uvicorn(server), "uvicorn closes at once, and the client may not see the answer"
+            assert is_uvicorn(server), "only uvicorn closes at once, so that the client may miss the response"
             return 401, SIGNED_OUT
         finally:
-            with suppress(OSError):  # it is closed
+            with suppress(OSError):  # the server has already closed it
                 connection.shutdown(socket.SHUT_RDWR)
             sending.join()
 
 
 def answer(connection: socket.socket) -> tuple[int, dict[str, str]]:
-    """Return the status and the JSON of the answer."""
+    """Return the status and the JSON of a response."""
     received = b""
     while b"\r\n\r\n" not in received or not received.endswith(b"}"):
         piece = connection.recv(65536)
@@ -78,13 +78,13 @@ def answer(connection: socket.socket) -> tuple[int, dict[str, str]]:
 
 
 def written_bytes(site: Site) -> int:
-    """Return how many bytes the process has passed to write calls: files and sockets."""
+    """Return how many bytes the process has written to files and sockets so far."""
     assert site.process is not None
     lines = Path(f"/proc/{site.process.pid}/io").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("wchar"))
 
 
-def test_twelve_anonymous_senders_of_90_mib_write_nothing_to_disk(server: Site) -> None:
+def test_the_server_stores_nothing_from_twelve_anonymous_bodies_of_90_mib(server: Site) -> None:
     before = written_bytes(server)
 
     def send(number: int) -> tuple[int, dict[str, str]]:
@@ -101,17 +101,17 @@ def send_until_closed(connection: socket.socket, mib: int, chunk: Callable[[byte
         for _ in range(mib):
             connection.sendall(chunk(bytes(MIB)))
     except OSError:
-        pass  # the server has closed the connection, as it should
+        pass  # the server has closed the connection, as expected
 
 
-def test_an_anonymous_body_in_chunks_is_refused_after_64_kib(server: Site) -> None:
+def test_refuses_an_anonymous_chunked_body_after_64_kib(server: Site) -> None:
     before = written_bytes(server)
     chunked = refused(server, head(None), lambda piece: b"%x\r\n%s\r\n" % (len(piece), piece))
     assert chunked == (401, SIGNED_OUT)
     assert written_bytes(server) - before < MIB
 
 
-def test_a_session_that_has_ended_sends_no_large_body(server: Site) -> None:
+def test_refuses_a_large_body_with_the_cookie_of_an_ended_session(server: Site) -> None:
     with Visitor(server) as visitor:
         kept = credentials(visitor)
         visitor.http.post("/accounts/logout/")
@@ -120,14 +120,14 @@ def test_a_session_that_has_ended_sends_no_large_body(server: Site) -> None:
         assert answer(connection) == (401, SIGNED_OUT)
 
 
-def test_a_body_that_must_wait_for_its_permission_is_not_asked_for_before(server: Site) -> None:
-    """`Expect: 100-continue`, as curl sends it: the refusal is the only answer."""
+def test_an_anonymous_body_that_waits_for_100_continue_gets_only_the_refusal(server: Site) -> None:
+    """A client that sends `Expect: 100-continue`, as curl does, gets only the refusal."""
     with connected(server) as connection:
         connection.sendall(head(90 * MIB, "Expect: 100-continue"))
         assert answer(connection) == (401, SIGNED_OUT)
 
 
-def test_a_signed_in_person_uploads_with_and_without_a_length(server: Site, tmp_path: Path) -> None:
+def test_accepts_an_upload_with_and_without_content_length(server: Site, tmp_path: Path) -> None:
     recording = numbers(tmp_path / "numbers.wav", 400)  # 6 MB
     form = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
     body = form + recording.read_bytes() + b"\r\n--x--\r\n"
@@ -138,7 +138,7 @@ def test_a_signed_in_person_uploads_with_and_without_a_length(server: Site, tmp_
         pieces = (body[start : start + 100_000] for start in range(0, len(body), 100_000))
         if not is_uvicorn(server):
             assert visitor.http.post("/uploads/", content=pieces, headers=headers).status_code == 201
-        # What was read with the head is part of the body.
+        # Bytes that the server reads together with the headers belong to the body.
         with connected(server) as connection:
             connection.sendall(
                 head(len(body), *credentials(visitor), "Content-Type: multipart/form-data; boundary=x") + body[:5000]
@@ -147,7 +147,7 @@ def test_a_signed_in_person_uploads_with_and_without_a_length(server: Site, tmp_
             assert answer(connection)[0] == 201
 
 
-def test_a_body_that_is_too_long_is_refused_in_the_clients_format(server: Site) -> None:
+def test_refuses_a_body_that_is_too_long_in_the_clients_format(server: Site) -> None:
     with connected(server) as connection:
         connection.sendall(head(5_000_000_000))
         assert answer(connection) == (413, {"error": "This request is longer than the server accepts."})
@@ -155,11 +155,11 @@ def test_a_body_that_is_too_long_is_refused_in_the_clients_format(server: Site) 
     assert (text.status_code, text.text) == (401, SIGNED_OUT["error"])
 
 
-# The sites of `impatient` wait 3 s for a short body, and measure the rate of a long one over 2 s, after 1 s.
+# The sites of `short_timeouts` wait 3 s for a short body. They measure the rate of a long one over 2 s, after 1 s.
 
 
 @pytest.fixture(params=["daphne", "uvicorn"])
-def impatient_server(request: pytest.FixtureRequest, new_site: Callable[..., Site]) -> Site:
+def short_timeout_server(request: pytest.FixtureRequest, new_site: Callable[..., Site]) -> Site:
     site = new_site(DJANGO_SETTINGS_MODULE="tests.served", TRANSCRIBE_RUN_JOBS="0")
     if request.param == "daphne":
         site.start(program=("-m", "tests.faults.short_timeouts"))
@@ -174,11 +174,11 @@ def send_evenly(connection: socket.socket, bytes_a_second: int, until: Callable[
             connection.sendall(bytes(bytes_a_second // 20))
             time.sleep(0.05)
     except OSError:
-        pass  # refused
+        pass  # the server has refused the request and closed the connection
 
 
-def test_a_short_body_that_does_not_end_is_not_awaited(impatient_server: Site) -> None:
-    with connected(impatient_server) as connection:
+def test_a_short_body_that_does_not_end_times_out(short_timeout_server: Site) -> None:
+    with connected(short_timeout_server) as connection:
         connection.sendall(head(60_000))
         is_over = threading.Event()
         sending = threading.Thread(target=send_evenly, args=(connection, 2000, is_over.is_set))
@@ -188,8 +188,8 @@ def test_a_short_body_that_does_not_end_is_not_awaited(impatient_server: Site) -
         sending.join()
 
 
-def test_a_long_body_that_comes_too_slowly_is_not_awaited(impatient_server: Site) -> None:
-    with Visitor(impatient_server) as visitor, connected(impatient_server) as connection:
+def test_a_long_body_that_arrives_too_slowly_times_out(short_timeout_server: Site) -> None:
+    with Visitor(short_timeout_server) as visitor, connected(short_timeout_server) as connection:
         connection.sendall(head(90 * MIB, *credentials(visitor)))
         is_over = threading.Event()
         sending = threading.Thread(target=send_evenly, args=(connection, 8 * 1024, is_over.is_set))
@@ -199,12 +199,12 @@ def test_a_long_body_that_comes_too_slowly_is_not_awaited(impatient_server: Site
         sending.join()
 
 
-def test_a_long_body_at_twice_the_lowest_rate_arrives(impatient_server: Site, tmp_path: Path) -> None:
+def test_accepts_a_long_body_at_twice_the_lowest_rate(short_timeout_server: Site, tmp_path: Path) -> None:
     recording = numbers(tmp_path / "numbers.wav", 20).read_bytes()  # 320 KB: 10 s
     body = (
         b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' + recording + b"\r\n--x--\r\n"
     )
-    with Visitor(impatient_server) as visitor, connected(impatient_server) as connection:
+    with Visitor(short_timeout_server) as visitor, connected(short_timeout_server) as connection:
         connection.sendall(head(len(body), *credentials(visitor), "Content-Type: multipart/form-data; boundary=x"))
         for start in range(0, len(body), 1600):
             connection.sendall(body[start : start + 1600])
@@ -227,8 +227,8 @@ def postgres_site(new_site: Callable[..., Site], postgres: Postgres, database: s
     return site
 
 
-def test_bodies_on_their_way_hold_no_database_connection(postgres_site: Site) -> None:
-    """The pool has 16 connections."""
+def test_requests_whose_bodies_are_incomplete_hold_no_database_connection(postgres_site: Site) -> None:
+    """Send more bodies at once than the pool has connections (16)."""
     with Visitor(postgres_site) as visitor:
         senders = []
         for _ in range(20):
@@ -243,7 +243,7 @@ def test_bodies_on_their_way_hold_no_database_connection(postgres_site: Site) ->
             sender.close()
 
 
-def test_a_session_that_can_not_be_checked_is_answered_with_503_while_the_site_answers_others(
+def test_a_blocked_session_check_is_answered_with_503_and_blocks_no_other_request(
     postgres_site: Site, postgres: Postgres, database: str
 ) -> None:
     with (
@@ -256,5 +256,5 @@ def test_a_session_that_can_not_be_checked_is_answered_with_503_while_the_site_a
         connection.sendall(head(70_000, *credentials(visitor)))
         began = time.monotonic()
         assert httpx.get(f"{postgres_site.url}/healthz", timeout=60).text == "ok\n"
-        assert time.monotonic() - began < 1.0, "the check has a thread of its own"
+        assert time.monotonic() - began < 1.0, "the blocked session check should not block other requests"
         assert answer(connection)[0] == 503

@@ -1,4 +1,4 @@
-"""Idle connections: any number of them locks nobody out, and one address gets only so many."""
+"""Idle connections: no number of them blocks other clients, and each address gets only a limited number."""
 
 import socket
 import time
@@ -18,12 +18,12 @@ HALVES = (
     b"",
     b"GET / HTTP/1.1\r\nHost: loc",
     b"POST /accounts/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nhalf",
-    b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",  # answered, and kept alive
+    b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",  # the server answers it and keeps the connection alive
 )
 
 
 def limited(site: Site, soft: int, hard: int) -> None:
-    """Start a site whose process may have so many descriptors."""
+    """Start a site whose process has these limits of open file descriptors."""
     start = (
         f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard})); "
         f"os.execv(sys.executable, [sys.executable, {str(ROOT / 'manage.py')!r}, 'serve'])"
@@ -33,7 +33,7 @@ def limited(site: Site, soft: int, hard: int) -> None:
 
 @contextmanager
 def idle(site: Site, count: int, *sources: str) -> Iterator[list[socket.socket]]:
-    """Open so many connections, from each of these addresses in turn, that say nothing or half of something."""
+    """Open `count` connections, from the addresses `sources` in turn, that send nothing or half a request."""
     address = urlsplit(site.url)
     assert address.hostname is not None
     with ExitStack() as stack:
@@ -46,14 +46,14 @@ def idle(site: Site, count: int, *sources: str) -> Iterator[list[socket.socket]]
             try:
                 one.sendall(HALVES[number // len(sources) % len(HALVES)])
             except ConnectionError:
-                continue  # closed to make room for a newer one, or not accepted
+                continue  # the server closed it in favour of a newer one, or did not accept it
             opened.append(one)
         yield opened
 
 
-def test_1100_idle_connections_from_one_address_lock_nobody_out(new_site: Callable[..., Site]) -> None:
+def test_1100_idle_connections_from_one_address_do_not_block_other_clients(new_site: Callable[..., Site]) -> None:
     site = new_site(DJANGO_SETTINGS_MODULE="tests.served")
-    limited(site, 256, 4096)  # the soft limit is what a shell may have: the site raises it
+    limited(site, 256, 4096)  # a low soft limit, as shells have it: the site raises it
     with Visitor(site) as visitor, visitor.socket("/ws/stream/") as stream:
         before = connections(site)
         with idle(site, 1100, "127.0.0.1"):
@@ -82,7 +82,7 @@ def test_idle_connections_from_many_addresses_leave_room_for_signed_in_people(ne
         assert is_unharmed(site)
 
 
-def test_the_soft_limit_of_descriptors_is_raised(new_site: Callable[..., Site]) -> None:
+def test_the_site_raises_its_soft_limit_of_file_descriptors(new_site: Callable[..., Site]) -> None:
     site = new_site(DJANGO_SETTINGS_MODULE="tests.served")
     limited(site, 200, 2000)
     assert site.process is not None
@@ -92,7 +92,7 @@ def test_the_soft_limit_of_descriptors_is_raised(new_site: Callable[..., Site]) 
 
 
 def test_behind_a_trusted_proxy_each_client_has_its_own_limit(new_site: Callable[..., Site]) -> None:
-    """Slow requests of one client, over connections of the proxy, leave those of others alone."""
+    """Slow requests of one client through the proxy do not use up the connections of other clients."""
     site = new_site(DJANGO_SETTINGS_MODULE="tests.served", TRANSCRIBE_TRUSTED_PROXIES="127.0.0.0/8")
     site.start()
     address = urlsplit(site.url)

@@ -1,4 +1,4 @@
-"""A database that is locked or away, a disk that is full: every action is refused with 503 or 507 and a sentence."""
+"""A site with a locked or unreachable database or a full disk refuses every action with 503 or 507 and a sentence."""
 
 import re
 import shutil
@@ -25,7 +25,7 @@ Action = Callable[[], httpx.Response]
 
 
 class Actions:
-    """What a person can do on a site: all that needs the database to be written."""
+    """All actions of a person on a site, grouped by whether they write to the database, to files, or only read."""
 
     def __init__(self, visitor: Visitor, accept: str) -> None:
         self.visitor, self.accept = visitor, {"Accept": accept}
@@ -53,7 +53,7 @@ class Actions:
         }
 
     def making(self) -> dict[str, Action]:
-        """Return the actions that write files, but nothing into the database."""
+        """Return the actions that write files but not to the database."""
         return {"listen": lambda: self.get(f"/uploads/{self.copied}/listen/")}
 
     def reading(self) -> dict[str, Action]:
@@ -117,7 +117,7 @@ def postgres_site(new_site: Callable[..., Site], postgres: Postgres) -> Site:
     return site
 
 
-def test_a_locked_sqlite_refuses_every_action_with_503(new_site: Callable[..., Site], accept: str) -> None:
+def test_every_action_is_refused_with_503_while_sqlite_is_locked(new_site: Callable[..., Site], accept: str) -> None:
     site = new_site(**SETTINGS)
     site.start()
     with Visitor(site) as visitor:
@@ -126,14 +126,14 @@ def test_a_locked_sqlite_refuses_every_action_with_503(new_site: Callable[..., S
             other.execute("begin immediate")
             answers = results(actions.writing())
             other.execute("rollback")
-        # A sign-in keeps its turn while it waits for the database; others may wait for the turn.
+        # A sign-in that waits for the database holds a lock, so other sign-ins may be refused as too busy.
         assert_refused(answers, 503, accept, {failures.DATABASE_AWAY, failures.BUSY})
         assert visitor.http.get("/").status_code == 200
     assert "Traceback" not in site.log()
-    assert site.log().count("A request was refused with 503") < len(answers), "once in ten seconds"
+    assert site.log().count("A request was refused with 503") < len(answers), "the site logs it once in ten seconds"
 
 
-def test_a_postgresql_that_is_away_refuses_every_action_and_page_with_503(
+def test_every_action_and_page_is_refused_with_503_while_postgresql_is_down(
     postgres_site: Site, postgres: Postgres, accept: str
 ) -> None:
     with Visitor(postgres_site) as visitor:
@@ -144,13 +144,13 @@ def test_a_postgresql_that_is_away_refuses_every_action_and_page_with_503(
         finally:
             postgres.start()
         assert answers.pop("/no/such/page/").status_code in {404, 503}
-        # A sign-in keeps its turn while it waits for the database; others may wait for the turn.
+        # A sign-in that waits for the database holds a lock, so other sign-ins may be refused as too busy.
         assert_refused(answers, 503, accept, {failures.DATABASE_AWAY, failures.BUSY})
         assert visitor.http.get("/").status_code == 200
     assert "Traceback" not in postgres_site.log()
 
 
-def test_a_full_disk_refuses_every_action_with_507(
+def test_every_action_is_refused_with_507_while_the_disk_is_full(
     prepared_folder: Path, new_site: Callable[..., Site], small_disk: Path, accept: str
 ) -> None:
     site = new_site(TRANSCRIBE_DATA_DIR=str(small_disk), **SETTINGS)
@@ -168,7 +168,7 @@ def test_a_full_disk_refuses_every_action_with_507(
     assert "Traceback" not in site.log()
 
 
-def test_a_disk_that_becomes_full_during_an_upload_refuses_it_and_keeps_nothing(
+def test_an_upload_that_fills_the_disk_is_refused_and_its_file_deleted(
     prepared_folder: Path, new_site: Callable[..., Site], small_disk: Path
 ) -> None:
     site = new_site(TRANSCRIBE_DATA_DIR=str(small_disk), **SETTINGS)

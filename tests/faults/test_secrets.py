@@ -1,4 +1,4 @@
-"""What a site writes down of those who use it: that they were there, and nothing that is theirs."""
+"""A site's log contains no passwords, tokens, cookies or transcripts."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +11,12 @@ from tests.visitor import Visitor, events
 
 
 @pytest.mark.parametrize("format", ["line", "json"])
-def test_the_log_of_a_site_holds_no_token_and_nothing_that_was_said(
+def test_the_log_contains_no_tokens_passwords_cookies_or_transcripts(
     new_site: Callable[..., Site], tmp_path: Path, format: str
 ) -> None:
-    secrets = [METRICS_TOKEN, "a key that nobody knows", "wonderland", "w0 w1", "w38"]
-    told = {"TRANSCRIBE_METRICS_TOKEN": METRICS_TOKEN, "SECRET_KEY": secrets[1], "TRANSCRIBE_LOG_FORMAT": format}
-    web = new_site(DJANGO_SETTINGS_MODULE="tests.served", **told)
+    secrets = [METRICS_TOKEN, "a secret key", "wonderland", "w0 w1", "w38"]
+    settings = {"TRANSCRIBE_METRICS_TOKEN": METRICS_TOKEN, "SECRET_KEY": secrets[1], "TRANSCRIBE_LOG_FORMAT": format}
+    web = new_site(DJANGO_SETTINGS_MODULE="tests.served", **settings)
     web.start()
     with Visitor(web) as visitor:
         job = finished_job(visitor, tmp_path)

@@ -1,4 +1,4 @@
-"""Viewers who read too little: what waits for them is bounded, and nobody else notices."""
+"""Viewers that read too little: the server bounds the data that waits for them, and other viewers are not slowed."""
 
 import asyncio
 import json
@@ -30,25 +30,25 @@ from tests.visitor import events as messages
 
 PARTIAL_CHARACTERS = 16_000
 EVENTS_A_SECOND = 100
-PATIENCE_SECONDS = 20.0  # less than until a ping that is not answered ends a connection
+PATIENCE_SECONDS = 20.0  # less than the ping timeout, which would close the connection too
 MESSAGES, MESSAGE_BYTES = 3000, 16 * 1024
 
 
 @pytest.mark.parametrize("server", ["daphne", "uvicorn"])
-def test_who_never_reads_is_cut_after_a_mebibyte_and_the_others_get_what_is_newest(
+def test_a_viewer_that_never_reads_is_evicted_after_a_mebibyte_and_others_get_the_newest_partial(
     new_site: Callable[..., Site], redis_url: str, server: str
 ) -> None:
     site = new_site(REDIS_URL=redis_url, TRANSCRIBE_RUN_JOBS="0")
     site.start()
     with Visitor(site) as visitor:
         job = visitor.start(visitor.upload(recordings.speech("beckett")))
-        change(site, "update streaming_job set status = 'running'")  # as if a worker had it
+        change(site, "update streaming_job set status = 'running'")  # as if a worker had claimed it
         if server == "uvicorn":
             site.stop()
             site.start_uvicorn()
-        with visitor.watch(job) as reader, deaf(visitor, job) as idle:
+        with visitor.watch(job) as reader, never_reading(visitor, job) as idle:
             assert next(messages(reader))["type"] == "snapshot"
-            wait_until(lambda: b"snapshot" in idle.recv(4096, socket.MSG_PEEK), what="that it watches")
+            wait_until(lambda: b"snapshot" in idle.recv(4096, socket.MSG_PEEK), what="the idle viewer's snapshot")
             ended = select.poll()
             ended.register(idle, select.POLLHUP | select.POLLERR | select.POLLRDHUP)
             count = 2 * MAX_UNREAD_CHARACTERS // PARTIAL_CHARACTERS
@@ -57,18 +57,18 @@ def test_who_never_reads_is_cut_after_a_mebibyte_and_the_others_get_what_is_newe
             texts = (event for event in messages(reader) if event["type"] == "partial")
             assert next(event for event in texts if event["start_time"] == count)
             publishing.join()
-            wait_until(lambda: ended.poll(0), PATIENCE_SECONDS, "the end of who never reads")
-            assert cut(idle) < MAX_UNREAD_CHARACTERS, "so much at most had waited for it"
+            wait_until(lambda: ended.poll(0), PATIENCE_SECONDS, "the eviction of the idle viewer")
+            assert cut(idle) < MAX_UNREAD_CHARACTERS, "less data than that waited for the idle viewer"
 
 
-def test_who_sends_and_does_not_read_is_read_no_further_and_has_all_answers_when_he_does(
+def test_a_client_that_sends_without_reading_is_not_read_until_it_reads_its_answers(
     visitor: Visitor, tmp_path: Path
 ) -> None:
     job = finished_job(visitor, tmp_path)
     with opened(visitor, f"/ws/jobs/{job}/", receive_bytes=4096) as eager:
         assert json.loads(message(eager)[1])["type"] == "snapshot"
         before = peak_mib(visitor.site)
-        wrong = frame(bytes(MESSAGE_BYTES), Opcode.BINARY)  # messages are text
+        wrong = frame(bytes(MESSAGE_BYTES), Opcode.BINARY)  # wrong, because messages must be text
         sent = 0
 
         def send() -> None:
@@ -83,7 +83,7 @@ def test_who_sends_and_does_not_read_is_read_no_further_and_has_all_answers_when
         while sent != then:
             then = sent
             time.sleep(0.5)
-        assert sent < MESSAGES, "the rest has to wait"
+        assert sent < MESSAGES, "the server should have stopped reading"
         assert peak_mib(visitor.site) - before < 10
         for _ in range(MESSAGES):
             assert json.loads(message(eager)[1])["type"] == "error"
@@ -91,8 +91,8 @@ def test_who_sends_and_does_not_read_is_read_no_further_and_has_all_answers_when
 
 
 @contextmanager
-def deaf(visitor: Visitor, job: str) -> Iterator[socket.socket]:
-    """A viewer that asks to watch, and has as little room as there can be for what it does not read."""
+def never_reading(visitor: Visitor, job: str) -> Iterator[socket.socket]:
+    """Open a WebSocket to watch a job on a socket with the smallest possible receive buffer."""
     address = urlsplit(visitor.site.url)
     lines = (
         f"GET /ws/jobs/{job}/ HTTP/1.1",
@@ -103,22 +103,22 @@ def deaf(visitor: Visitor, job: str) -> Iterator[socket.socket]:
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
         "Sec-WebSocket-Version: 13",
     )
-    with socket.socket() as deaf:
-        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-        deaf.settimeout(60)
-        deaf.connect((address.hostname, address.port))
-        deaf.sendall("\r\n".join([*lines, "", ""]).encode())
-        yield deaf
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        client.settimeout(60)
+        client.connect((address.hostname, address.port))
+        client.sendall("\r\n".join([*lines, "", ""]).encode())
+        yield client
 
 
 def cut(idle: socket.socket) -> int:
-    """Read, at last, to the end of a connection; return how many bytes there were."""
+    """Read a connection to its end and return the number of bytes."""
     count = 0
     try:
         while data := idle.recv(65536):
             count += len(data)
     except ConnectionError:
-        pass  # it was cut: the server did not wait for what it had not read
+        pass  # the server reset the connection instead of waiting until the client reads
     return count
 
 

@@ -1,4 +1,4 @@
-"""Uploads on bad networks, and web processes that die under them: a recording is whole, or it is not there."""
+"""Uploads over bad networks and to web processes that are killed: a recording is stored whole or not at all."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ from tests.visitor import Visitor, rows
 
 
 def request(visitor: Visitor, content: bytes) -> bytes:
-    """Return the bytes of an upload, from its first line to the end of its form."""
+    """Return the bytes of an upload request, from its first line to the end of its form."""
     cookie = "; ".join(f"{name}={value}" for name, value in visitor.http.cookies.items())
     body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' + content + b"\r\n--x--\r\n"
     lines = (
@@ -37,7 +37,7 @@ def request(visitor: Visitor, content: bytes) -> bytes:
 
 
 def stored(site: Site) -> list[str]:
-    """Return the names of the files that the site has, those that are being received too."""
+    """Return the names of the site's stored and incoming files."""
     folders = (site.folder / "media", site.folder / "incoming")
     return sorted(path.name for folder in folders for path in folder.rglob("*") if path.is_file())
 
@@ -46,7 +46,7 @@ def ids(site: Site) -> list[str]:
     return sorted(row[0] for row in rows(site, "select id from uploads_upload"))
 
 
-def test_an_upload_that_is_cut_at_any_byte_leaves_nothing(web: Site, visitor: Visitor, tmp_path: Path) -> None:
+def test_an_upload_that_is_cut_at_any_byte_leaves_no_file(web: Site, visitor: Visitor, tmp_path: Path) -> None:
     sent = request(visitor, numbers(tmp_path / "numbers.wav", 400).read_bytes())  # 6 MB
     head = sent.index(b"--x")
     places = [1, 15, head - 3, head - 1, head, head + 1, head + 30, head + 90, *range(head + 1000, len(sent), 500_000)]
@@ -60,7 +60,9 @@ def test_an_upload_that_is_cut_at_any_byte_leaves_nothing(web: Site, visitor: Vi
     assert is_unharmed(web)
 
 
-def test_who_leaves_when_all_was_sent_harms_nobody(web: Site, visitor: Visitor, tmp_path: Path) -> None:
+def test_a_client_that_disconnects_after_sending_its_upload_causes_no_error(
+    web: Site, visitor: Visitor, tmp_path: Path
+) -> None:
     sent = request(visitor, numbers(tmp_path / "numbers.wav", 400).read_bytes())
     for _ in range(10):
         with connected(web) as connection:
@@ -70,12 +72,12 @@ def test_who_leaves_when_all_was_sent_harms_nobody(web: Site, visitor: Visitor, 
     assert is_unharmed(web)
 
 
-def test_an_upload_that_comes_byte_by_byte_is_whole(visitor: Visitor) -> None:
+def test_an_upload_that_arrives_byte_by_byte_is_stored_whole(visitor: Visitor) -> None:
     content = recordings.tone(0.11).read_bytes()
     with connected(visitor.site) as connection:
         for byte in request(visitor, content):
             connection.send(bytes([byte]))
-            time.sleep(0.0003)  # or the system would join them
+            time.sleep(0.0003)  # else the kernel would join the bytes
         answer = b""
         while not answer.endswith(b"}") and (piece := connection.recv(4096)):
             answer += piece
@@ -84,7 +86,7 @@ def test_an_upload_that_comes_byte_by_byte_is_whole(visitor: Visitor) -> None:
     assert visitor.http.get(f"/uploads/{upload}/audio/").content == content
 
 
-def test_uploads_of_one_name_at_one_moment_are_each_whole(visitor: Visitor, tmp_path: Path) -> None:
+def test_concurrent_uploads_with_the_same_name_are_each_stored_whole(visitor: Visitor, tmp_path: Path) -> None:
     contents = []
     for number in range(6):
         (tmp_path / str(number)).mkdir()
@@ -95,10 +97,10 @@ def test_uploads_of_one_name_at_one_moment_are_each_whole(visitor: Visitor, tmp_
         assert visitor.http.get(f"/uploads/{upload}/audio/").content == path.read_bytes()
 
 
-def test_what_a_killed_process_had_received_is_swept_when_it_is_old(new_site: Callable[..., Site]) -> None:
+def test_the_incoming_file_of_a_killed_process_is_deleted_when_it_is_old(new_site: Callable[..., Site]) -> None:
     web = new_site(DJANGO_SETTINGS_MODULE="tests.served")
     web.start(program=("-m", "tests.faults.crash_worker", "receiving"))
-    with Visitor(web) as visitor, pytest.raises(httpx.TransportError):  # the server is gone
+    with Visitor(web) as visitor, pytest.raises(httpx.TransportError):  # the server dies
         visitor.upload(recordings.tone(60.0))
     web.kill()
     (left,) = (web.folder / "incoming").iterdir()
@@ -110,8 +112,8 @@ def test_what_a_killed_process_had_received_is_swept_when_it_is_old(new_site: Ca
     wait_until(lambda: not stored(web), what="the sweeping")
 
 
-def test_an_upload_is_written_once_and_has_its_hash(visitor: Visitor, tmp_path: Path) -> None:
-    """Django parses the form while it arrives, and the storage moves the file."""
+def test_an_upload_is_written_to_disk_once_and_hashed(visitor: Visitor, tmp_path: Path) -> None:
+    """The server parses the form while it arrives, and the storage moves the file instead of copying it."""
     path = numbers(tmp_path / "numbers.wav", 1000)  # 16 MB
     before = written_bytes(visitor.site)
     upload = visitor.upload(path)

@@ -1,4 +1,4 @@
-"""Viewers who keep coming back: each holds the page that the protocol makes, and says what was wrong with it."""
+"""Viewers for rounds of faults: they reconnect until the job ends, and check the events against the protocol."""
 
 import asyncio
 import json
@@ -14,7 +14,10 @@ ENDED = ("completed", "failed", "cancelled")
 
 
 class Viewer:
-    """Watches one job over whichever web process answers, until the job has ended. `wrong` says what should not be."""
+    """Watches a job through randomly chosen web processes until the job has ended.
+
+    `wrong` collects violations of the protocol, and `cuts` counts closed connections.
+    """
 
     def __init__(self, cluster: Cluster, session: str, job: str, chance: random.Random) -> None:
         self._cluster = cluster
@@ -34,7 +37,7 @@ class Viewer:
             headers = {"Cookie": f"sessionid={self._session}"}
             try:
                 async with (
-                    asyncio.timeout(self._chance.uniform(1.0, 10.0)),  # then it is cut, and comes again
+                    asyncio.timeout(self._chance.uniform(1.0, 10.0)),  # then the viewer disconnects and reconnects
                     connect(url, additional_headers=headers, origin=web.url, max_size=None) as socket,  # type: ignore[arg-type]
                 ):
                     async for message in socket:

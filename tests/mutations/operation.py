@@ -22,7 +22,7 @@ MUTATIONS = [
         of="OutageFilter.filter",
         replace="outage is not None and error is not None",
         by="False",
-        fails="test_an_outage_costs_web_process_and_idle_worker_a_few_lines",
+        fails="test_a_web_process_and_an_idle_worker_log_an_outage_in_a_few_lines",
     ),
     Mutation(
         fault="A package whose internals are overridden has another version",

@@ -1,4 +1,4 @@
-"""The served site with Amazon's engine on the stand-in, each in a process of its own: killed, and gone on."""
+"""A served site with the engine for Amazon Transcribe, against a mock of the service in a process of its own."""
 
 import os
 import re
@@ -40,7 +40,7 @@ def heard(site: Site) -> list[str]:
     return re.sub(r"\.", "", " ".join(str(row[0]) for row in stored)).split()
 
 
-def test_a_job_whose_server_is_killed_again_and_again_has_every_word_once(site: Site) -> None:
+def test_an_amazon_job_whose_server_is_killed_three_times_has_every_word_once(site: Site) -> None:
     with Visitor(site) as visitor:
         visitor.start(visitor.upload(numbers(site.folder / "numbers.wav", COUNT)))
     for kill in range(1, 4):
@@ -53,11 +53,11 @@ def test_a_job_whose_server_is_killed_again_and_again_has_every_word_once(site: 
     assert heard(site) == words(COUNT)
 
 
-def test_the_demonstration_serves_the_site_on_the_stand_in_and_ends_all_of_it(tmp_path: object) -> None:
+def test_the_demo_serves_the_site_with_the_mock_service_and_ends_all_its_processes(tmp_path: object) -> None:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TRANSCRIBE_")}
     environ |= {
         "TRANSCRIBE_DATA_DIR": str(tmp_path),
-        "PORT": "0",  # any that is free
+        "PORT": "0",  # any free port
         "DJANGO_SETTINGS_MODULE": "transcribe_site.settings",
     }
     with subprocess.Popen(

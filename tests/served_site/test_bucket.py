@@ -1,4 +1,4 @@
-"""Two processes that share database, Redis and bucket, and no folder: as on two machines."""
+"""A web process and a worker that share the database, Redis and bucket but no folder, as on two machines."""
 
 import json
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from tests.site import Site, wait_until
 from tests.visitor import Visitor, rows
 
 
-def test_web_and_worker_with_folders_of_their_own_do_a_recording_together(
+def test_a_web_process_and_a_worker_without_a_shared_folder_transcribe_a_recording(
     new_site: Callable[..., Site], redis_url: str, bucket: Bucket
 ) -> None:
     web = new_site()

@@ -1,4 +1,7 @@
-"""A served site on PostgreSQL: whatever waits for a client, a storage or a hash holds none of the 16 connections."""
+"""A served site on PostgreSQL: slow clients, a slow storage and password hashes use up no database connections.
+
+A process has 16 connections. Requests release theirs before they wait.
+"""
 
 import socket
 import threading
@@ -19,13 +22,13 @@ from tests.visitor import Visitor
 from transcribe_site.passwords import PasswordHasher
 
 MORE_THAN_THE_POOL = 20
-SEGMENTS, SEGMENT_CHARACTERS = 1_000, 8_000  # of a transcript that fits into no socket's buffers
-SLOW_ITERATIONS = 6_000_000  # two seconds or more
+SEGMENTS, SEGMENT_CHARACTERS = 1_000, 8_000  # make a transcript that is larger than the buffers of a socket
+SLOW_ITERATIONS = 6_000_000  # a hash that takes two seconds or more
 
 
 @contextmanager
 def unread(visitor: Visitor, path: str) -> Iterator[str]:
-    """Ask for `path` and read nothing after the first bytes of the answer, which are yielded."""
+    """Request `path`, read the first bytes of the response, yield them, and read nothing more."""
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.settimeout(30)
@@ -45,7 +48,7 @@ def add_long_transcript(postgres: Postgres, database: str, job: str) -> None:
     )
 
 
-def test_clients_that_read_no_download_and_no_transcript_leave_the_pages_alone(
+def test_clients_that_do_not_read_downloads_or_transcripts_do_not_block_pages(
     new_site: Callable[..., Site], postgres: Postgres, database: str, tmp_path: Path
 ) -> None:
     site = new_site(DATABASE_URL=postgres.url(database), DJANGO_SETTINGS_MODULE="tests.served")
@@ -61,7 +64,7 @@ def test_clients_that_read_no_download_and_no_transcript_leave_the_pages_alone(
 
 
 @pytest.mark.parametrize("kind", ["audio", "waveform", "upload", "delete"])
-def test_requests_that_wait_for_a_storage_leave_the_pages_alone(
+def test_requests_that_wait_for_the_storage_do_not_block_pages(
     kind: str, new_site: Callable[..., Site], postgres: Postgres, database: str, bucket: Bucket, tmp_path: Path
 ) -> None:
     site = new_site(DATABASE_URL=postgres.url(database), DJANGO_SETTINGS_MODULE="tests.served", **bucket.environment)
@@ -84,14 +87,14 @@ def test_requests_that_wait_for_a_storage_leave_the_pages_alone(
         before = bucket.gate.connections
         bucket.gate.hold()
         asked = [pool.submit(ask, number) for number in range(MORE_THAN_THE_POOL)]
-        # Waveforms are made one after the other, in the background.
+        # The site makes waveforms one at a time and in the background, so only one waits for the storage.
         waiting = 1 if kind == "waveform" else MORE_THAN_THE_POOL
         wait_until(lambda: bucket.gate.connections >= before + waiting, what="the wait for the storage")
         answers = [visitor.http.get("/").status_code for _ in range(MORE_THAN_THE_POOL)]
         if kind == "waveform":
             assert [each.result(30).status_code for each in asked] == [200] * MORE_THAN_THE_POOL
         else:
-            assert not any(each.done() for each in asked), "all of them were waiting meanwhile"
+            assert not any(each.done() for each in asked), "all requests were waiting meanwhile"
         bucket.gate.resume()
         assert answers == [200] * MORE_THAN_THE_POOL
 
@@ -106,7 +109,7 @@ def test_a_password_hash_holds_no_database_connection(settings: object) -> None:
     has_connection = threading.Event()
 
     def sign_in() -> None:
-        connection.ensure_connection()  # as after the query for the account
+        connection.ensure_connection()  # as a request has one after the query for the account
         has_connection.set()
         check_password("another", encoded)
         connections.close_all()
@@ -115,7 +118,7 @@ def test_a_password_hash_holds_no_database_connection(settings: object) -> None:
         stats = connection.pool.get_stats()
         return int(stats["pool_size"] - stats["pool_available"])
 
-    connection.ensure_connection()  # so that there is a pool
+    connection.ensure_connection()  # creates the pool
     connection.close()
     before = in_use()
     thread = threading.Thread(target=sign_in)
@@ -123,7 +126,7 @@ def test_a_password_hash_holds_no_database_connection(settings: object) -> None:
     has_connection.wait()
 
     def is_released_meanwhile() -> bool:
-        assert thread.is_alive(), "the hash has ended and held a connection"
+        assert thread.is_alive(), "the hash ended without releasing its connection"
         return in_use() <= before
 
     wait_until(is_released_meanwhile)

@@ -1,4 +1,4 @@
-"""The log of a served site and an idle worker whose parts are away for longer than ten seconds."""
+"""The logs of a web process and an idle worker while the database or Redis is down for more than ten seconds."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,12 +15,13 @@ from tests.visitor import Visitor
 
 AWAY_SECONDS = 12.0
 REQUESTS_AT_ONCE = 8
-MOST_LINES = 4  # it is away, it still is, it is back; and one of a part that was away before
+# The lines that say: unavailable, still unavailable, available again; and one about a part that was down earlier.
+MAX_LINES = 4
 
 
 @pytest.fixture
 def redis() -> Iterator[Redis]:
-    """One that may be killed."""
+    """A Redis server of this test, which the test may kill."""
     server = Redis()
     server.start()
     yield server
@@ -34,7 +35,7 @@ def lines_since(site: Site, begin: int) -> list[str]:
 
 
 @pytest.mark.parametrize("part", ["database", "channel layer"])
-def test_an_outage_costs_web_process_and_idle_worker_a_few_lines(
+def test_a_web_process_and_an_idle_worker_log_an_outage_in_a_few_lines(
     part: str, new_site: Callable[..., Site], postgres: Postgres, database: str, redis: Redis
 ) -> None:
     shared = {"DATABASE_URL": postgres.url(database), "REDIS_URL": redis.url, "SECRET_KEY": "the same on both"}
@@ -59,13 +60,13 @@ def test_an_outage_costs_web_process_and_idle_worker_a_few_lines(
             for _ in range(REQUESTS_AT_ONCE):
                 pool.submit(ask)
         start()
-        wait_until(lambda: visitor.http.get("/").status_code == 200, what="the return of the pages")
-        wait_until(lambda: f"The {part} is available again" in worker.log(), what="the line of the return")
-    assert 2 <= len(lines_since(worker, begin_of_worker)) <= MOST_LINES, worker.log()
-    assert len(lines_since(web, begin_of_web)) <= MOST_LINES, web.log()
+        wait_until(lambda: visitor.http.get("/").status_code == 200, what="a working page after the outage")
+        wait_until(lambda: f"The {part} is available again" in worker.log(), what="the log line after the outage")
+    assert 2 <= len(lines_since(worker, begin_of_worker)) <= MAX_LINES, worker.log()
+    assert len(lines_since(web, begin_of_web)) <= MAX_LINES, web.log()
 
 
-def test_requests_that_are_refused_have_one_line_each_and_no_traceback(site: Site) -> None:
+def test_each_refused_request_is_logged_in_one_line_without_a_traceback(site: Site) -> None:
     form = {"Content-Type": "multipart/form-data; boundary=x"}
     fields = {"Content-Type": "application/x-www-form-urlencoded"}
     with Visitor(site) as visitor, httpx.Client(base_url=site.url) as anonymous:

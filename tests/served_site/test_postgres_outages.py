@@ -1,4 +1,4 @@
-"""A served site whose PostgreSQL restarts, is locked, or takes no writes: pages come back, no job loses a word."""
+"""A served site whose PostgreSQL restarts, is locked or read-only: pages recover, and no job loses a word."""
 
 import threading
 import time
@@ -20,19 +20,19 @@ from tests.visitor import Visitor, events
 SETTINGS = {
     "DJANGO_SETTINGS_MODULE": "tests.served",
     "TRANSCRIBE_MAX_JOBS": "3",
-    "TRANSCRIBE_LEASE_SECONDS": "40",  # longer than anything here takes the database from the jobs
+    "TRANSCRIBE_LEASE_SECONDS": "40",  # longer than any outage here, so that no job loses its lease
 }
-PATIENT = "?options=-c%20lock_timeout%3D60s"  # of an address: who waits for a lock gets it
+LONG_LOCK_TIMEOUT = "?options=-c%20lock_timeout%3D60s"  # appended to the database address: requests wait for locks
 PACE = 10.0  # seconds of audio a second
 REQUESTS_AT_ONCE = 8
-LONG_OUTAGE_SECONDS = 7.0  # longer than anybody waits for a connection
+LONG_OUTAGE_SECONDS = 7.0  # longer than the timeout for a connection
 OUTAGE_SECONDS = 3.0
-BEATS_SECONDS = 11.0  # in which each running job gives a sign of life
+BEATS_SECONDS = 11.0  # in this time each running job extends its lease
 
 
 @pytest.fixture
 def site(new_site: Callable[..., Site], postgres: Postgres, database: str, request: pytest.FixtureRequest) -> Site:
-    """Its parameter, if it has one, is put behind the address of the database."""
+    """A running site. An indirect parameter is appended to the address of its database."""
     site = new_site(DATABASE_URL=postgres.url(database) + getattr(request, "param", ""), **SETTINGS)
     site.start()
     return site
@@ -45,7 +45,7 @@ def visitor(site: Site) -> Iterator[Visitor]:
 
 
 class Rows:
-    """What the database says of the site's jobs, to an onlooker."""
+    """Reads the state of the site's jobs directly from the database."""
 
     def __init__(self, postgres: Postgres, database: str) -> None:
         self.read = lambda query: postgres.execute(query, database)
@@ -59,7 +59,7 @@ class Rows:
         return status not in ("queued", "running")
 
     def outcome(self, job: str) -> tuple[str, int, list[str]]:
-        """Return a job's state, how many attempts it took, and its words."""
+        """Return a job's status, its number of attempts, and its words."""
         status, attempt = self.read(f"select status, attempt from streaming_job where id = '{job}'")[0]
         texts = self.read(f"select text from streaming_segment where job_id = '{job}' order by start_time, seq")
         return status, attempt, " ".join(text for (text,) in texts).split()
@@ -71,7 +71,7 @@ def rows(postgres: Postgres, database: str) -> Rows:
 
 
 class Watcher(threading.Thread):
-    """A viewer who comes again when sent away, until the job has ended."""
+    """A viewer that reconnects when its socket closes, until the job has ended."""
 
     def __init__(self, visitor: Visitor, job: str) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class Watcher(threading.Thread):
                         if self._take(event) == "completed":
                             return
             except ConnectionClosed:
-                time.sleep(0.5)  # as the page waits, roughly
+                time.sleep(0.5)  # roughly as long as the page waits
 
     def _take(self, event: dict[str, Any]) -> object:
         segments = [event["segment"]] if event["type"] == "final" else event.get("segments", [])
@@ -104,21 +104,21 @@ class Watcher(threading.Thread):
 
 @contextmanager
 def locked(postgres: Postgres, database: str, statement: str) -> Iterator[None]:
-    """Hold the locks that a statement takes, as somebody else."""
+    """Hold the locks of a statement in another transaction."""
     with postgres.connect(database) as other, other.transaction():
         other.execute(statement)  # type: ignore[call-overload]
         yield
 
 
 def statuses(visitor: Visitor) -> list[int]:
-    """Ask for the library several times at once."""
+    """Request the library several times at once and return the statuses."""
     with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
         answers = [pool.submit(visitor.http.get, "/") for _ in range(REQUESTS_AT_ONCE)]
         return [answer.result().status_code for answer in answers]
 
 
-@pytest.mark.parametrize("site", [PATIENT], indirect=True)
-def test_after_a_restart_of_an_idle_database_every_page_works_at_once(
+@pytest.mark.parametrize("site", [LONG_LOCK_TIMEOUT], indirect=True)
+def test_every_page_works_at_once_after_a_restart_of_an_idle_database(
     visitor: Visitor, postgres: Postgres, database: str
 ) -> None:
     def used() -> int:
@@ -126,14 +126,14 @@ def test_after_a_restart_of_an_idle_database_every_page_works_at_once(
         return count
 
     with ThreadPoolExecutor(1) as asking:
-        # Requests that wait for a table fill the pool.
+        # Requests that wait for the locked table fill the connection pool.
         with locked(postgres, database, "lock table uploads_upload in access exclusive mode"):
             waiting = asking.submit(statuses, visitor)
             wait_until(lambda: used() > REQUESTS_AT_ONCE, what="the filling of the pool")
         assert waiting.result() == [200] * REQUESTS_AT_ONCE
     postgres.restart()
     began = time.monotonic()
-    assert visitor.http.get("/").status_code == 200  # by itself: all that lies in the pool is dead
+    assert visitor.http.get("/").status_code == 200  # although all connections in the pool are dead
     assert time.monotonic() - began < 10.0
     assert statuses(visitor) == [200] * REQUESTS_AT_ONCE
 
@@ -154,7 +154,7 @@ def test_jobs_wait_out_a_restart_of_the_database_and_viewers_catch_up(
     assert [watcher.words for watcher in watchers] == [words(120)] * 2
 
 
-def test_a_job_whose_row_somebody_holds_goes_on_after_and_another_meanwhile(
+def test_jobs_with_locked_rows_continue_after_the_lock_and_another_job_meanwhile(
     visitor: Visitor, postgres: Postgres, database: str, rows: Rows, tmp_path: Path
 ) -> None:
     upload = visitor.upload(numbers(tmp_path / "numbers.wav", 60))
@@ -162,7 +162,7 @@ def test_a_job_whose_row_somebody_holds_goes_on_after_and_another_meanwhile(
     wait_until(lambda: all(rows.finals(job) >= 1 for job in held), what="the first final")
     with locked(postgres, database, "select 1 from streaming_job for update"):
         before = [rows.finals(job) for job in held]
-        time.sleep(BEATS_SECONDS)  # until all that the held jobs do waits
+        time.sleep(BEATS_SECONDS)  # until all writes of these jobs wait for the lock
         other = visitor.start_scripted(upload, PACE * 2)
         wait_until(lambda: rows.has_ended(other), 60, "the end of the other job")
         assert [rows.finals(job) for job in held] == before
@@ -170,7 +170,7 @@ def test_a_job_whose_row_somebody_holds_goes_on_after_and_another_meanwhile(
     assert [rows.outcome(job) for job in [*held, other]] == [("completed", 1, words(60))] * 3
 
 
-def test_a_job_waits_while_the_database_takes_no_writes(
+def test_a_job_waits_while_the_database_is_read_only(
     visitor: Visitor, postgres: Postgres, rows: Rows, tmp_path: Path
 ) -> None:
     job = visitor.start_scripted(visitor.upload(numbers(tmp_path / "numbers.wav", 60)), PACE)
@@ -181,7 +181,7 @@ def test_a_job_waits_while_the_database_takes_no_writes(
         wait_until(lambda: rows.read("show default_transaction_read_only") == [("on",)], what="the end of writes")
         before = rows.finals(job)
         time.sleep(OUTAGE_SECONDS)
-        assert rows.finals(job) - before <= 1  # one was on its way
+        assert rows.finals(job) - before <= 1  # one final may have been in progress
         assert visitor.http.get(f"/jobs/{job}/").status_code == 200
     finally:
         postgres.execute("alter system reset default_transaction_read_only")
@@ -190,8 +190,10 @@ def test_a_job_waits_while_the_database_takes_no_writes(
     assert rows.outcome(job) == ("completed", 1, words(60))
 
 
-@pytest.mark.parametrize("site", [PATIENT], indirect=True)
-def test_requests_that_are_given_up_cost_no_connection(visitor: Visitor, postgres: Postgres, database: str) -> None:
+@pytest.mark.parametrize("site", [LONG_LOCK_TIMEOUT], indirect=True)
+def test_requests_that_clients_abandon_leak_no_database_connection(
+    visitor: Visitor, postgres: Postgres, database: str
+) -> None:
     soon = httpx.Timeout(60, read=0.5)
     for _ in range(3):
         with locked(postgres, database, "lock table uploads_upload in access exclusive mode"):
@@ -201,14 +203,14 @@ def test_requests_that_are_given_up_cost_no_connection(visitor: Visitor, postgre
     assert statuses(visitor) == [200] * REQUESTS_AT_ONCE
 
 
-def test_a_process_that_froze_keeps_no_row(site: Site) -> None:
+def test_database_sessions_have_timeouts_that_free_the_locks_of_a_frozen_process(site: Site) -> None:
     ask = "from django.db import connection as c; r = c.cursor(); r.execute('show {}'); print(r.fetchone()[0])"
     names = ("idle_in_transaction_session_timeout", "lock_timeout")
     shown = [site.manage("shell", "-v", "0", "-c", ask.format(name)).stdout.strip() for name in names]
     assert shown == ["10s", "3s"]
 
 
-def test_who_froze_in_the_middle_of_a_claim_holds_up_nobody_elses_jobs(
+def test_a_process_frozen_during_a_claim_does_not_block_jobs_of_other_owners(
     new_site: Callable[..., Site], postgres: Postgres, database: str, rows: Rows, tmp_path: Path
 ) -> None:
     site = new_site(DATABASE_URL=postgres.url(database), TRANSCRIBE_MAX_JOBS_A_PERSON="2", **SETTINGS)

@@ -1,4 +1,4 @@
-"""The served site, as it is run: what survives its death, and what it refuses before it hurts."""
+"""A served site: jobs survive a killed and a stopped server, and several processes show viewers the same text."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,7 +23,7 @@ def status(site: Site) -> str:
 
 
 def assert_whole(site: Site) -> None:
-    """Every word of the recording once, in order, and the numbers without a gap."""
+    """Assert that the finals have every word of the recording once, in order, and numbers without a gap."""
     stored = segments(site)
     assert [row[0] for row in stored] == list(range(1, len(stored) + 1))
     assert [row[1] for row in stored] == sorted(row[1] for row in stored)
@@ -37,7 +37,7 @@ def visitor(site: Site) -> Iterator[Visitor]:
 
 
 @pytest.mark.parametrize("site", [{"TRANSCRIBE_LEASE_SECONDS": "3600"}], indirect=True)
-def test_a_job_that_was_killed_with_its_server_is_gone_on_with_at_the_restart_without_waiting_for_the_lease(
+def test_a_job_resumes_right_after_the_restart_of_its_killed_server_without_waiting_for_the_lease(
     site: Site, visitor: Visitor
 ) -> None:
     job = visitor.start(visitor.upload(recordings.speech("two_cities")))
@@ -54,9 +54,7 @@ def test_a_job_that_was_killed_with_its_server_is_gone_on_with_at_the_restart_wi
     assert_whole(site)
 
 
-def test_a_server_that_is_stopped_hands_its_job_back_and_tells_the_viewers_to_come_again(
-    site: Site, visitor: Visitor
-) -> None:
+def test_a_stopped_server_requeues_its_job_and_closes_viewers_with_1012(site: Site, visitor: Visitor) -> None:
     job = visitor.start(visitor.upload(recordings.speech("two_cities")))
     with visitor.watch(job) as viewer:
         for event in events(viewer):
@@ -76,7 +74,9 @@ def test_a_server_that_is_stopped_hands_its_job_back_and_tells_the_viewers_to_co
     assert list(site.folder.glob("workers/*/*.pcm")) == []
 
 
-def test_two_processes_on_redis_show_the_same(new_site: Callable[..., Site], redis_url: str) -> None:
+def test_early_and_late_viewers_of_two_processes_on_redis_get_the_same_finals(
+    new_site: Callable[..., Site], redis_url: str
+) -> None:
     web = new_site(REDIS_URL=redis_url, TRANSCRIBE_RUN_JOBS="0")
     web.start()
     worker = new_site(REDIS_URL=redis_url, TRANSCRIBE_DATA_DIR=str(web.folder))
@@ -86,7 +86,9 @@ def test_two_processes_on_redis_show_the_same(new_site: Callable[..., Site], red
     assert partials > 0
 
 
-def test_uvicorn_and_a_worker_of_its_own_show_the_same(new_site: Callable[..., Site], redis_url: str) -> None:
+def test_early_and_late_viewers_of_uvicorn_and_a_worker_get_the_same_finals(
+    new_site: Callable[..., Site], redis_url: str
+) -> None:
     web = new_site(REDIS_URL=redis_url)
     web.start_uvicorn()
     worker = new_site(REDIS_URL=redis_url, TRANSCRIBE_DATA_DIR=str(web.folder))
@@ -99,9 +101,9 @@ def test_uvicorn_and_a_worker_of_its_own_show_the_same(new_site: Callable[..., S
 
 
 def watch_both(first: Site, second: Site, start_worker: Callable[[], None]) -> tuple[list[dict[int, str]], int]:
-    """Return what a viewer of each site has at the end of a job, and how many partials came.
+    """Watch a job on both sites. Return the finals of both viewers and the number of partials.
 
-    The first is there before the worker and the job's begin, the second comes after its end.
+    The first viewer connects before the worker and the job start, the second one after the job has ended.
     """
     with Visitor(first) as visitor:
         job = visitor.start(visitor.upload(recordings.speech("beckett")))
@@ -116,7 +118,7 @@ def watch_both(first: Site, second: Site, start_worker: Callable[[], None]) -> t
 
 
 def read(watching: Iterator[dict[str, Any]]) -> tuple[dict[int, str], int]:
-    """Read until the job is completed; return the finals, and how many partials came."""
+    """Read events until the job is completed. Return the finals by number, and the number of partials."""
     finals: dict[int, str] = {}
     partials = 0
     for event in watching:

@@ -1,4 +1,4 @@
-"""What the tests of recordings share: a storage of their own, a way to store, and a view of running decoders."""
+"""Fixtures and helpers for tests of recordings: a storage for each test, stored recordings, and running decoders."""
 
 import gc
 import os
@@ -18,7 +18,7 @@ from uploads.models import Upload
 
 @pytest.fixture(autouse=True)
 def storage(settings: Settings, tmp_path: Path) -> Path:
-    """The folder that all files of a test go to, incoming ones too."""
+    """The folder that holds all files of a test: stored recordings in `media`, incoming uploads in `incoming`."""
     (tmp_path / "incoming").mkdir()
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "incoming"
@@ -27,7 +27,7 @@ def storage(settings: Settings, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def files(storage: Path) -> Callable[[], list[str]]:
-    """Lists the files that are stored or incoming."""
+    """A function that lists the names of all stored and incoming files."""
 
     def files() -> list[str]:
         folders = (storage / "media", storage / "incoming")
@@ -38,7 +38,7 @@ def files(storage: Path) -> Callable[[], list[str]]:
 
 @pytest.fixture
 def stored(alice: User) -> Callable[..., Upload]:
-    """Stores a recording for Alice, by the same road as the page does."""
+    """A function that stores a recording for Alice through `recordings.store`, as the upload view does."""
 
     def stored(path: Path | None = None, name: str = "interview.wav", owner: User = alice, **changes: Any) -> Upload:
         with open(path or speech(), "rb") as file:
@@ -52,17 +52,17 @@ def stored(alice: User) -> Callable[..., Upload]:
 
 
 def decoders() -> list[int]:
-    """Return the process ids of this process's decoders, dead ones that nobody waited for too."""
+    """Return the process ids of this process's decoders, including zombies that were not reaped."""
     found = []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
             continue
         try:
             state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
-            # Other tests have children too: a Redis, a browser's driver. A dead one has no command line any more.
+            # Other children belong to other tests: a Redis, a browser's driver. A zombie has no command line.
             is_decoder = state == "Z" or b"__main__.py" in (folder / "cmdline").read_bytes()
         except OSError:
-            continue  # it ended meanwhile
+            continue  # the process ended meanwhile
         if int(parent) == os.getpid() and is_decoder:
             found.append(int(folder.name))
     return found
@@ -70,12 +70,12 @@ def decoders() -> list[int]:
 
 @pytest.fixture
 def nothing_left() -> Iterator[None]:
-    """Fails a test that leaves a process or an open file behind."""
-    gc.collect()  # files that an earlier test has dropped
+    """Fail a test that leaves a decoder or an open file behind."""
+    gc.collect()  # close files that an earlier test no longer references
     children, descriptors = set(decoders()), _descriptors()
     yield
     assert set(decoders()) <= children
-    # What was open before may be closed meanwhile: a thread of an earlier test lets go of its connection.
+    # Compare only new descriptors: a thread of an earlier test may have closed an old one meanwhile.
     assert dict(_descriptors().items() - descriptors.items()) == {}
 
 

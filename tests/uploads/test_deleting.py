@@ -1,4 +1,4 @@
-"""Recordings are renamed and deleted, and a deleted one leaves no file."""
+"""Renaming and deleting recordings: a deleted recording leaves no file."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The listening copy: on the spool's timeline, made once, played while it is made, deleted with its recording."""
+"""Listening copies: their timeline, playing a growing copy, sharing an encoder, errors, access checks, deletion."""
 
 import asyncio
 import json
@@ -56,7 +56,7 @@ async def content_of(response: HttpResponseBase) -> bytes:
 
 
 async def copy_of(user: User, upload: Upload) -> bytes:
-    """Return a copy that was made and sent; the server has stored it when this returns."""
+    """Request a listening copy and return its content. The server has stored it when this returns."""
     response = await ask(user, upload)
     assert response.status_code == 200
     return await content_of(response)
@@ -100,7 +100,7 @@ async def test_a_listening_copy_has_the_same_timeline_as_the_spool(
     copy, spool = samples_of(place_of(upload)), await spool_of(upload, tmp_path / "spool")
     assert len(copy) / RATE == pytest.approx(len(spool) / 16_000, abs=0.03)
     assert late_by(copy, spool) == pytest.approx(0.0, abs=0.001)
-    # Another demuxer reads the same.
+    # An independent demuxer finds the same properties.
     seen = MP4(place_of(upload)).info
     assert (seen.codec, seen.sample_rate, seen.channels) == ("mp4a.40.2", RATE, 1)
     assert seen.length == pytest.approx(len(spool) / 16_000, abs=0.03)
@@ -117,10 +117,10 @@ async def test_sends_a_listening_copy_while_it_grows_and_with_ranges_when_it_is_
     assert "Content-Length" not in response
     chunks = aiter(response)
     received = await anext(chunks)
-    assert not place_of(upload).exists(), "it came before the copy was complete"
+    assert not place_of(upload).exists(), "the first bytes arrived before the copy was complete"
     received += b"".join([chunk async for chunk in chunks])
     whole = place_of(upload).read_bytes()
-    # FFmpeg went back to the size of the second box, which the client already had.
+    # At the end FFmpeg changed the size of the second box, which the client had already received.
     assert (received[:36], received[44:]) == (whole[:36], whole[44:])
 
     part = await ask(alice, upload, Range="bytes=1000-1999")
@@ -137,7 +137,7 @@ async def test_the_beginning_of_a_growing_copy_has_the_edit_list_that_skips_prim
     received = b""
     while len(received) < 30_000:
         received += await anext(chunks)
-    assert not place_of(upload).exists(), "it came before the copy was complete"
+    assert not place_of(upload).exists(), "the first bytes arrived before the copy was complete"
     (tmp_path / "begin.mp4").write_bytes(received)
     with av.open(str(tmp_path / "begin.mp4")) as container:
         packet = next(container.demux(audio=0))
@@ -156,7 +156,7 @@ async def test_head_starts_a_listening_copy_and_tells_whether_it_has_ranges(stor
 
 @pytest.fixture
 def encodings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The targets of the real encoders, in order."""
+    """The target files of the encoders that were started, in order. The encoders are real."""
     seen: list[Path] = []
     encode_copy = decoder.encode_copy
 
@@ -194,7 +194,7 @@ async def test_two_processes_that_make_the_same_listening_copy_store_one_whole_f
 ) -> None:
     upload = await sync_to_async(stored)(made.encode(made.speech(), "aiff"), "talk.aiff")
     first = listening_copies.make(upload, "0")
-    listening_copies._growing_copies.clear()  # what another process knows of it
+    listening_copies._growing_copies.clear()  # another process would not know of the first copy
     second = listening_copies.make(upload, "0")
     assert first is not second
     for copy in (first, second):
@@ -218,7 +218,7 @@ async def test_a_killed_encoder_leaves_no_file_and_its_players_get_the_error(
         async for _ in chunks:
             pass
     assert files() == [str(upload.pk)]
-    # Asked for again at once, it is not made again.
+    # A request right after the failure does not start another encoder.
     response = await ask(alice, upload)
     assert response.status_code == 422
     assert response.content.decode() == "The decoder stopped in the middle of this file."
@@ -236,7 +236,7 @@ async def test_a_failed_listening_copy_is_tried_again_after_the_pause(
     response = await ask(alice, upload)
     assert (response.status_code, response.content) == (422, b"The file of this recording is missing.")
     os.rename(aside, upload.file.path)
-    await asyncio.sleep(0)  # the loop calls what is due
+    await asyncio.sleep(0)  # lets the event loop run the call that removes the failure
     assert await copy_of(alice, upload)
 
 
@@ -244,7 +244,7 @@ FULL = "The server's disk is full. Nothing was changed; try again later."
 
 
 async def assert_full(user: User, upload: Upload) -> None:
-    """Assert that the copy is refused for the disk, to those who ask again too."""
+    """Assert that every request for the copy is answered with 507, repeated requests too."""
     for method in ("get", "head"):
         assert (await ask(user, upload, method)).status_code == 507
     response = await ask(user, upload, Accept="application/json")
@@ -261,7 +261,7 @@ async def test_a_full_disk_refuses_a_listening_copy_with_507(
     else:
         (storage / "media/listen").symlink_to(small_disk)
     with filled(small_disk):
-        if not is_decoder_first:  # the copy is sent before it is stored
+        if not is_decoder_first:  # the first request receives the growing copy until storing it fails
             with pytest.raises(OSError, match="No space left"):
                 await content_of(await ask(alice, upload))
         await assert_full(alice, upload)
@@ -367,7 +367,7 @@ async def test_a_listening_copy_of_a_missing_track_is_404(
     assert encodings == []
 
 
-# Rights, and the end
+# Access checks and deletion
 
 
 async def test_only_people_who_may_see_a_recording_can_play_its_listening_copy(

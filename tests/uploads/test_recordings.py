@@ -1,4 +1,4 @@
-"""What is stored, what is refused and why, and that nothing is left behind."""
+"""Storing recordings: which files are stored, which are refused and why, and that a refusal leaves no file."""
 
 import errno
 import hashlib
@@ -28,7 +28,7 @@ Files = Callable[[], list[str]]
 
 
 def refusal(owner: User, content: bytes | File, name: str = "talk.mp3") -> tuple[str, int]:
-    """Try to store something, and return the sentence and the status that it is refused with."""
+    """Try to store a file, and return the sentence and the status of its refusal."""
     with pytest.raises(RecordingRefused) as caught:
         recordings.store(owner, content if isinstance(content, File) else ContentFile(content), name)
     return str(caught.value), caught.value.status
@@ -222,7 +222,7 @@ def test_removes_the_file_of_a_recording_whose_row_cannot_be_stored(
     alice: User, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
-        assert len(files()) == 1  # it was there
+        assert len(files()) == 1  # the file was stored before the row
         raise OperationalError("the server closed the connection")
 
     monkeypatch.setattr(Upload, "save", broken)

@@ -1,4 +1,4 @@
-"""`manage.py sweep_files`: what no recording has goes, and nothing else."""
+"""`manage.py sweep_files` removes files that belong to no recording, and nothing else."""
 
 import os
 import time
@@ -62,7 +62,7 @@ def test_sweep_works_on_a_bucket_and_fails_with_a_sentence_when_it_is_unreachabl
     }
     kept, left = stored(made.tone(1.0)).file.name, orphan()
     bucket.client.put_object(Bucket=bucket.name, Key=left, Body=b"left behind")
-    assert sweep() == [], "it is not a day old"
+    assert sweep() == [], "a file younger than a day stays"
     monkeypatch.setattr(sweep_files, "AGE", -sweep_files.AGE)
     assert sweep() == [f"removed {left}"]
     assert bucket.names() == [kept]

@@ -1,4 +1,4 @@
-"""Recordings with several audio tracks: what the probe finds, which track is chosen, and what is decoded."""
+"""Recordings with several audio tracks: their descriptions, the chosen track, and decoding one track or all."""
 
 from contextlib import aclosing
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Sending, renaming and deleting, by people with a browser and by programs."""
+"""The views that upload, rename and delete recordings, for browsers and for programs."""
 
 import re
 import uuid
@@ -36,7 +36,7 @@ def said(response: HttpResponse) -> list[str]:
     return [str(message) for message in get_messages(response.wsgi_request)]
 
 
-# Sending
+# Uploading
 
 
 def test_a_browser_is_redirected_to_the_recording_that_it_uploaded(alice: User, client_of: ClientOf) -> None:
@@ -71,7 +71,7 @@ def test_the_field_name_is_the_recordings_name(alice: User, client_of: ClientOf,
     client.post(reverse("upload-rename", args=[upload.pk]), {"name": f"x {name}"[:255]}, headers=JSON)
     upload.refresh_from_db()
     assert upload.name == f"x {name}"[:255]
-    # A program that keeps the file is given the name too, without what would be a folder.
+    # A download has the same name, with dashes for slashes.
     header = client.get(reverse("upload-audio", args=[upload.pk]), {"download": ""})["Content-Disposition"]
     message = EmailMessage()
     message["Content-Disposition"] = header

@@ -1,4 +1,4 @@
-"""The picture of a recording: made once, in the background, and a flat line until then."""
+"""Waveforms: the decoder makes each once, in the background, and until then the view answers with a flat line."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from uploads.models import TrackWaveform, Upload, UploadQuerySet
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PATIENCE_SECONDS = 30.0  # for what ought to happen at once, on a machine that is busy
+PATIENCE_SECONDS = 30.0  # the limit for events that happen at once unless the machine is busy
 Stored = Callable[..., Upload]
 
 
@@ -38,7 +38,7 @@ async def look(user: User, upload: Upload, query: str = "") -> HttpResponse:
 
 
 def outline(response: HttpResponse) -> list[tuple[float, float]]:
-    """Return the corners of the picture, and check what a page relies on."""
+    """Return the corners of the picture. Asserts the properties that pages rely on."""
     assert response["Content-Type"] == "image/svg+xml"
     assert response["Content-Security-Policy"] == "sandbox; default-src 'none'"
     svg = ElementTree.fromstring(response.content)
@@ -59,7 +59,7 @@ def upload(stored: Stored) -> Upload:
 
 @pytest.fixture
 def decodings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """What was decoded for a waveform, in order, by the real decoder."""
+    """The files that were decoded for waveforms, in order. The decoder is real."""
     seen: list[Path] = []
     find_peaks = decoder.find_peaks
 
@@ -72,7 +72,7 @@ def decodings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 async def made() -> None:
-    """Wait until this loop makes no waveform any more."""
+    """Wait until all waveforms of this event loop are made."""
     while tasks := [task for task in waveforms._tasks[asyncio.get_running_loop()].values() if not task.done()]:
         await asyncio.wait(tasks)
 
@@ -89,7 +89,7 @@ async def test_the_first_request_for_a_waveform_gets_a_flat_line_and_starts_deco
     assert len(outline(response)) == 2 * 1_000 + 4
     await upload.arefresh_from_db()
     assert len(upload.peaks) == 1_000
-    assert upload.duration == 9.963375  # exact now
+    assert upload.duration == 9.963375  # decoding has found the exact duration
     again = await look(alice, upload)
     assert again.content == response.content
     assert decodings == [Path(upload.file.path)]
@@ -205,7 +205,7 @@ async def test_a_failed_waveform_is_not_decoded_again_at_each_request(
         await made()
     assert len(decodings) == 1
     Path(upload.file.path).write_bytes(content)  # noqa: ASYNC240
-    waveforms._tasks[asyncio.get_running_loop()].clear()  # as after a minute
+    waveforms._tasks[asyncio.get_running_loop()].clear()  # as a minute later
     await look(alice, upload)
     await made()
     assert (await look(alice, upload))["Cache-Control"] != "no-store"

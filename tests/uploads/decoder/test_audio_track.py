@@ -1,4 +1,4 @@
-"""What FFmpeg is let near, and how what it finds becomes samples."""
+"""Decoding one audio track: formats, lengths, gaps, damaged files, and files that are refused."""
 
 import errno
 import os
@@ -24,19 +24,19 @@ RATE = 16_000
 
 
 def samples_of(path: Path, rate: int = RATE, channels: int = 1) -> np.ndarray:
-    """Decode a file here and now. Returns frames by channels."""
+    """Decode a file in this process. Returns an array of frames by channels."""
     joined = b"".join(pcm(Recording(str(path)), rate, channels))
     return np.frombuffer(joined, "<i2").reshape(-1, channels).astype(float)
 
 
 def likeness(found: np.ndarray, original: np.ndarray) -> float:
-    """Return the correlation of how loud two recordings are over time, with a codec's delay of up to 0.2 s."""
+    """Return the correlation of the loudness of two recordings over time, for a delay of up to 0.2 s by a codec."""
     length = min(len(found), len(original)) // 400
     loud, wanted = (np.abs(each[: length * 400, 0].reshape(length, 400)).mean(axis=1) for each in (found, original))
     return max(np.corrcoef(np.roll(loud, delay), wanted)[0, 1] for delay in range(-8, 9))
 
 
-# The formats
+# Formats
 
 
 @pytest.mark.parametrize("suffix", recordings.FORMATS)
@@ -115,7 +115,7 @@ def test_opens_files_with_titles_in_any_encoding(tmp_path: Path) -> None:
     plain = recordings.tone(1.0).read_bytes()
     path.write_bytes(plain[:4] + struct.pack("<I", len(plain) + len(chunk) - 8) + plain[8:36] + chunk + plain[36:])
     with pytest.raises(UnicodeDecodeError):
-        av.open(str(path))  # so it would be
+        av.open(str(path))  # PyAV's default fails
     assert len(samples_of(path)) == RATE
 
 
@@ -161,7 +161,7 @@ def test_finds_the_length_of_a_recording_made_by_a_browser(tmp_path: Path) -> No
 
 
 def with_hole(path: Path, start: float, hole: float) -> Path:
-    """Write a second of tone at `start`, and another after a hole in the times."""
+    """Write a second of tone at `start`, and another one after a gap of `hole` seconds in the timestamps."""
     with av.open(str(path), "w", format="matroska") as writer:
         stream = writer.add_stream("pcm_s16le", rate=RATE, layout="mono")
         picture = writer.add_stream("mpeg4", rate=25)
@@ -213,13 +213,13 @@ def test_skips_damaged_packets_in_the_middle(suffix: str, tmp_path: Path) -> Non
     found = samples_of(path)
     original = samples_of(recordings.speech())
     assert len(found) == pytest.approx(len(original), rel=0.12)
-    # What comes before is what it was, and there is speech after it too.
+    # The audio before the damage is unchanged, and there is speech after it.
     assert likeness(found[: 4 * RATE], original[: 4 * RATE]) > 0.94
     assert np.abs(found[-2 * RATE :]).max() > 1_000
 
 
 class Disk:
-    """In a container's place: fails to read, as a worn disk or a damaged file does."""
+    """Stands for a container whose reads fail with an error number, as on a failing disk or in a damaged file."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -230,12 +230,12 @@ class Disk:
 
 
 def test_an_error_of_the_disk_is_raised_and_not_taken_for_the_end_of_the_file() -> None:
-    assert list(demuxed(cast(Any, Disk(errno.ENOMEM)))) == []  # an absurd length in a damaged file
+    assert list(demuxed(cast(Any, Disk(errno.ENOMEM)))) == []  # FFmpeg's error for an absurd length in a damaged file
     with pytest.raises(OSError, match="Input/output error"):
         list(demuxed(cast(Any, Disk(errno.EIO))))
 
 
-# What is not a recording
+# Files that are not recordings
 
 
 @pytest.mark.parametrize(

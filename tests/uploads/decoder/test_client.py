@@ -1,4 +1,4 @@
-"""The parent's side: what a decoder says, and what is made of one that fails, dies, hangs, or is no longer wanted."""
+"""The decoder's client: results, errors, and decoders that crash, hang, get cancelled or send nonsense."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ async def read(messages: AsyncGenerator[int, None]) -> list[int]:
 
 
 def begin(tmp_path: Path, path: Path | None = None) -> AsyncGenerator[int, None]:
-    """Begin to decode twelve hours, which lasts long enough to be disturbed, or another recording."""
+    """Start to decode `path`, or twelve hours of silence, which take long enough to interrupt."""
     path = path or recordings.long_silence(12 * 3_600)
     return decoder.decode(path, tmp_path / "sound", sample_rate=16_000, channels=1)
 
@@ -38,7 +38,7 @@ def the_decoder() -> int:
 
 
 def probe(path: Path) -> Probe:
-    """Probe a file of one track. What is found of tracks is tested in `test_tracks.py`."""
+    """Probe a file with one track. `test_tracks.py` tests the descriptions of tracks."""
     found = decoder.probe(path)
     assert len(found.tracks) == 1
     return replace(found, tracks=[])
@@ -144,7 +144,7 @@ async def test_kills_a_decoder_that_hangs(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def program(tmp_path: Path, text: str) -> Path:
-    """Write a decoder that was taken over by its file, or is broken."""
+    """Write a program that replaces the decoder, as if a hostile file controlled it or it were broken."""
     path = tmp_path / "__main__.py"
     path.write_text(text)
     return path
@@ -153,8 +153,8 @@ def program(tmp_path: Path, text: str) -> Path:
 @pytest.mark.parametrize(
     "text",
     [
-        "import os; os.close(1); os.close(2); input()",  # lives, and says nothing any more
-        "import sys; sys.stderr.write('x' * 10_000_000)",  # no end of a line
+        "import os; os.close(1); os.close(2); input()",  # runs on after closing its output
+        "import sys; sys.stderr.write('x' * 10_000_000)",  # writes a line without an end
         "raise SystemExit(3)",
         "import os; os.abort()",
         "import sys; print('[1, 2]', 'null', '{', 'Illegal instruction', sep='\\n', file=sys.stderr)",
@@ -227,7 +227,7 @@ async def test_a_decoder_inherits_no_secrets_and_no_files(tmp_path: Path, monkey
 
 
 def look_into(pid: int) -> tuple[set[str], int]:
-    """Return the names of a process's environment, and how many files it has open."""
+    """Return the names of a process's environment variables, and the number of its open files."""
     environment = Path(f"/proc/{pid}/environ").read_text().split("\0")
     return {entry.split("=")[0] for entry in environment if entry}, len(list(Path(f"/proc/{pid}/fd").iterdir()))
 

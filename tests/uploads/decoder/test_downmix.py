@@ -1,4 +1,4 @@
-"""Speech in several channels becomes speech in one, with whatever polarity each channel has."""
+"""Mixing several channels to one keeps the speech, whatever the polarity of each channel."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def mixed(name: str, *channels: np.ndarray) -> np.ndarray:
 
 
 def share(found: np.ndarray, wanted: np.ndarray) -> float:
-    """Return how loud `wanted` is in `found`, negative with reversed polarity: 1 for as loud as it was."""
+    """Return the gain of `wanted` in `found`: 1 for unchanged, negative for reversed polarity."""
     return float(found @ wanted / (wanted @ wanted))
 
 

@@ -1,4 +1,4 @@
-"""Files that name other files, or say of themselves what is not so: nothing is fetched, opened or believed."""
+"""Hostile files: the decoder opens no other file or address that a file names, and trusts no declared length."""
 
 import http.server
 import shutil
@@ -19,7 +19,7 @@ from uploads.decoder.resampling import pcm
 
 
 class Bait(http.server.BaseHTTPRequestHandler):
-    """Serves a recording, and remembers that it was asked."""
+    """Serves a recording, and records the requested paths."""
 
     asked: list[str]
 
@@ -37,7 +37,7 @@ class Bait(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def bait() -> Iterator[tuple[str, list[str]]]:
-    """The address of a recording on a server, and the paths that were asked for there."""
+    """The address of a recording on a server, and a list of the paths that were requested there."""
     asked: list[str] = []
     handler = type("Handler", (Bait,), {"asked": asked})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -98,7 +98,7 @@ def test_a_decoder_opens_no_other_file_that_a_file_names(playlist: Callable[[str
     path.write_text(playlist("secret.aac"))
     options = {"allowed_extensions": "ALL", "safe": "0"}
     with av.open(str(path), format=playlist.__name__, options=options) as seen:
-        assert seen.streams.audio[0].codec_context.name == "aac"  # so it would be
+        assert seen.streams.audio[0].codec_context.name == "aac"  # PyAV's default opens the other file
     with pytest.raises(Refused, match="We couldn't read"):
         Recording(str(path))
 
@@ -112,7 +112,7 @@ def test_a_decoder_uses_no_demuxer_that_is_not_listed(tmp_path: Path) -> None:
                 packet.stream = stream
                 writer.mux(packet)
     with av.open(str(path)) as seen:
-        assert len(seen.streams.audio) == 1  # so it would be
+        assert len(seen.streams.audio) == 1  # PyAV's default uses the demuxer
     with pytest.raises(Refused):
         Recording(str(path))
 
@@ -120,7 +120,7 @@ def test_a_decoder_uses_no_demuxer_that_is_not_listed(tmp_path: Path) -> None:
 def test_a_decoder_opens_no_video_codec() -> None:
     path = recordings.encode(recordings.tone(1.0), "mp4")
     with av.open(str(path)) as seen:
-        assert seen.streams.video[0].codec_context.pix_fmt == "yuv420p"  # so it would be
+        assert seen.streams.video[0].codec_context.pix_fmt == "yuv420p"  # PyAV's default opens the video codec
     recording = Recording(str(path))
     assert recording.container.streams.video[0].codec_context.pix_fmt is None
     assert sum(map(len, pcm(recording, RATE, 1))) == pytest.approx(2 * RATE, rel=0.1)

@@ -1,4 +1,4 @@
-"""The decoder as a program: what it says, what it may, and when it ends."""
+"""The decoder's program, run as a process: its messages, its limits, and when it ends."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ COMMAND = [sys.executable, "-I", str(DECODER)]
 
 
 def run(mode: str, path: Path, *options: object, **changes: Any) -> tuple[list[dict[str, Any]], bytes]:
-    """Run a decoder to its end. Returns its messages and its sound."""
+    """Run a decoder to its end. Returns its messages and its audio."""
     done = subprocess.run([*COMMAND, mode, str(path), *map(str, options)], capture_output=True, **changes)
     said = done.stderr if mode == "pcm" else done.stdout
     messages = [json.loads(line) for line in said.splitlines()]
@@ -55,7 +55,7 @@ def test_pcm_writes_samples_and_reports_progress() -> None:
     messages, sound = run("pcm", recordings.speech("two_cities"), "--rate", 8_000, "--channels", 2)
     samples = [message["samples"] for message in messages]
     assert samples == sorted(samples)
-    assert next(filter(None, samples)) < 8_000  # the first of it at once
+    assert next(filter(None, samples)) < 8_000  # it reports the first samples at once
     assert messages[-1] == {
         "done": True,
         "samples": 8_000 * 44_374_125 // 1_000_000,
@@ -78,7 +78,7 @@ def test_pcm_reports_at_most_twenty_times_a_second() -> None:
     started_at = time.monotonic()
     messages, sound = run("pcm", recordings.long_silence(2_000), "--rate", 8_000)
     assert len(sound) == 2_000 * 8_000 * 2
-    assert 3 <= len(messages) <= 20 * (time.monotonic() - started_at) + 2  # the first and the last come at once
+    assert 3 <= len(messages) <= 20 * (time.monotonic() - started_at) + 2  # and two for the first and the last message
 
 
 def test_pcm_stops_at_the_longest_allowed_length() -> None:
@@ -119,7 +119,7 @@ def test_probe_fails_under_a_very_low_memory_limit() -> None:
 
     command = [*COMMAND, "probe", str(recordings.speech())]
     done = subprocess.run(command, capture_output=True, preexec_fn=little_memory)
-    assert done.returncode != 0  # it may not even start; `client.py` has a sentence for that
+    assert done.returncode != 0  # Python itself may fail to start; `client.py` has a sentence for that
 
 
 def test_peaks_report_the_exact_duration_and_the_loud_parts() -> None:
@@ -174,7 +174,7 @@ def peaks_of(messages: list[dict[str, Any]]) -> list[int]:
 
 @pytest.mark.parametrize("mode", ["probe", "peaks", "pcm"])
 def test_the_memory_of_a_decoder_does_not_grow_with_the_length(mode: str) -> None:
-    # In between a small process of its own: a child's figure begins with what its parent had.
+    # A small process starts the decoder, because a child's peak memory begins with that of its parent.
     program = (
         "import resource, subprocess, sys\n"
         "code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n"
@@ -197,7 +197,7 @@ def test_a_decoder_limits_its_own_resources() -> None:
     decoder = subprocess.Popen([*COMMAND, "pcm", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     with decoder:
         assert decoder.stderr is not None
-        decoder.stderr.readline()  # it is at work
+        decoder.stderr.readline()  # its first message shows that it has set its limits
         lines = Path(f"/proc/{decoder.pid}/limits").read_text().splitlines()
         decoder.kill()
     hard = {line[:26].strip(): line[47:68].strip() for line in lines}
@@ -215,7 +215,7 @@ def test_a_decoder_ends_when_its_parent_process_is_killed() -> None:
         f"command = [*{COMMAND!r}, 'pcm', {str(path)!r}, '--parent', str(os.getpid())]\n"
         "decoder = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)\n"
         "decoder.stderr.readline()\n"
-        "os.kill(decoder.pid, 19)\n"  # SIGSTOP: it can't end by itself
+        "os.kill(decoder.pid, 19)\n"  # SIGSTOP: a stopped process can't exit by itself
         "print(decoder.pid, flush=True)\n"
         "sys.stdin.read()\n"
     )

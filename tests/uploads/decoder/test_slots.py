@@ -1,4 +1,4 @@
-"""The limit of short-lived decoders: how many there are at once, who gets the next place, and the memory of a probe."""
+"""Decoder slots: how many decoders run at once, which one is next, and how much memory a probe uses."""
 
 import asyncio
 import threading
@@ -21,7 +21,7 @@ MIB = 1024**2
 
 
 class Holder:
-    """Takes slots of one `Slots` by name, and notes the order in which they were granted."""
+    """Acquires slots of one `Slots` under names, and records the order in which they are granted."""
 
     def __init__(self) -> None:
         self.slots = Slots()
@@ -30,7 +30,7 @@ class Holder:
         self._ends: dict[str, asyncio.Event] = {}
 
     async def ask(self, name: str, purpose: Purpose, person: int | None) -> None:
-        """Ask for a place, and return when it is granted or nothing more can happen."""
+        """Start to acquire a slot. Returns when it is granted, or when it is clear that it has to wait."""
         self._ends[name] = asyncio.Event()
         self._tasks[name] = asyncio.create_task(self._hold(name, purpose, person))
         await self._settle()
@@ -53,7 +53,7 @@ class Holder:
 
     @staticmethod
     async def _settle() -> None:
-        for _ in range(10):  # a grant reaches its task by call_soon_threadsafe, a task its end by a few more steps
+        for _ in range(10):  # call_soon_threadsafe resumes a task in the next step, and it ends a few steps later
             await asyncio.sleep(0)
 
 
@@ -102,7 +102,7 @@ async def test_a_cancelled_waiter_for_a_slot_does_not_block_the_next_one() -> No
 
 
 def resident(pid: int) -> int:
-    """Return the bytes of memory that a process has now; 0 for one that has ended."""
+    """Return the resident memory of a process in bytes; 0 if it has ended."""
     with suppress(OSError, StopIteration):
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
@@ -110,7 +110,7 @@ def resident(pid: int) -> int:
 
 
 def test_hostile_probes_from_many_threads_stay_within_their_memory(tmp_path: Path) -> None:
-    # The last ones are small enough for their probes to pass, the others would take 1.4 GiB each.
+    # The last two are small enough for the limit. The others would need 1.4 GiB each.
     entries = [bombs.ENTRIES] * 4 + [5_000_000] * 2
     paths = [bombs.mp4(tmp_path / f"{number}.mp4", count, kinds="ctts") for number, count in enumerate(entries)]
     most_decoders = most_memory = 0
@@ -133,7 +133,7 @@ def test_hostile_probes_from_many_threads_stay_within_their_memory(tmp_path: Pat
         with ThreadPoolExecutor(len(paths)) as threads:
             hostile = [threads.submit(probe, path) for path in paths]
             assert decoder.probe(speech(), BOB).duration == pytest.approx(9.96, abs=0.01)
-            assert not all(future.done() for future in hostile)  # Bob did not wait for Alice's
+            assert not all(future.done() for future in hostile)  # Bob's probe did not wait for all of Alice's
             for future in hostile:
                 future.result()
     finally:

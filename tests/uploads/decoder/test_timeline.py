@@ -1,4 +1,4 @@
-"""Where the pieces of a recording are placed, from the times that a file gives them."""
+"""Placing the pieces of a recording on its timeline by their timestamps."""
 
 import itertools
 
@@ -8,7 +8,7 @@ from uploads.decoder.timeline import Piece, Timeline, zero
 
 
 def place(pieces: list[tuple[float | None, float]], *, is_spliced: bool = False) -> list[tuple[float, float]]:
-    """Return the gap before each piece and the cut at its beginning."""
+    """Place pieces (start, seconds). Returns the gap before each piece and the cut at its beginning."""
     placed = Timeline(0.0, is_spliced=is_spliced).place(Piece(start, seconds, None) for start, seconds in pieces)
     return [(pytest.approx(each.gap), pytest.approx(each.cut)) for each in placed]
 
@@ -28,8 +28,8 @@ NOTHING = (0, 0)
         ([(0.0, 1.0), (None, 1.0), (5.0, 1.0)], [NOTHING, NOTHING, (3, 0)]),
         ([(0.0, 1.0), (1.2, 1.0), (2.4, 1.0)], [NOTHING, (0.2, 0), (0.2, 0)]),
         ([(-0.1, 1.0), (0.9, 1.0)], [(0, 0.1), NOTHING]),  # begins before the first sample
-        ([(0.0, 1.0), (1.0, 1.0), (0.0, 1.0), (1.0, 1.0)], [NOTHING] * 4),  # starts anew
-        ([(0.0, 1.0), (8_000.0, 1.0), (8_001.0, 1.0)], [NOTHING] * 3),  # counts from another time
+        ([(0.0, 1.0), (1.0, 1.0), (0.0, 1.0), (1.0, 1.0)], [NOTHING] * 4),  # timestamps restart at 0
+        ([(0.0, 1.0), (8_000.0, 1.0), (8_001.0, 1.0)], [NOTHING] * 3),  # timestamps jump by hours
     ],
 )
 def test_fills_gaps_and_cuts_overlaps(
@@ -67,7 +67,7 @@ def test_ignores_timestamps_rounded_to_milliseconds(seconds: float) -> None:
 def test_ignores_timestamps_that_jitter() -> None:
     jitter = itertools.cycle([0.0, 0.008, -0.008, 0.012, -0.012])
     places = place(packets(*(number * 0.02 + next(jitter) for number in range(1_000))))
-    assert places[:-3] == [NOTHING] * 997  # nothing contradicts the last one
+    assert places[:-3] == [NOTHING] * 997  # the last pieces have too few pieces after them to disagree
 
 
 @pytest.mark.parametrize("wrong", [0.0, 0.03, 5.0, 5_000.0])
@@ -94,7 +94,7 @@ def test_a_broadcast_may_begin_with_video_alone() -> None:
         ([(7.0, 7.02)], True, 0.0),
         ([(7.0, 7.02)], False, 7.02),
         ([(0.3, 0.32)], True, 0.0),
-        ([(1_800.0, 1_800.0)], True, 1_800.0),  # a piece of a live stream
+        ([(1_800.0, 1_800.0)], True, 1_800.0),  # cut from a live stream
         ([(1.4, 1.42), (1.48, 1.48)], False, 1.42),
         ([(0.0, 0.021), (0.021, 0.021)], True, 0.021),  # shifted by the priming samples
         ([(0.18, 0.2), (0.2, 0.2)], True, 0.2),  # shifted by reordered frames

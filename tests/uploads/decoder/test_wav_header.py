@@ -1,4 +1,4 @@
-"""Files that hold more audio than their header declares, and files that only look so."""
+"""WAV and AIFF files with audio after the declared end, and files in which other data follows."""
 
 import struct
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def wav(
     data_size: int | None = None,
     large: int = 0,
 ) -> bytes:
-    """Return a WAV whose header declares `declared` seconds of a tone, with `held` seconds and then `tail` in it."""
+    """Return a WAV that declares `declared` seconds of audio and holds `held` seconds of a tone, then `tail`."""
     pcm = made.tone(held).read_bytes()[44:]
     size = round(declared * SECOND) if data_size is None else data_size
     ds64 = struct.pack("<4sIQQQI", b"ds64", 28, 0, large, 0, 0) if large else b""
@@ -42,7 +42,7 @@ def chunk(name: bytes, content: bytes) -> bytes:
 
 
 def aiff(declared: float, held: float) -> bytes:
-    """Return an AIFF as FFmpeg writes it, with the declared length of its audio changed."""
+    """Return an AIFF written by FFmpeg, with `held` seconds of a tone and a declared length of `declared` seconds."""
     content = bytearray(made.encode(made.tone(held), "aiff").read_bytes())
     place = content.index(b"SSND") + 4
     content[place : place + 4] = struct.pack(">I", 8 + round(declared * SECOND))
@@ -56,12 +56,12 @@ def aiff(declared: float, held: float) -> bytes:
         (wav(1.0, 3.0, chunk(b"LIST", b"INFO" + b"x" * 31)), 1.0, 2.0),
         (wav(0.5, 4.0, form=b"RF64", data_size=0xFFFFFFFF, large=SECOND), 1.0, 3.0),
         (aiff(1.0, 3.0), 1.0, 2.0),
-        # The header is right, or was never completed: then all of it is read.
+        # The header is right, or was never completed; then FFmpeg reads to the end of the file.
         (wav(3.0, 3.0), 3.0, 0.0),
         (wav(3.0, 3.0, data_size=0), 3.0, 0.0),
         (wav(3.0, 3.0, data_size=0xFFFFFFFF), 3.0, 0.0),
         (wav(9.0, 3.0), 3.0, 0.0),
-        # What follows is no audio.
+        # The data after the audio is not audio.
         (wav(3.0, 3.0, chunk(b"LIST", b"INFO" + b"x" * 31) + chunk(b"bext", bytes(602))), 3.0, 0.0),
         (wav(3.0, 3.0, chunk(b"id3 ", b"ID3" + bytes(50_000))), 3.0, 0.0),
         (wav(3.0, 3.0, b"TAG" + b"t" * 125), 3.0, 0.0),

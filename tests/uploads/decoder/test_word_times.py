@@ -1,6 +1,6 @@
-"""Words are at their times in files of many kinds, made by other people's encoders.
+"""Speech is at the right times in the spool for many kinds of files, which independent encoders wrote.
 
-`python -m benchmarks media` tries all kinds; these are the ones that fail in different ways.
+`python -m benchmarks media` checks all kinds. The kinds here each depend on a different rule of the decoder.
 """
 
 import json
@@ -43,7 +43,7 @@ TRIED = (
 
 
 @pytest.mark.parametrize("name", TRIED)
-def test_transcribed_words_are_at_their_times_in_every_format(name: str) -> None:
+def test_speech_is_at_the_right_times_in_every_kind_of_file(name: str) -> None:
     (kind,) = (kind for kind in KINDS if kind.name == name)
     path, wanted = make(kind), clean(speech(has_pauses=kind.pauses))
     found = spool(path)
@@ -62,7 +62,7 @@ def messages_of(mode: str, path: Path) -> dict[str, object]:
 
 
 def damaged(path: Path, first: int, count: int) -> Path:
-    """Write the speech as AAC in Matroska, with packets that no decoder takes, and return its path."""
+    """Write the speech as AAC in Matroska with `count` undecodable packets from number `first` on. Returns `path`."""
     kind = next(kind for kind in KINDS if kind.name == "AAC in Matroska")
     with av.open(str(make(kind))) as reader, av.open(str(path), "w", format="matroska") as writer:
         stream = writer.add_stream_from_template(reader.streams.audio[0])
@@ -95,7 +95,7 @@ def test_packets_that_cannot_be_decoded_are_silence_of_their_length(first: int, 
 
 
 def with_times(path: Path, *starts: float) -> Path:
-    """Write 60 ms of tone at each of these times."""
+    """Write 60 ms of tone at each of these times, in seconds. Returns `path`."""
     with av.open(str(recordings.tone(0.06))) as reader, av.open(str(path), "w", format="matroska") as writer:
         (packet,) = [packet for packet in reader.demux(audio=0) if packet.size]
         stream = writer.add_stream_from_template(reader.streams.audio[0])
@@ -116,4 +116,4 @@ def test_a_probe_stops_at_the_limit_when_timestamps_jump_repeatedly(tmp_path: Pa
     done = subprocess.run(command, capture_output=True)
     assert len(done.stdout) == 7_200 * 8_000 * 2
     assert json.loads(done.stderr.splitlines()[-1])["error"] == "The recording is longer than 2 hours."
-    assert probed_seconds(path) > 30 * 3_000  # and so the upload is refused
+    assert probed_seconds(path) > 30 * 3_000  # so the site refuses the upload

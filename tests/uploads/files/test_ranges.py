@@ -61,7 +61,7 @@ numbers = st.integers(0, 3_000)
 @example(0, None, 0)
 @example(None, 1, 0)
 def test_parsing_agrees_with_the_definition_of_rfc_9110(first: int | None, last: int | None, size: int) -> None:
-    """The definition of RFC 9110 in the plainest words: which of the positions of the file are asked for?"""
+    """Compare with the definition in RFC 9110, written as a list of the requested positions."""
     header = f"bytes={'' if first is None else first}-{'' if last is None else last}"
     if first is None:
         wanted = None if last is None else list(range(size))[-last:] if last else []

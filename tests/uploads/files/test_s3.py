@@ -1,4 +1,4 @@
-"""Recordings in a bucket: stored, heard, decoded and deleted there, and nothing lost while it is away."""
+"""Recordings in a bucket: storing, serving, decoding and deleting them, also while the bucket is unreachable."""
 
 import asyncio
 import threading
@@ -131,7 +131,7 @@ async def body(user: User, upload: Upload, **headers: str) -> list[bytes]:
 
 @pytest.fixture
 def lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How much was asked of the bucket, each time."""
+    """The number of bytes of each read from the bucket."""
     asked, read_part = [], buckets.BucketStorage.read_part
 
     def noted(storage: buckets.BucketStorage, name: str, start: int, stop: int) -> bytes:
@@ -211,14 +211,14 @@ async def test_cancelling_deletes_a_local_copy_at_once(
         asked.append(start)
         loop.call_soon_threadsafe(going.set)
         go_on.wait(60)
-        return bytes(stop - start)  # of our own: the bucket may be gone before the thread is
+        return bytes(stop - start)  # no real read: the bucket may be deleted before this thread ends
 
     monkeypatch.setattr(buckets.BucketStorage, "read_part", slow)
     fresh = await sync_to_async(Upload.objects.get)(pk=upload.pk)
 
     async def copy() -> None:
         async with file_storage.local_path(fresh, tmp_path):
-            raise AssertionError("it was cancelled before")
+            raise AssertionError("the copying should have been cancelled")
 
     copying = asyncio.create_task(copy())
     await going.wait()
@@ -250,7 +250,7 @@ async def test_a_full_disk_leaves_no_local_copy_of_a_file_from_the_bucket(
     assert (given, copies(tmp_path)) == ([], [])
 
 
-# While the bucket is away
+# While the bucket is unreachable or full
 
 
 def test_an_upload_is_refused_with_503_while_the_bucket_is_unreachable(
@@ -276,7 +276,7 @@ FULL_ANSWERS = {"XMinioStorageFull": 507, "XMinioAdminBucketQuotaExceeded": 400,
 
 @pytest.fixture(params=FULL_ANSWERS)
 def full_bucket(request: pytest.FixtureRequest, in_bucket: None, settings: Settings) -> Iterator[None]:
-    """Recordings are kept in a bucket that answers as MinIO or Ceph do where there is no room."""
+    """A storage whose bucket answers every upload as a full MinIO or Ceph does."""
     code = request.param
     body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>No room.</Message></Error>".encode()
 
@@ -292,7 +292,7 @@ def full_bucket(request: pytest.FixtureRequest, in_bucket: None, settings: Setti
         def log_message(self, *_: object) -> None:
             """Print nothing."""
 
-        def do_DELETE(self) -> None:  # of what may have been stored
+        def do_DELETE(self) -> None:  # the site deletes an object that it may have stored in part
             self.send_response(204)
             self.end_headers()
 

@@ -1,4 +1,4 @@
-"""The recording itself: whole, in parts, to be kept; and never as anything but sound."""
+"""Serving a recording's file: whole, in ranges and as a download, with headers that protect against its content."""
 
 import uuid
 from collections.abc import Callable
@@ -129,7 +129,7 @@ async def body(client: AsyncClient, upload: Upload, **headers: str) -> tuple[Htt
     ("asked", "start", "stop"),
     [
         (None, 0, LARGE),
-        ("bytes=0-", 0, LARGE),  # as browsers request media: all that follows a place
+        ("bytes=0-", 0, LARGE),  # browsers request media with open ranges
         ("bytes=5-", 5, LARGE),
         ("bytes=0-99999999", 0, LARGE),
         ("bytes=5-3000000", 5, 3_000_001),

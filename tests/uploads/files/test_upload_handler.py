@@ -1,4 +1,4 @@
-"""A disk that takes nothing more while a request is still being read."""
+"""The upload handler on a full or missing disk, while the site is still reading the request."""
 
 import errno
 from collections.abc import Callable
