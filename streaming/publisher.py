@@ -17,6 +17,7 @@ from streaming import events, metrics, outages
 from streaming.models import Job
 from uploads import db_connections
 
+# During a rolling upgrade, old and new processes exchange these messages: groups, `type`s and fields must not change.
 RUNNERS = "runners"  # the group of all workers
 WATCHERS = "watchers"  # the group of all processes with viewers
 # To the watchers: a session ended or a password changed, so check the access of all viewers now.

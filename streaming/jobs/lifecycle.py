@@ -200,9 +200,9 @@ def store_final(job_id: uuid.UUID, attempt: int, seq: int, result: Result, posit
         }
         segment = Segment.of(job_id, seq, result)
         if not held.update(**changes):
-            said = {"seq": seq, "text": segment.text, "start_time": segment.start_time, "end_time": segment.end_time}
+            same = {"seq": seq, "text": segment.text, "start_time": segment.start_time, "end_time": segment.end_time}
             job = Job.objects.filter(pk=job_id, segment_count=seq).held(attempt)
-            stored = Segment.objects.filter(job__in=job, **said).first()
+            stored = Segment.objects.filter(job__in=job, **same).first()
             if stored is None:
                 raise LostClaim
             return stored

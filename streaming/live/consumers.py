@@ -121,7 +121,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
         except OSError:
             pass  # the viewer has left. Some servers raise this from `send`; the disconnect message follows
         except Exception:
-            # The database is unavailable, or a bug. Close the socket: the page reconnects, perhaps to another process.
+            # The database is unavailable, or there is a bug. The page reconnects, perhaps to another process.
             metrics.FAILURES.labels("viewer").inc()
             logger.exception("Closed the socket of a viewer at %s after an error", self.scope["path"])
             self._evict(TRY_AGAIN)
@@ -149,9 +149,8 @@ class ViewerConsumer(AsyncWebsocketConsumer):
 
     async def _send_all(self, feed: Feed, subscriber: Subscriber, texts: list[str]) -> None:
         for text in texts:
-            subscriber.published_at_send = feed.published_characters + len(
-                text
-            )  # `send` may block; see `evict_stalled`
+            # Set before sending, which may block: `evict_stalled` compares it with what was published meanwhile.
+            subscriber.published_at_send = feed.published_characters + len(text)
             subscriber.sent_count += 1
             # Not `self.send`: it adds two layers of calls, and this runs for every event and viewer.
             await self.base_send({"type": "websocket.send", "text": text})
@@ -172,7 +171,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
             if self._transport is not None:
                 abort(self._transport)
         except OSError:
-            pass  # the connection has ended
+            pass  # the connection has ended meanwhile
 
     # Messages of viewers
 

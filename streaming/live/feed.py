@@ -247,10 +247,8 @@ class Feed:
 
     def _set_status(self, event: events.Event) -> None:
         if event["job"]["status"] == Status.QUEUED and "queue" in self._job:
-            event = {
-                **event,
-                "job": {"queue": self._job["queue"], **event["job"]},
-            }  # keep the position until the next poll
+            # Keep the position until the next poll: the event of a queued job does not have it.
+            event = {**event, "job": {"queue": self._job["queue"], **event["job"]}}
         if self.is_deleted or event["job"] == self._job:
             return
         self._job = event["job"]

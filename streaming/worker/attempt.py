@@ -32,7 +32,7 @@ from uploads.files.storage import StorageAway, StorageRefused
 
 logger = logging.getLogger(__name__)
 
-REASON_CHARACTERS = 1000
+REASON_CHARACTERS = 1000  # of an error message that are stored
 HEARTBEAT_SECONDS = 1.0  # between two status events of a running job, and between two tries of a failed write
 # How long a job counts as watched after a process reported viewers, which each does every 2 s. A new attempt counts as
 # watched too, because pages may still be opening.
@@ -77,9 +77,8 @@ class Attempt:
     async def run(self) -> None:
         """Transcribe until the job has ended or is lost. If cancelled, the caller returns the job to the queue."""
         with log.job_context(self.job.pk, self.job.attempt):
-            if (
-                self.job.attempt == 1 and self.job.started_at is not None
-            ):  # the start of the wait is known for the first attempt only
+            # For later attempts the start of the wait is unknown.
+            if self.job.attempt == 1 and self.job.started_at is not None:
                 waited = self.job.started_at - self.job.created_at
                 metrics.QUEUE_WAIT.labels(self.job.engine).observe(max(0.0, waited.total_seconds()))
             self._send_status()
@@ -96,7 +95,7 @@ class Attempt:
                 metrics.ATTEMPTS_ENDED.labels(self.job.engine, self._outcome).inc()
 
     def check_lease(self) -> None:
-        """Extend the lease now rather than at the next heartbeat, which ends the attempt if the job is lost."""
+        """Extend the lease now rather than at the next heartbeat. If the job is lost, that ends the attempt."""
         self._is_check_due.set()
 
     def note_viewers(self) -> None:
@@ -142,9 +141,8 @@ class Attempt:
             await self._postpone(f"{away} The job retries automatically.", is_for_room=False)
         except (EngineError, DecodingError) as error:
             logger.warning("The job failed: %s", error)
-            is_final = (
-                isinstance(error, DecodingError) and error.is_final
-            )  # an engine's error may be fixed by configuration
+            # Only a decoder's error is ever final: an engine's error may be fixed by configuration.
+            is_final = isinstance(error, DecodingError) and error.is_final
             await self._finish(Status.FAILED, str(error), position=self.job.position, is_final=is_final)
         except OSError as error:
             # The spool could not be written or read: the disk is full or failing.
@@ -221,16 +219,16 @@ class Attempt:
                 try:
                     await in_thread(lifecycle.extend_lease)(self.job.pk, self.job.attempt, self.job.position)
                 except Error:
-                    # The database may be restarting. If the lease expires meanwhile, the next call raises LostClaim
-                    # if another worker has claimed the job.
+                    # The database may be restarting. Another worker may claim the job once its lease has expired; the
+                    # next call then raises LostClaim.
                     logger.exception("Could not extend the lease")
             self._send_status()
 
     async def _finish(self, status: Status, reason: str = "", **changes: Any) -> None:
         # The reason may quote anything; characters that the database refuses must not prevent the job's end.
         reason = storable(reason)[:REASON_CHARACTERS]
-        self._outcome = str(status)
         # Set before awaiting: once the thread has started, cancellation can't stop the commit.
+        self._outcome = str(status)
         await write_with_retries(lifecycle.finish, self.job.pk, self.job.attempt, status, reason, **changes)
 
     async def _postpone(self, reason: str, *, is_for_room: bool = True) -> None:

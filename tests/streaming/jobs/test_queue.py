@@ -71,9 +71,8 @@ def test_concurrent_workers_claim_no_more_jobs_than_an_engine_has_room_for(
         try:
             together.wait()
             end = time.monotonic() + PATIENCE_SECONDS
-            while (
-                count() < 3 and time.monotonic() < end
-            ):  # a worker gets no job while another one claims, so it tries again
+            # A worker gets no job while another one claims, so it tries again.
+            while count() < 3 and time.monotonic() < end:
                 claimed(2)
             claimed(2)
         finally:

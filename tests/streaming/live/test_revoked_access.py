@@ -79,9 +79,8 @@ async def test_viewer_without_the_view_permission_gets_not_found_for_every_messa
     assert (await Job.objects.aget()).status == Status.QUEUED
 
 
-@pytest.mark.parametrize(
-    "permission", ["add_job", "view_job"]
-)  # starting a job shows its transcript, so both are needed
+# Starting a job shows its transcript, so staff need both permissions.
+@pytest.mark.parametrize("permission", ["add_job", "view_job"])
 async def test_viewer_without_the_start_permission_cannot_start_a_job(
     watching: Watching, alice: User, bob: User, permission: str
 ) -> None:

@@ -69,9 +69,8 @@ async def test_worker_frozen_past_its_lease_changes_nothing_after_it_wakes(
     over_redis: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(
-        settings, "TRANSCRIBE_LEASE_SECONDS", LONG_LEASE_SECONDS
-    )  # of the second worker, or its job would be claimed again
+    # Of the second worker, or its job would be claimed again.
+    monkeypatch.setattr(settings, "TRANSCRIBE_LEASE_SECONDS", LONG_LEASE_SECONDS)
     job = await start(await in_thread(spoken)(60), **PACED)
     frozen = other(REDIS_URL=over_redis)
     async with watching(alice, job) as viewer:

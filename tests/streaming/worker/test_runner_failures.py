@@ -72,9 +72,7 @@ async def test_unexpected_exception_fails_the_job_and_not_the_runner(
     running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload = await in_thread(spoken)(8)
-    broken = await start(
-        upload, words_per_final="four"
-    )  # the engine raises a TypeError when it compares this with a number
+    broken = await start(upload, words_per_final="four")  # raises a TypeError in the engine
     sound = await start(upload)
     async with running():
         failed = await until_status(broken, Status.FAILED)
