@@ -14,7 +14,7 @@ from pathlib import Path
 from websockets.asyncio.client import connect
 
 from benchmarks.site import memory_mib, served
-from streaming.engines.scripted import WORD_SECONDS, say
+from streaming.engines.scripted import WORD_SECONDS, encode_number
 from tests.recordings import numbers as recording_of_numbers
 from tests.site import Site, wait_until
 from tests.standin.process import standin
@@ -40,7 +40,7 @@ QUICK = {
 
 def numbers(path: Path, seconds: int, first: int = 0) -> Path:
     count = round(seconds / WORD_SECONDS)
-    path.write_bytes(b"".join(say(number).tobytes() for number in range(first, first + count)))
+    path.write_bytes(b"".join(encode_number(number).tobytes() for number in range(first, first + count)))
     return path
 
 

@@ -16,7 +16,7 @@ import av
 import numpy as np
 from moonshine_voice.utils import get_assets_path
 
-from streaming.engines.scripted import say
+from streaming.engines.scripted import encode_number
 
 SPEECH = ("two_cities", "beckett", "endgame_nagg_nell")
 
@@ -173,6 +173,6 @@ def numbers(path: Path, count: int, first: int = 0, sample_rate: int = 16_000, s
         file.setsampwidth(2)
         file.setframerate(sample_rate)
         for number in range(first, first + count):
-            file.writeframes(say(number, sample_rate).tobytes())
+            file.writeframes(encode_number(number, sample_rate).tobytes())
         file.writeframes(bytes(2 * sample_rate * silent_seconds))
     return path

@@ -1,1 +1,1 @@
-"""Engines turn audio into results: the interface, the registry, and a package or module for each."""
+"""Engines turn audio into results: the interface, the registry of engines, and a package or module for each engine."""

@@ -1,4 +1,8 @@
-"""The seam between the jobs and whatever turns sound into words. An engine never knows who watches."""
+"""The interface of an engine, which turns decoded audio into results.
+
+A worker runs one engine instance for all its jobs; the web pages and the command read the class's name, languages and
+options. An engine knows neither jobs nor viewers.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -10,19 +14,19 @@ from streaming.spool import Spool
 
 
 class EngineError(Exception):
-    """The one exception that leaves an engine.
+    """The only exception that an engine raises on purpose.
 
-    `message` is a sentence that a person can act on. A `permanent` failure would come again; after any other
-    the job goes on from its last final.
+    The user reads `message`, so it says what went wrong and what to do. The worker fails the job after a `permanent`
+    error, because a retry would fail in the same way. After any other error it retries from the end of the last final.
     """
 
     def __init__(self, message: str, *, permanent: bool) -> None:
-        super().__init__(storable(message))  # it may quote anything
+        super().__init__(storable(message))  # may quote text from a service, which the database may not accept
         self.permanent = permanent
 
 
 class EngineBusy(EngineError):
-    """There is no room for another job now: it goes back to the queue, with `message` as the reason, and waits."""
+    """The engine has no capacity for this job now. The worker returns the job to the queue; users read `message`."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, permanent=False)
@@ -30,12 +34,12 @@ class EngineBusy(EngineError):
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of an engine: from `start_time` (seconds) to the end of the recording.
+    """A request to transcribe a recording from `start_time` (seconds) to its end.
 
-    `ended` says for each slot where its last final ends: what was said before is known and not wanted again.
-    `speakers` are the labels given so far, in order. `is_watched` tells at any time whether a viewer sees partials: an
-    engine may save those that nobody sees. `track` is the audio track that the spool was decoded from: an index, `all`
-    (mixed), or None for the only one.
+    `ended` maps each slot to the end of its last final (seconds): the engine must not return the words before it
+    again. `speakers` are the labels that earlier finals used, in order of appearance. `is_watched()` returns whether a
+    viewer currently receives partials; if not, the engine may skip them. `track` is the audio track that the spool was
+    decoded from: an index, `all` (mixed), or None for the only one.
     """
 
     language_code: str
@@ -47,7 +51,7 @@ class Request:
     track: int | str | None = None
 
     def after(self, final: Result) -> "Request":
-        """Return what is left to ask after this final."""
+        """Return the request for the rest of the recording after `final`. A retry uses it."""
         known = not final.speaker or final.speaker in self.speakers
         return replace(
             self,
@@ -59,11 +63,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Option:
-    """An option that a person can set before a job starts; the form makes a field of it.
+    """An option that a user can set before a job starts. The form on the recording's page has a field for each.
 
-    `kind` is `flag`, `text`, `names` (texts, separated by commas), `choice` or `choices` (of `choices`: value → what
-    people call it; a `choice` of one is a box to tick). `label` says what a job with it does, as in “Speakers told
-    apart”. With one that `marks_words`, finals may have words that a page is to mark.
+    `kind` is `flag`, `text`, `names` (a list of strings; users separate them by commas), `choice` or `choices`.
+    `choices` maps each allowed value to its label; the form shows a `choice` with one value as a checkbox. `label`
+    names the field, and the job's page lists the labels of the options that are set. With an option that
+    `marks_words`, a final may have words that pages highlight.
     """
 
     name: str
@@ -76,7 +81,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Quote:
-    """What a job will take: `seconds` of waiting, US dollars (None: nothing), and where the sound goes."""
+    """An estimate for a job: its duration, its price in US dollars (None: free), and where the audio is sent to."""
 
     seconds: float
     price_usd: float | None = None
@@ -84,28 +89,32 @@ class Quote:
 
 
 class Engine(ABC):
-    """Turns a spool into results. One instance serves all jobs of a worker."""
+    """Turns the audio in a spool into results. One instance serves all jobs of a worker."""
 
     name: ClassVar[str]
     label: ClassVar[str]
-    languages: ClassVar[Mapping[str, str]]  # code → what people call it; the first is the default
+    languages: ClassVar[Mapping[str, str]]  # code → label; the first is the default
     options: ClassVar[tuple[Option, ...]] = ()
-    # A running job may return to the queue for another person's job. Not where that costs money or time at a service.
+    # Whether a worker may interrupt a running job in favour of another user's job. False for engines of a service that
+    # bills the interrupted part again.
     is_preemptible: ClassVar[bool] = False
-    test_note: ClassVar[str] = ""  # what a test of the connection costs, said before it
+    test_note: ClassVar[str] = ""  # shown beside the button that tests the connection: its cost
 
     @classmethod
     def default_language(cls, options: Mapping[str, Any]) -> str:
-        """Return the language of a job that names none."""
+        """Return the language code of a job for which the user chose no language."""
         return next(iter(cls.languages))
 
     @classmethod
     def check(cls, language_code: str, options: Mapping[str, Any], channels: int) -> None:
-        """Raise `EngineError` with a sentence if a job with these, with so many channels, can't start."""
+        """Raise a permanent `EngineError` if the engine can't run a job with this language and these options.
+
+        `channels` is the number of channels of the chosen audio track.
+        """
         if language_code not in cls.languages:
             known = ", ".join(cls.languages)
             raise EngineError(
-                f"The engine “{cls.label}” does not know the language “{language_code}”. It knows: {known}.",
+                f"The engine “{cls.label}” does not support the language “{language_code}”. Choose one of: {known}.",
                 permanent=True,
             )
         if options:
@@ -113,47 +122,48 @@ class Engine(ABC):
 
     @classmethod
     def missing(cls) -> str:
-        """Return what must be set up before this site can use the engine, as a sentence; empty: nothing."""
+        """Return a sentence that says which setting the engine needs before it can run, or "" if it is ready."""
         return ""
 
     @classmethod
     def channels(cls, options: Mapping[str, Any]) -> int:
-        """Return how many channels of the sound are wanted: 1 is all of them mixed."""
+        """Return how many channels the decoder must write into the spool; 1 means that it mixes all channels."""
         return 1
 
     @classmethod
     def quote(cls, duration: float, options: Mapping[str, Any]) -> Quote | None:
-        """Return what a recording of `duration` (seconds) will take, or None where that isn't worth a word."""
+        """Return an estimate for a recording of `duration` seconds, or None if the page needs to show none."""
         return None
 
     @classmethod
     def address(cls) -> str:
-        """Return where the sound goes, for those who set the site up; empty: it stays on this machine."""
+        """Return the address that receives the audio, for the admin; "" if the audio stays on this server."""
         quote = cls.quote(0, {})
         return quote.place if quote else ""
 
     @classmethod
     def most_jobs(cls) -> int | None:
-        """Return how many jobs of the whole site may run at once on this engine; None: any number."""
+        """Return how many jobs of the whole site may run on this engine at the same time; None means no limit."""
         return None
 
     @classmethod
     async def test_connection(cls) -> str | None:
-        """Try the way to the service and return a sentence; None for an engine that has none.
+        """Connect to the engine's service and return a sentence about the outcome. Return None if it has no service.
 
-        Raises `EngineError` with what to mend.
+        Raises `EngineError` with a sentence that says what to change.
         """
         return None
 
     @abstractmethod
     def transcribe(self, audio: Spool, request: Request) -> AsyncGenerator[Result, None]:
-        """Yield partials and finals, finals of a slot in order of time. Raises `EngineError`.
+        """Yield partials and finals. The finals of one slot are in order of time. Raises `EngineError`.
 
-        Closing the generator ends the work and frees what it held.
+        The caller may close the generator at any time: the engine then stops working and closes its connections and
+        processes.
         """
 
-    async def warm_up(self) -> None:  # noqa: B027 most engines have nothing to prepare
-        """Make the first words of the next job come sooner. Called when a worker starts."""
+    async def warm_up(self) -> None:  # noqa: B027 optional: most engines have nothing to prepare
+        """Prepare for the next job, so that its first words appear sooner. Workers call this when they start."""
 
-    async def aclose(self) -> None:  # noqa: B027 most engines hold nothing
-        """Free what is held between jobs."""
+    async def aclose(self) -> None:  # noqa: B027 optional: most engines keep no resources
+        """Release the resources that the engine keeps between jobs. Workers call this when they stop."""

@@ -1,4 +1,7 @@
-"""The engines by name. Each is imported when it is asked for: its libraries are large."""
+"""Finds an engine's class by its name. Forms, the socket, the queue, the workers and the command call this module.
+
+It imports an engine only when a caller needs it, because the engines' libraries are large.
+"""
 
 from importlib import import_module
 
@@ -14,20 +17,20 @@ ENGINES = {
 
 
 def engine_class(name: str) -> type[Engine]:
-    """Return the engine of that name. Raises `EngineError` if this site has none."""
+    """Return the class of the engine `name`. Raises `EngineError` unless TRANSCRIBE_ENGINES lists it."""
     if name not in settings.TRANSCRIBE_ENGINES:
         known = ", ".join(settings.TRANSCRIBE_ENGINES)
-        raise EngineError(f"There is no engine “{name}” here. There are: {known}.", permanent=True)
+        raise EngineError(f"This site has no engine “{name}”. Choose one of: {known}.", permanent=True)
     module, attribute = ENGINES[name].rsplit(".", 1)
     found: type[Engine] = getattr(import_module(module), attribute)
     return found
 
 
 def engine_classes() -> list[type[Engine]]:
-    """Return the engines of this site, whether or not they are set up."""
+    """Return the classes of the engines in TRANSCRIBE_ENGINES, including those whose settings are missing."""
     return [engine_class(name) for name in settings.TRANSCRIBE_ENGINES]
 
 
 def declared_options(name: str) -> tuple[Option, ...]:
-    """Return the options of an engine; none of one that this site no longer has."""
+    """Return the options of an engine. Returns () for an engine that the site no longer has: old jobs may name it."""
     return engine_class(name).options if name in settings.TRANSCRIBE_ENGINES else ()

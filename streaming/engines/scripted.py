@@ -1,9 +1,9 @@
-"""The engine of the tests: reads words that a test wrote into a recording's samples.
+"""The test engine: it returns the words that a test encoded in a recording's samples.
 
-Every half second of such a recording says one number: sixteen bits of 20 ms, each high or low. So a transcript
-shows which samples were heard, in which order, and whether any was heard twice. Half seconds of silence say
-nothing. The options steer what a test needs: `pace` (seconds of audio a second; 0: as fast as it goes),
-`words_per_final`, `fail_at` (seconds) with `fail_message` and `permanent`.
+Each half second of such a recording encodes one number as sixteen bits of 20 ms, each high or low. The transcript
+therefore shows which samples the engine has read, in which order, and whether it has read any twice. The engine returns
+no word for half a second of silence. A test sets the options `pace` (seconds of audio per second; 0: no limit),
+`words_per_final`, and `fail_at` (seconds) with `fail_message` and `permanent`.
 """
 
 import array
@@ -23,8 +23,8 @@ LEVEL = 8_000
 CHUNKS_PER_WORD = round(WORD_SECONDS / CHUNK_SECONDS)
 
 
-def say(number: int, sample_rate: int = 16_000) -> "array.array[int]":
-    """Return the half second of samples that says `number` (0 to 65535)."""
+def encode_number(number: int, sample_rate: int = 16_000) -> "array.array[int]":
+    """Return half a second of samples that encodes `number` (0 to 65535)."""
     bit = round(sample_rate * BIT_SECONDS)
     samples = array.array("h")
     for place in range(BITS):
@@ -33,8 +33,8 @@ def say(number: int, sample_rate: int = 16_000) -> "array.array[int]":
     return samples
 
 
-def hear(samples: "array.array[int]", sample_rate: int) -> int | None:
-    """Return the number that half a second of samples says, or None for silence."""
+def decode_number(samples: "array.array[int]", sample_rate: int) -> int | None:
+    """Return the number that half a second of samples encodes, or None for silence."""
     bit = round(sample_rate * BIT_SECONDS)
     middles = samples[bit // 2 : bit * BITS : bit]
     if len(middles) < BITS or any(abs(middle) < LEVEL // 2 for middle in middles):
@@ -56,7 +56,7 @@ class ScriptedEngine(Engine):
         options = request.options
         pace, fail_at = options.get("pace", 0), options.get("fail_at")
         words_per_final = options.get("words_per_final", 4)
-        heard: list[str] = []
+        words: list[str] = []
         begin = time = request.start_time
         samples = array.array("h")
         async with aclosing(audio.chunks(request.start_time)) as chunks:
@@ -67,7 +67,7 @@ class ScriptedEngine(Engine):
                 if len(samples) < CHUNKS_PER_WORD * round(audio.sample_rate * CHUNK_SECONDS):
                     continue
                 time += WORD_SECONDS
-                number = hear(samples, audio.sample_rate)
+                number = decode_number(samples, audio.sample_rate)
                 del samples[:]
                 if fail_at is not None and time > fail_at:
                     raise EngineError(
@@ -75,17 +75,17 @@ class ScriptedEngine(Engine):
                     )
                 if number is None:
                     continue
-                if not heard:
+                if not words:
                     begin = time - WORD_SECONDS
-                heard.append(f"w{number}")
-                is_partial = len(heard) < words_per_final
-                yield self._result(heard, begin, time, is_partial=is_partial)
+                words.append(f"w{number}")
+                is_partial = len(words) < words_per_final
+                yield self._result(words, begin, time, is_partial=is_partial)
                 if not is_partial:
-                    heard = []
-        if heard:
-            yield self._result(heard, begin, time, is_partial=False)
+                    words = []
+        if words:
+            yield self._result(words, begin, time, is_partial=False)
 
     @staticmethod
-    def _result(heard: list[str], begin: float, end: float, *, is_partial: bool) -> Result:
-        text = " ".join(heard)
+    def _result(words: list[str], begin: float, end: float, *, is_partial: bool) -> Result:
+        text = " ".join(words)
         return Result(text, begin, end, is_partial, words=() if is_partial else spread_words(text, begin, end))

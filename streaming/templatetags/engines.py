@@ -23,7 +23,7 @@ def engine_label(name: str) -> str:
 @register.filter
 def options_in_words(job: Job) -> str:
     """Return a job's options as one line: “Identify speakers, highlight personal data”."""
-    described = options.in_words(declared_options(job.engine), job.options)
+    described = options.descriptions(declared_options(job.engine), job.options)
     return ", ".join([*described[:1], *(words[:1].lower() + words[1:] for words in described[1:])])
 
 

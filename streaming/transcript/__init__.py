@@ -1,1 +1,1 @@
-"""Transcripts as documents: exports and captions."""
+"""Writes transcripts as files: the export formats and their captions."""

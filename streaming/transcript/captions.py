@@ -1,7 +1,7 @@
-"""Cuts segments into captions: at most two lines of 42 columns and seven seconds, in any script. For `exports.py`.
+"""Splits segments into captions of at most two lines of 42 columns and seven seconds, in any script.
 
-Captions are slices of a segment's own text, so a language without spaces is given none. `typesetting.py` decides where
-a text may be cut.
+`exports.py` calls it for SRT and VTT. `typesetting.py` decides where a text may be split. Captions are slices of a
+segment's text, so that languages without spaces between words get none.
 """
 
 from bisect import bisect_left, bisect_right
@@ -13,8 +13,8 @@ from streaming.models import Segment
 from streaming.transcript.typesetting import LINE_COLUMNS, breaks, columns, one_line, shortened
 
 CUE_SECONDS = 7.0
-SHORTEST_SECONDS = 0.002  # a caption must end after it begins, rounded times too, or players leave it out
-NAME_COLUMNS = LINE_COLUMNS - 2  # with its colon and space
+SHORTEST_SECONDS = 0.002  # players skip a caption that does not end after it begins, even after its times are rounded
+NAME_COLUMNS = LINE_COLUMNS - 2  # leaves room for the colon and the space after a speaker's name
 
 
 class Cue(NamedTuple):
@@ -25,7 +25,7 @@ class Cue(NamedTuple):
 
 
 class Anchor(NamedTuple):
-    """A word found in its segment's text: its place (code points, half-open) and its times."""
+    """A word located in its segment's text: its range (code points, half-open) and its times (seconds)."""
 
     begin: int
     end: int
@@ -38,27 +38,29 @@ class Anchor(NamedTuple):
 
 
 def cues(segments: Iterable[Segment], *, names_speakers: bool = False) -> Iterator[Cue]:
-    """Yield the captions of segments. With `names_speakers` the first line begins with the speaker's name."""
+    """Yield the captions of segments. With `names_speakers` a caption's first line begins with the speaker's name."""
     for segment in segments:
         text = one_line(segment.text)
         speaker = one_line(segment.voice)
         prefix = f"{shortened(speaker, NAME_COLUMNS)}: " if names_speakers and speaker else ""
-        clock = Clock(segment, text)
-        places = breaks(text, [anchor.begin for anchor in clock.anchors])
-        for begin, end, lines in _pieces(text, prefix, places, clock):
-            # A caption that would be too short begins earlier: the last one must not end after the recording.
-            end_time = max(clock.at_end(end), SHORTEST_SECONDS)
-            start_time = max(0.0, min(clock.at_begin(begin), end_time - SHORTEST_SECONDS))
+        times = WordTimes(segment, text)
+        places = breaks(text, [anchor.begin for anchor in times.anchors])
+        for begin, end, lines in _pieces(text, prefix, places, times):
+            # Start a caption that would be too short earlier, because the last one must not end after the recording.
+            end_time = max(times.at_end(end), SHORTEST_SECONDS)
+            start_time = max(0.0, min(times.at_begin(begin), end_time - SHORTEST_SECONDS))
             yield Cue(start_time, end_time, lines, speaker)
 
 
-def _pieces(text: str, prefix: str, places: list[int], clock: "Clock") -> Iterator[tuple[int, int, tuple[str, ...]]]:
-    """Yield (begin, end, lines) of each caption: as many parts as fit two lines and the time, one at least."""
+def _pieces(
+    text: str, prefix: str, places: list[int], times: "WordTimes"
+) -> Iterator[tuple[int, int, tuple[str, ...]]]:
+    """Yield (begin, end, lines) of each caption. It has as many parts as two lines and the time allow, at least one."""
     layout, first = Layout(text, prefix, places), 0
     while first < len(places) - 1:
         last = first + 1
         while last < len(places) - 1 and layout.fits(first, last + 1):
-            if clock.at_end(layout.end(last + 1)) - clock.at_begin(places[first]) > CUE_SECONDS:
+            if times.at_end(layout.end(last + 1)) - times.at_begin(places[first]) > CUE_SECONDS:
                 break
             last += 1
         yield places[first], layout.end(last), layout.lines(first, last)
@@ -66,7 +68,7 @@ def _pieces(text: str, prefix: str, places: list[int], clock: "Clock") -> Iterat
 
 
 class Layout:
-    """Lays parts of a text on lines, numbered by the places between them. Each part fits a line by itself."""
+    """Arranges parts of a text in lines. `places` are the positions between parts; each part alone fits a line."""
 
     def __init__(self, text: str, prefix: str, places: list[int]) -> None:
         self._text = text
@@ -77,20 +79,20 @@ class Layout:
         self._ends = [column - is_space for column, is_space in zip(self._begins, spaces, strict=True)]
 
     def end(self, last: int) -> int:
-        """Return where the text before a place ends, without its space."""
+        """Return where the text before the place with index `last` ends, without a space at its end."""
         return self._places[last] - (self._begins[last] - self._ends[last])
 
     def _width(self, first: int, last: int) -> int:
         return self._ends[last] - self._begins[first]
 
     def fits(self, first: int, last: int) -> bool:
-        """Tell whether two lines have room for the prefix and the parts from `first` to `last`."""
+        """Return whether the prefix and the parts from `first` to `last` fit two lines."""
         most = LINE_COLUMNS - columns(self._prefix) + self._begins[first]
         middle = max(first, bisect_right(self._ends, most, first, last + 1) - 1)
         return self._width(middle, last) <= LINE_COLUMNS
 
     def lines(self, first: int, last: int) -> tuple[str, ...]:
-        """Return parts that fit on one line, or on two whose longer one is as short as it can be."""
+        """Return the parts on one line if they fit, or else on two lines of lengths as equal as possible."""
         used = columns(self._prefix)
         if used + self._width(first, last) <= LINE_COLUMNS:
             return (self._prefix + self._text[self._places[first] : self.end(last)],)
@@ -102,8 +104,8 @@ class Layout:
         return begin.rstrip(), self._text[self._places[middle] : self.end(last)]
 
 
-class Clock:
-    """Tells when each place of a segment's text is spoken: from its words, or in proportion where it has none."""
+class WordTimes:
+    """Maps positions of a segment's text to times: by its words, or in proportion where it has none."""
 
     def __init__(self, segment: Segment, text: str) -> None:
         self._start = segment.start_time
@@ -111,12 +113,12 @@ class Clock:
         self._length = len(text)
         self.anchors = list(_anchors(segment, text))
         self._begins = [anchor.begin for anchor in self.anchors]
-        # The text after the last located word is spread over the rest of the time.
+        # The text after the last located word shares the rest of the segment's time.
         last = self.anchors[-1] if self.anchors else Anchor(0, 0, self._start, self._start)
         self._rest = Anchor(last.end, len(text), last.end_time, max(self._end, last.end_time))
 
     def at_begin(self, place: int) -> float:
-        """Return when a caption that begins at `place` begins: between two words with the second one."""
+        """Return the start time of a caption that begins at `place`. Between two words it is the second one's start."""
         if place == 0:
             return self._start
         index = bisect_right(self._begins, place) - 1
@@ -125,7 +127,7 @@ class Clock:
         return self.anchors[index + 1].start_time if index + 1 < len(self.anchors) else self._rest.time(place)
 
     def at_end(self, place: int) -> float:
-        """Return when a caption that ends at `place` ends: between two words with the first one."""
+        """Return the end time of a caption that ends at `place`. Between two words it is the first one's end."""
         if place == self._length:
             return self._end
         index = bisect_left(self._begins, place) - 1
@@ -137,13 +139,13 @@ class Clock:
 
 
 def _anchors(segment: Segment, text: str) -> Iterator[Anchor]:
-    """Yield the segment's words in their order, up to the first that the text does not have in its place."""
+    """Yield the segment's words in order, up to the first word that does not match the text at its position."""
     place, now = 0, segment.start_time
     for word in segment.words:
-        said = one_line(word["text"])
-        begin = text.find(said, place) if said else -1
+        spoken = one_line(word["text"])
+        begin = text.find(spoken, place) if spoken else -1
         if begin < 0 or any(map(str.isalnum, text[place:begin])):
             return
         start_time, end_time = max(now, word["start_time"]), max(now, word["start_time"], word["end_time"])
-        place, now = begin + len(said), end_time
+        place, now = begin + len(spoken), end_time
         yield Anchor(begin, place, start_time, end_time)

@@ -1,6 +1,7 @@
-"""A transcript as a file: text, SRT, VTT and JSON, made from the segments of a job, finished or not.
+"""Writes a job's segments as text, SRT, VTT or JSON. The job may still be running.
 
-What was said and the names of files come from outside: each format escapes what it must.
+The download view, the archive of the admin and the command call it. Transcripts and file names are untrusted input, so
+each format escapes its own markup.
 """
 
 import html
@@ -18,13 +19,15 @@ from streaming.transcript.captions import cues
 from streaming.transcript.typesetting import one_line
 from uploads import filenames
 
-# SRT cannot escape what players take for markup (<b>, {\an8}, \N): signs that look alike take its place.
+# SRT has no escapes. Replace the characters of markup that players interpret (<b>, {\an8}, \N) by similar ones.
 TAG = re.compile(r"<(?=\s*[a-z/!])([^<>]*)(>?)", re.IGNORECASE)
-LOOK_ALIKE = str.maketrans({"{": "(", "}": ")", "\\": "∖"})  # noqa: RUF001
-ENDING = re.compile(r"\.(?=\w*[a-z])\w{1,5}$", re.IGNORECASE | re.ASCII)  # of a file's name; not that of “No. 5”
+SIMILAR_CHARACTERS = str.maketrans({"{": "(", "}": ")", "\\": "∖"})  # noqa: RUF001
+EXTENSION = re.compile(
+    r"\.(?=\w*[a-z])\w{1,5}$", re.IGNORECASE | re.ASCII
+)  # a file name's extension; does not match “No. 5”
 
 
-def clock(seconds: float, decimal_mark: str) -> str:
+def timestamp(seconds: float, decimal_mark: str) -> str:
     milliseconds = round(seconds * 1000)
     hours, rest = divmod(milliseconds, 3_600_000)
     minutes, rest = divmod(rest, 60_000)
@@ -42,27 +45,27 @@ def text(job: Job, segments: list[Segment]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def unmarked(text: str) -> str:
-    """Return a caption's text without what an SRT player would interpret, the beginning of another caption included."""
+def without_markup(text: str) -> str:
+    """Return a caption's text without markup of SRT, and without `-->`, which would begin another caption."""
     text = TAG.sub(lambda tag: f"‹{tag[1]}{'›' if tag[2] else ''}", text.replace("-->", "→"))  # noqa: RUF001
-    return text.translate(LOOK_ALIKE)
+    return text.translate(SIMILAR_CHARACTERS)
 
 
 def srt(job: Job, segments: list[Segment]) -> str:
     blocks = []
     for number, cue in enumerate(cues(segments, names_speakers=True), start=1):
-        said = unmarked("\n".join(cue.lines))
-        blocks.append(f"{number}\n{clock(cue.start_time, ',')} --> {clock(cue.end_time, ',')}\n{said}\n")
+        body = without_markup("\n".join(cue.lines))
+        blocks.append(f"{number}\n{timestamp(cue.start_time, ',')} --> {timestamp(cue.end_time, ',')}\n{body}\n")
     return "\n".join(blocks)
 
 
 def vtt(job: Job, segments: list[Segment]) -> str:
     blocks = ["WEBVTT\n"]
     for cue in cues(segments):
-        said = html.escape("\n".join(cue.lines), quote=False)  # & < > are markup in WebVTT
+        body = html.escape("\n".join(cue.lines), quote=False)  # & < > are markup in WebVTT
         if cue.speaker:
-            said = f"<v {html.escape(cue.speaker, quote=False)}>{said}"
-        blocks.append(f"{clock(cue.start_time, '.')} --> {clock(cue.end_time, '.')}\n{said}\n")
+            body = f"<v {html.escape(cue.speaker, quote=False)}>{body}"
+        blocks.append(f"{timestamp(cue.start_time, '.')} --> {timestamp(cue.end_time, '.')}\n{body}\n")
     return "\n".join(blocks)
 
 
@@ -91,23 +94,24 @@ FORMATS = {
 
 
 def write(job: Job, segments: Iterable[Segment], name: str) -> str:
-    """Return a transcript in the format of that name, segments in order of time."""
+    """Return the transcript in the format `name` (a key of `FORMATS`), with its segments in order of time."""
     in_order = sorted(segments, key=lambda segment: (segment.start_time, segment.seq))
     return FORMATS[name].write(job, in_order)
 
 
 def stem(job: Job) -> str:
-    """Return the name of a job's recording without the ending of a file."""
-    return filenames.cleaned(ENDING.sub("", job.upload.name)) or "transcript"
+    """Return the name of a job's recording without its file extension."""
+    return filenames.cleaned(EXTENSION.sub("", job.upload.name)) or "transcript"
 
 
 def file_name(job: Job, name: str) -> str:
-    """Return the name of a transcript's file: the recording's, with the format's ending."""
+    """Return the file name of a transcript: the recording's name with the format's extension."""
     return f"{stem(job)[:200]}{' (so far)' if job.is_active else ''}.{name}"
 
 
 def response(job: Job, name: str) -> HttpResponse:
+    """Return a transcript as a download in the format `name`. Queries the job's segments."""
     answer = HttpResponse(write(job, job.segments.all(), name), content_type=FORMATS[name].content_type)
     answer["Content-Disposition"] = content_disposition_header(True, file_name(job, name)) or "attachment"
-    answer["Cache-Control"] = "private, no-cache"  # of a running job there will be more
+    answer["Cache-Control"] = "private, no-cache"  # a running job's transcript still grows
     return answer

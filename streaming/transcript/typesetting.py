@@ -1,6 +1,6 @@
-"""Where a text may be cut into lines, and how many columns it takes.
+"""Finds the positions at which a text may be split into lines, and counts its columns. For captions and exports.
 
-After Unicode's annexes 11 (widths), 14 (line breaking) and 29 (clusters), as far as captions need them.
+It implements the parts of Unicode's annexes 11 (widths), 14 (line breaking) and 29 (clusters) that captions need.
 """
 
 import re
@@ -9,41 +9,41 @@ from collections.abc import Iterable, Iterator
 
 LINE_COLUMNS = 42
 JOINER = "\N{ZERO WIDTH JOINER}"
-# Characters that no line begins with, and those that no line ends with.
+# Characters with which no line may begin, and those with which no line may end.
 CLOSING = frozenset(",.!?:;%)]}»”’…、。，．！？：；％）］｝」』】》〉ー々ぁぃぅぇぉっゃゅょァィゥェォッャュョ")  # noqa: RUF001
 OPENING = frozenset("([{«“‘¿¡（［｛「『【《〈")  # noqa: RUF001
 SPACE = re.compile(" ")
-FLAG_LETTERS = 64  # looked at before a cut; even, so that a longer row of flags is cut between two
-THAI_LAO_AM = "\u0e33\u0eb3"  # vowels that belong to the letter before them
+FLAG_LETTERS = 64  # how far to look back; even, so that a longer run of flags is split between two flags
+THAI_LAO_AM = "\u0e33\u0eb3"  # vowels that form one cluster with the letter before them
 
 
 def one_line(text: str) -> str:
-    """Return a text on one line: an empty line would end a caption and turn the rest into another one."""
+    """Return a text on one line. An empty line within a caption would end it and start another."""
     return " ".join(text.split())
 
 
 def columns(text: str) -> int:
-    """Return the columns that a text takes: two for a wide character, one for any other, marks too.
+    """Return the number of columns of a text: two for a wide character, one for any other, also a combining mark.
 
-    So a line never has more code points than columns.
+    A line therefore never has more code points than columns.
     """
     return len(text) if text.isascii() else len(text) + sum(map(_is_wide, text))
 
 
 def shortened(text: str, most: int) -> str:
-    """Return a text that takes at most `most` columns."""
+    """Return a text cut to at most `most` columns, with an ellipsis if it was longer."""
     return text if columns(text) <= most else text[: _fitting(text, 0, len(text), most - 1)].rstrip() + "…"
 
 
 def breaks(text: str, words: Iterable[int]) -> list[int]:
-    """Return the places of a one-line text between which nothing is cut, from 0 to its length; [0] for "".
+    """Return the positions at which a one-line text may be split, from 0 to its length; [0] for "".
 
-    `words` are the places where words begin, for scripts without spaces. The text between two places fits a line.
+    `words` are the positions where words begin, for scripts without spaces. The text between two positions fits a line.
     """
     places = [0]
     for place in _natural_breaks(text, set(words)):
-        # One long word, or a script without any. Only as much as a line and its space is measured: else the time would
-        # grow with the square of the length.
+        # Split a long word, or text of a script without breaks. Measure only a line and its space, because measuring
+        # all of it each time would take quadratic time.
         while columns(text[places[-1] : min(place, places[-1] + LINE_COLUMNS + 2)].rstrip()) > LINE_COLUMNS:
             places.append(_fitting(text, places[-1], place, LINE_COLUMNS))
         places.append(place)
@@ -51,7 +51,7 @@ def breaks(text: str, words: Iterable[int]) -> list[int]:
 
 
 def _natural_breaks(text: str, words: set[int]) -> Iterator[int]:
-    if text.isascii():  # most often, and quick
+    if text.isascii():  # the usual case, with a faster path
         yield from (space.end() for space in SPACE.finditer(text))
     else:
         yield from (place for place in range(1, len(text)) if _may_break(text, place, is_word=place in words))
@@ -62,27 +62,27 @@ def _natural_breaks(text: str, words: set[int]) -> Iterator[int]:
 def _may_break(text: str, place: int, *, is_word: bool) -> bool:
     before, after = text[place - 1], text[place]
     if before == " " or after == " ":
-        return before == " "  # the space stays with what it follows
+        return before == " "  # a break comes after the space, not before it
     if (before + after).isascii() or after in CLOSING or before in OPENING or is_inside_cluster(text, place):
         return False
     return is_word or _is_ideograph(before) or _is_ideograph(after)
 
 
 def is_inside_cluster(text: str, place: int) -> bool:
-    """Tell whether a cut would tear what a reader sees as one character: accents, emoji, flags."""
+    """Return whether a split at `place` would divide a visible character: an accented letter, an emoji, a flag."""
     before, after = text[place - 1], text[place]
     if before == JOINER or after == JOINER or after in THAI_LAO_AM or unicodedata.category(after).startswith("M"):
         return True
     if "\U0001f3fb" <= after <= "\U0001f3ff" or "\u1160" <= after <= "\u11ff" or "\U000e0020" <= after <= "\U000e007f":
-        return True  # a colour of skin, a part of a Hangul syllable, a part of a flag
+        return True  # a skin tone, a part of a Hangul syllable, a part of a flag of a region
     begin, first = place, max(0, place - FLAG_LETTERS)
     while begin > first and "\U0001f1e6" <= text[begin - 1] <= "\U0001f1ff":
         begin -= 1
-    return "\U0001f1e6" <= after <= "\U0001f1ff" and (place - begin) % 2 == 1  # two letters make a flag
+    return "\U0001f1e6" <= after <= "\U0001f1ff" and (place - begin) % 2 == 1  # two of these letters form a flag
 
 
 def _fitting(text: str, begin: int, end: int, most: int) -> int:
-    """Return the last place up to which the text from `begin` takes `most` columns, between clusters if possible."""
+    """Return the last position up to which the text from `begin` fits `most` columns, between clusters if possible."""
     place = begin
     while place < end and columns(text[begin : place + 1]) <= most:
         place += 1
@@ -97,5 +97,5 @@ def _is_wide(character: str) -> bool:
 
 
 def _is_ideograph(character: str) -> bool:
-    """Tell whether a line may be cut beside a character. Korean is wide too, but has spaces."""
+    """Return whether a line may break beside a character. Korean is wide too, but separates words by spaces."""
     return _is_wide(character) and not "\uac00" <= character <= "\ud7a3"

@@ -52,14 +52,14 @@ class Ticks(forms.CheckboxSelectMultiple):
 def sent(data: Any, name: str) -> list[str]:
     """Return the values of a field that may be repeated or contain commas. `data` is a QueryDict or a plain dict."""
     getlist = getattr(data, "getlist", None)  # missing in a plain dict
-    return options.parts(getlist(name) if getlist else [str(data.get(name) or "")])
+    return options.split_by_commas(getlist(name) if getlist else [str(data.get(name) or "")])
 
 
 class NamesField(forms.CharField):
     widget = Words
 
     def to_python(self, value: Any) -> Any:
-        return options.parts([super().to_python(value) or ""])
+        return options.split_by_commas([super().to_python(value) or ""])
 
     def run_validators(self, value: Any) -> None:
         for part in value:

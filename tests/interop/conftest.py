@@ -1,4 +1,4 @@
-"""The stand-in, and AWS's SDK for JavaScript running against it in a process of Node.js."""
+"""Fixtures: the stand-in, and AWS's SDK for JavaScript, which runs in Node.js and connects to it."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ async def service() -> AsyncIterator[Service]:
 
 @pytest.fixture
 def javascript() -> RunJavaScript:
-    """Run jobs of `client.mjs` all at once, and return what came of each."""
+    """Run jobs of `client.mjs` concurrently, and return the outcome of each."""
     if not (shutil.which("node") and (SDK / "installed").exists()):
         pytest.skip("AWS's SDK for JavaScript is not installed: `make interop` installs it where Node.js is.")
 

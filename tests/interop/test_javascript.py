@@ -1,7 +1,7 @@
-"""AWS's SDK for JavaScript against the stand-in: it gets every word with every option, and the right error class.
+"""AWS's SDK for JavaScript against the stand-in: it receives every word, every option and the right error class.
 
 The SDK differs from ours in three ways: it signs `:authority` instead of `host`, sends a graceful GOAWAY once the
-answer has begun, and sends an audio event without audio where a program ends its audio like that.
+answer has begun, and sends an empty audio event if a program ends its audio in that way.
 """
 
 import math
@@ -80,14 +80,14 @@ async def test_every_word_arrives_with_its_time(service: Service, javascript: Ru
     assert outcome["answer"]["SessionId"] == record.session_id
     assert outcome["answer"]["RequestId"]
     assert (record.end, record.exception, record.audio_seconds) == ("end_stream", "", 10.0)
-    # What sets this client apart, or the test would prove nothing.
+    # The differences of this client; without them the test would prove nothing.
     assert "SignedHeaders=:authority;" in record.headers["authorization"]
     assert record.has_client_goaway
 
 
 @pytest.mark.parametrize("at", [0.0, 4.0, math.inf])
 @pytest.mark.parametrize("kind", ["drain", "drain_twice"])
-async def test_a_graceful_goaway_costs_no_word(
+async def test_a_graceful_goaway_loses_no_word(
     service: Service, javascript: RunJavaScript, pcm: Path, kind: str, at: float
 ) -> None:
     service.faults = [Fault(kind, at=at)]
@@ -96,7 +96,7 @@ async def test_a_graceful_goaway_costs_no_word(
     assert [record.end for record in service.requests] == ["end_stream"]
 
 
-async def test_an_audio_event_without_audio_before_the_end_costs_no_word(
+async def test_an_empty_audio_event_before_the_end_loses_no_word(
     service: Service, javascript: RunJavaScript, pcm: Path
 ) -> None:
     (outcome,) = await javascript(service, [job(pcm, service) | {"emptyEvent": True}])
@@ -121,7 +121,7 @@ async def test_starts_a_stream_in_every_language(service: Service, javascript: R
     ]
 
 
-async def test_options_come_back_as_the_sdk_reads_them(
+async def test_the_javascript_sdk_reads_every_option_back(
     service: Service, javascript: RunJavaScript, pcm: Path, tmp_path: Path
 ) -> None:
     stereo = tmp_path / "stereo.pcm"
@@ -186,7 +186,7 @@ async def test_options_come_back_as_the_sdk_reads_them(
         ({}, {"may_transcribe": False}, "AccessDeniedException"),
     ],
 )
-async def test_a_key_that_is_refused_becomes_its_error(
+async def test_a_refused_key_becomes_the_sdks_error(
     service: Service,
     javascript: RunJavaScript,
     pcm: Path,
@@ -231,7 +231,7 @@ MODELLED = {
 
 
 @pytest.mark.parametrize("form", ["{name}:", "com.amazon.coral.service#{name}:http://internal.amazon.com/coral/", ""])
-async def test_every_exception_becomes_its_class_as_a_response(javascript: RunJavaScript, pcm: Path, form: str) -> None:
+async def test_every_exception_response_becomes_the_sdks_class(javascript: RunJavaScript, pcm: Path, form: str) -> None:
     async with Service(rate=20, error_type=form) as service:
         for name, status in MODELLED.items():
             service.faults = [Fault(f"refuse:{name}", message="Oh.")]
@@ -239,7 +239,7 @@ async def test_every_exception_becomes_its_class_as_a_response(javascript: RunJa
             assert outcome["error"] == {"name": name, "message": "Oh.", "status": status, "isModelled": True}
 
 
-async def test_every_exception_becomes_its_class_in_mid_stream(
+async def test_every_exception_mid_stream_becomes_the_sdks_class(
     service: Service, javascript: RunJavaScript, pcm: Path
 ) -> None:
     for name in MODELLED:
@@ -250,12 +250,10 @@ async def test_every_exception_becomes_its_class_in_mid_stream(
             event["TranscriptEvent"]["Transcript"]["Results"][0]["Alternatives"][0]["Transcript"]
             for event in outcome["events"]
         ]
-        assert partials[-1] == "w5 w6"  # what came before is not lost
+        assert partials[-1] == "w5 w6"  # the results before it are not lost
 
 
-async def test_a_client_with_a_wrong_clock_corrects_it_by_the_date_of_the_refusal(
-    javascript: RunJavaScript, pcm: Path
-) -> None:
+async def test_a_client_corrects_its_clock_by_the_date_of_a_refusal(javascript: RunJavaScript, pcm: Path) -> None:
     async with Service(rate=1) as service:
         offset_ms = -3_600_000
         late = job(pcm, service, config={"systemClockOffset": offset_ms}) | {"times": 2, "bytesPerSecond": 1e9}

@@ -1,6 +1,6 @@
 """The published `amazon-transcribe` package, without this project's subclasses, against the stand-in.
 
-`tests/standin/test_sdk.py` has its errors; here are legal HTTP/2 and the forms of results.
+`tests/standin/test_sdk.py` tests its errors. This module tests legal HTTP/2 and the forms of results.
 """
 
 import math
@@ -30,7 +30,7 @@ def words(results: list) -> list[str]:
 
 @pytest.mark.parametrize("at", [0.0, 3.0, math.inf])
 @pytest.mark.parametrize("kind", ["drain", "drain_twice"])
-async def test_a_graceful_goaway_costs_no_word(service: Service, sdk: MakeSdk, kind: str, at: float) -> None:
+async def test_a_graceful_goaway_loses_no_word(service: Service, sdk: MakeSdk, kind: str, at: float) -> None:
     service.faults = [Fault(kind, at=at)]
     assert words(await transcribe(service, await start(sdk(service)), speech(*NUMBERS))) == SAID
     assert [record.end for record in service.requests] == ["end_stream"]

@@ -87,10 +87,10 @@ def is_noticed(project: Path, trial: Trial) -> bool:
 
 def try_all(trials: list[Trial], processes: int) -> int:
     """Run the tests without and with their mutations, and return the exit code."""
-    with copy_of(ROOT) as project:  # the checkout may change meanwhile
+    with copy_of(ROOT) as project:  # a copy, because the checkout may change during the run
         print("The tests without a mutation:", flush=True)
         tests = sorted({trial.test for trial in trials})
-        # A test that fails on a busy machine gets a second chance: the whole run takes long.
+        # Retry a test that failed, which a busy machine may cause: the whole run takes long.
         if all(run_tests(project, *again, *tests, output=None) != PASSED for again in ((), ("--last-failed",))):
             print("All these tests must pass without a mutation.")
             return 1

@@ -64,14 +64,14 @@ response["Content-Security-Policy"] = "sandbox; default-src 'none'"
         of="vtt",
         replace="html.escape('\\n'.join(cue.lines), quote=False)",
         by="'\\n'.join(cue.lines)",
-        fails="test_hostile_words_stay_words",
+        fails="test_exports_escape_markup_in_the_transcript",
     ),
     Mutation(
         fault="The label of a speaker contains an arrow of SRT",
-        of="unmarked",
+        of="without_markup",
         replace="text.replace('-->', '→')",
         by="text",
-        fails="test_hostile_names_of_speakers_stay_names",
+        fails="test_exports_escape_markup_in_speaker_names",
     ),
     Mutation(
         fault="A file name contains characters that reverse the direction of text",

@@ -1,4 +1,4 @@
-"""The tool finds code by names and syntax, changes only that, and refuses whatever is missing or ambiguous."""
+"""The tool finds code by name and syntax, changes only that code, and rejects missing or ambiguous code."""
 
 import ast
 from pathlib import Path

@@ -100,16 +100,16 @@ MUTATIONS = [
     Mutation(
         fault="The last caption ends with the recording",
         of="captions.cues",
-        replace="min(clock.at_begin(begin), end_time - SHORTEST_SECONDS)",
-        by="clock.at_begin(begin)",
-        fails="test_a_caption_of_a_moment_at_the_end_does_not_end_later",
+        replace="min(times.at_begin(begin), end_time - SHORTEST_SECONDS)",
+        by="times.at_begin(begin)",
+        fails="test_a_very_short_last_caption_does_not_end_after_the_recording",
     ),
     Mutation(
         fault="The text of fast speech is longer than a caption",
         of="Layout.fits",
         replace="self._width(middle, last) <= LINE_COLUMNS",
         by="True",
-        fails="test_fast_speech_is_cut_into_lines_of_42_columns",
+        fails="test_captions_of_fast_speech_have_at_most_42_columns",
     ),
     Mutation(
         fault="A header declares less audio than the file holds",

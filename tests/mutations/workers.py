@@ -26,7 +26,7 @@ MUTATIONS = [
         fault="A worker is killed while it streams to Amazon: the next worker resumes after the last final",
         of="lifecycle.remaining",
         remove="start_time=job.resume_time",
-        fails="test_a_worker_that_is_killed_while_it_streams_to_amazon_sends_nothing_again_that_is_final",
+        fails="test_after_a_worker_is_killed_final_audio_is_not_sent_again",
     ),
     Mutation(
         fault="A worker is killed in the middle of a final's transaction",

@@ -1,4 +1,4 @@
-"""A stand-in for Amazon Transcribe streaming. `python -m tests.standin` serves it by itself."""
+"""A stand-in for Amazon Transcribe streaming, for tests and demonstrations. `python -m tests.standin` runs it alone."""
 
 from tests.standin.faults import Fault
 from tests.standin.record import Record

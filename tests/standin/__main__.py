@@ -1,6 +1,6 @@
-"""Serves the stand-in until SIGINT or SIGTERM, and says first what a client's environment needs.
+"""Serves the stand-in until SIGINT or SIGTERM.
 
-Prints one `NAME=value` a line, then an empty line.
+First prints the environment variables that a client needs, one `NAME=value` per line, then an empty line.
 """
 
 import argparse
@@ -28,7 +28,7 @@ async def serve(service: Service) -> None:
 
 
 def note_into(path: Path) -> Callable[[Segment], None]:
-    """Write a line for each event: the clock that all processes here share, and the number that it ends with."""
+    """Write a line for each event: the time on the clock that all processes share, and the last number in the event."""
     file = open(path, "w", buffering=1)  # noqa: SIM115 as long as the process
 
     def note(segment: Segment) -> None:
@@ -53,7 +53,7 @@ def main() -> None:
     options = parser.parse_args()
     recogniser = None
     if options.local:
-        # Only real words need Django, for which the settings must be known first.
+        # Only the recognition of real speech needs Django, whose settings must be configured before.
         import django
 
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "transcribe_site.settings")

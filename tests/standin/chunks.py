@@ -1,10 +1,10 @@
-"""The audio inside the signed messages of a stream, checked by the service's rules for chunks."""
+"""Extracts the audio from signed messages, and checks it by the service's rules for chunks."""
 
 from tests.standin import messages
 from tests.standin.requests import Request, ServiceError
 
 LARGEST_CHUNK_BYTES = 32 * 1024
-LARGEST_MESSAGE_BYTES = LARGEST_CHUNK_BYTES + 1024  # with headers and signature
+LARGEST_MESSAGE_BYTES = LARGEST_CHUNK_BYTES + 1024  # including headers and signature
 TOO_BIG = "Your stream is too big. Reduce the frame size and try your request again."
 
 

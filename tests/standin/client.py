@@ -1,6 +1,6 @@
-"""A client written on HTTP/2 itself, for what the SDK can't be made to do. It signs with the SDK's signers.
+"""A client that uses h2 directly, for requests that the SDK can't make. It signs with the SDK's signers.
 
-The tests send broken signatures and chunks with it, and benchmarks many streams at little cost.
+Tests use it to send invalid signatures and chunks, and benchmarks to open many streams cheaply.
 """
 
 import asyncio
@@ -29,15 +29,15 @@ AUDIO_HEADERS: dict[str, Any] = {
 
 
 def options(**values: Any) -> dict[str, str]:
-    """Return the headers of a plain request, changed by `values`; None leaves a header out."""
+    """Return the headers of a plain request, changed by `values`; None removes a header."""
     plain = {"language_code": "en-US", "sample_rate": 16_000, "media_encoding": "pcm"} | values
     return {PREFIX + name.replace("_", "-"): str(value) for name, value in plain.items() if value is not None}
 
 
 class RawClient(asyncio.Protocol):
-    """One connection with one request. What comes is in `status`, `headers`, `body` and `end`.
+    """One connection with one request. The answer is in `status`, `headers`, `body` and `end`.
 
-    `end` is `end_stream`, `reset <code>`, `goaway` or `lost`, whatever came first.
+    `end` is the first of `end_stream`, `reset <code>`, `goaway` and `lost`.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class RawClient(asyncio.Protocol):
         self.end = ""
         self.pings = 0
         self.is_lost = False
-        self.goaways: list[int] = []  # the last stream ids of graceful ones
+        self.goaways: list[int] = []  # the last stream ids of graceful GOAWAYs
         self.has_changed = asyncio.Event()
         self.signer = EventSigner("transcribe", "eu-west-1")
         self.stream_id = 1
@@ -76,13 +76,13 @@ class RawClient(asyncio.Protocol):
     credentials: Credentials
 
     def request(self, headers: dict[str, str]) -> dict[str, str]:
-        """Return `headers` with those of the signature."""
+        """Return `headers` and the headers of the signature."""
         unsigned = Request("https://localhost", "/stream-transcription", "POST", {"host": "localhost", **headers})
         signed = SigV4RequestSigner("transcribe", self.region).sign(unsigned.prepare(), self.credentials)
         return {name.lower(): value for name, value in signed.headers.as_list()}
 
     def start(self, headers: dict[str, str], path: str = "/stream-transcription") -> None:
-        """Send a request with headers that have been signed, or not."""
+        """Send a request with these headers, signed or not."""
         sent = dict(headers)
         authority = sent.pop("host", "localhost")
         _, found, signature = sent.get("authorization", "").rpartition("Signature=")
@@ -101,7 +101,7 @@ class RawClient(asyncio.Protocol):
         self.send_message(self._serializer.serialize(AUDIO_HEADERS, pcm))
 
     def send_message(self, message: bytes) -> None:
-        """Sign and send."""
+        """Sign and send a chunk of audio."""
         headers = self.signer.sign(message, self.prior, self.credentials)
         signature = headers[":chunk-signature"]
         assert isinstance(signature, bytes)
@@ -141,26 +141,26 @@ class RawClient(asyncio.Protocol):
 
     @property
     def messages(self) -> list[Message]:
-        """The messages that came so far. Raises DamagedError."""
+        """The messages received so far. Raises DamagedError."""
         self._messages += self._decoder.feed(self.body)
         self.body = b""
         return self._messages
 
     @property
     def results(self) -> list[dict[str, Any]]:
-        """The results that came so far."""
+        """The results received so far."""
         events = [message for message in self.messages if message.headers.get(":event-type") == "TranscriptEvent"]
         return [result for event in events for result in json.loads(event.payload)["Transcript"]["Results"]]
 
     @property
     def exception(self) -> tuple[str, str] | None:
-        """The exception that came in mid-stream and what it says, or None."""
+        """The name and the message of the exception received mid-stream, or None."""
         for message in self.messages:
             if message.headers[":message-type"] == "exception":
                 return str(message.headers[":exception-type"]), json.loads(message.payload)["Message"]
         return None
 
-    # What asyncio says.
+    # Called by asyncio.
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport

@@ -1,4 +1,4 @@
-"""The service's clock: every rule is kept in its seconds, which may run faster than the wall's."""
+"""The stand-in's clock. All its rules use this clock, which tests may run faster than real time."""
 
 import asyncio
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class Clock:
-    """Counts service seconds from 0, `rate` of them in a second of the wall's."""
+    """Counts the service's seconds from 0, at `rate` of them per second of real time."""
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
@@ -21,14 +21,14 @@ class Clock:
         return self._loop.time()
 
     def of_date(self, seconds: float) -> float:
-        """Return a date of the wall (seconds since 1970) on this clock, which ran at its rate before too.
+        """Return a real date (seconds since 1970) on this clock, as if the clock had always run at its rate.
 
-        So a signature that is a minute of the wall old is `rate` minutes old for the service.
+        A signature that is one real minute old is therefore `rate` minutes old for the service.
         """
         return (seconds - self._wall_start) * self.rate
 
     def date(self, moment: float) -> float:
-        """Return the date of the wall (seconds since 1970) at a moment of this clock."""
+        """Return the real date (seconds since 1970) at a moment of this clock."""
         return self._wall_start + moment / self.rate
 
     def call_at(self, moment: float, callback: Callable[[], object]) -> asyncio.TimerHandle:

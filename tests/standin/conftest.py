@@ -1,4 +1,4 @@
-"""Clients of the stand-in: the real SDK, and one that may break rules. Both leave nothing behind."""
+"""Fixtures: clients of the stand-in (the real SDK, and one that can violate rules), closed after each test."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from amazon_transcribe.endpoints import StaticEndpointResolver
 from awscrt import io
 from awscrt.exceptions import AwsCrtError
 
-from streaming.engines.scripted import say
+from streaming.engines.scripted import encode_number
 from tests.standin import Service
 from tests.standin.client import RawClient
 
@@ -21,9 +21,9 @@ MakeSdk = Callable[..., TranscribeStreamingClient]
 
 
 def speech(*numbers: int | None, sample_rate: int = 16_000) -> bytes:
-    """Return PCM that says numbers, half a second each; None is silence."""
+    """Return PCM that encodes numbers, half a second each; None is silence."""
     silence = bytes(2 * round(sample_rate / 2))
-    return b"".join(silence if number is None else say(number, sample_rate).tobytes() for number in numbers)
+    return b"".join(silence if number is None else encode_number(number, sample_rate).tobytes() for number in numbers)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ async def connect() -> AsyncIterator[ConnectRaw]:
 
 @pytest.fixture
 async def sdk() -> AsyncIterator[MakeSdk]:
-    """Makes clients of the real SDK, as its documents show it but for the address and whom it trusts."""
+    """Creates clients of the real SDK as its documentation does, except for the address and the trusted certificate."""
     clients = []
 
     def sdk(service: Service, **credentials: Any) -> TranscribeStreamingClient:
@@ -72,5 +72,5 @@ async def sdk() -> AsyncIterator[MakeSdk]:
     yield sdk
     for client in clients:
         for connection in client._session_manager._connections.values():
-            with contextlib.suppress(AwsCrtError):  # how it was closed, where that was the service's doing
+            with contextlib.suppress(AwsCrtError):  # how the stream ended, if the service ended it
                 await asyncio.wait_for(asyncio.wrap_future(connection.close()), 60)

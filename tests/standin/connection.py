@@ -1,4 +1,4 @@
-"""One HTTP/2 connection: hands requests and their bytes to streams, and sends what they answer within the windows."""
+"""One HTTP/2 connection of the stand-in: passes requests and their data to streams, and sends the streams' answers."""
 
 import asyncio
 import contextlib
@@ -17,20 +17,20 @@ from hyperframe.frame import RstStreamFrame
 
 from tests.standin.http2 import EVERY_STREAM, Http2, graceful_goaway
 
-# A connection's own window is kept open: back-pressure is each stream's, so that one never starves another.
+# Keep the connection's window open. Each stream applies its own back-pressure, so that none blocks another.
 CONNECTION_WINDOW = 2**31 - 1
-# What is sent before a connection is cut arrives, if the cut comes this much later.
+# Data sent before a cut arrives if the cut comes this much later.
 CUT_DELAY_SECONDS = 0.02
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _numbers = itertools.count(1)
 
 
 class RequestStream(Protocol):
-    """What a connection tells the stream that serves a request."""
+    """The interface of a stream, which the connection calls."""
 
     @property
     def stops_client(self) -> bool:
-        """Whether a client that has not ended is told, after the response's end, to stop sending."""
+        """Whether to tell a client that is still sending to stop, after the end of the response."""
         ...
 
     def receive(self, data: bytes) -> None: ...
@@ -40,17 +40,17 @@ class RequestStream(Protocol):
     def client_left(self) -> None: ...
 
     def client_goes_away(self) -> None:
-        """The client sent a graceful GOAWAY: it opens no more streams, and this one continues."""
+        """Called when the client sent a graceful GOAWAY. It opens no more streams, and this one continues."""
 
 
 OpenStream = Callable[["Connection", int, list[tuple[str, str]]], RequestStream]
 
 
 class Connection(asyncio.Protocol):
-    """Serves one client. `open_stream` makes the stream of each request."""
+    """Serves one client. `open_stream` creates the stream of each request."""
 
     def __init__(self, open_stream: OpenStream, forget: Callable[["Connection"], None]) -> None:
-        self.number = next(_numbers)  # of all that this process has served
+        self.number = next(_numbers)  # among all connections of this process
         self._open_stream = open_stream
         self._forget = forget
         self._transport: asyncio.Transport | None = None
@@ -59,19 +59,19 @@ class Connection(asyncio.Protocol):
         self._is_hung = False
         self._is_reading = False
         self._window_left = CONNECTION_WINDOW
-        self._last_stream_id: int | None = None  # of a GOAWAY: later streams are refused
+        self._last_stream_id: int | None = None  # the last stream id of our GOAWAY: later streams are refused
         self._h2 = Http2(H2Configuration(client_side=False, header_encoding="utf-8"))
 
     @property
     def is_open(self) -> bool:
         return self._transport is not None
 
-    # What asyncio says.
+    # Called by asyncio.
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
         if transport.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
-            transport.abort()  # the service speaks nothing else
+            transport.abort()  # the service speaks only HTTP/2
             return
         self._h2.initiate_connection()
         self._h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: 100})
@@ -79,14 +79,14 @@ class Connection(asyncio.Protocol):
         self._flush()
 
     def data_received(self, data: bytes) -> None:
-        if self._is_hung:  # this had been read before
+        if self._is_hung:  # this data was read before
             return
         self._is_reading = True
         try:
             for event in self._h2.receive_data(data):
                 self._handle(event)
         except ProtocolError:
-            self.close()  # after the GOAWAY that h2 has prepared
+            self.close()  # after sending the GOAWAY that h2 has prepared
         finally:
             self._is_reading = False
         self._flush()
@@ -104,7 +104,7 @@ class Connection(asyncio.Protocol):
             self._take_window(event.flow_controlled_length or 0)
             if stream := self._streams.get(event.stream_id):
                 stream.receive(event.data or b"")
-                # HTTP/2's padding is no message, so the stream doesn't give its window back.
+                # Padding does not reach the stream, so return its part of the window here.
                 if padding := (event.flow_controlled_length or 0) - len(event.data or b""):
                     self.give_window(event.stream_id, padding)
         elif isinstance(event, h2_events.RequestReceived):
@@ -133,14 +133,14 @@ class Connection(asyncio.Protocol):
             self._h2.increment_flow_control_window(CONNECTION_WINDOW - self._window_left)
             self._window_left = CONNECTION_WINDOW
 
-    # What streams ask for.
+    # Called by streams.
 
     def give_window(self, stream_id: int, size: int) -> None:
-        """Let the client send `size` more bytes on a stream, if it still may send."""
+        """Let the client send `size` more bytes on a stream, unless it has ended its side."""
         try:
             self._h2.increment_flow_control_window(size, stream_id)
         except ProtocolError:
-            return  # it has ended what it sends
+            return  # the client has ended its side
         self._flush()
 
     def respond(self, stream_id: int, headers: Sequence[tuple[str, str]]) -> None:
@@ -148,7 +148,7 @@ class Connection(asyncio.Protocol):
         self._flush()
 
     def send(self, stream_id: int, data: bytes, *, is_end: bool = False) -> None:
-        """Send bytes of a response's body, as soon as the client's windows let them through."""
+        """Send bytes of a response's body as soon as the client's windows allow it."""
         before, _ = self._unsent.get(stream_id, (b"", False))
         self._unsent[stream_id] = (before + data, is_end)
         self._send_what_fits(stream_id)
@@ -168,21 +168,21 @@ class Connection(asyncio.Protocol):
             if is_end:
                 self._h2.end_stream(stream_id)
         except ProtocolError:
-            return  # the client has reset the stream; it was told, or will be in a moment
+            return  # the client has reset the stream; the stream is notified of that
         if is_end:
             stream = self._streams.get(stream_id)
             if stream is not None and stream.stops_client:
-                # We are done before the client is: it may stop sending (RFC 9113, 8.1).
+                # The response is complete before the request: the client may stop sending (RFC 9113, 8.1).
                 self.reset(stream_id, ErrorCodes.NO_ERROR)
 
     def reset(self, stream_id: int, code: ErrorCodes = ErrorCodes.INTERNAL_ERROR) -> None:
         self._unsent.pop(stream_id, None)
-        with contextlib.suppress(ProtocolError):  # it is over on both sides
+        with contextlib.suppress(ProtocolError):  # both sides have ended the stream
             self._h2.reset_stream(stream_id, code)
         self._flush()
 
     def stop_client(self, stream_id: int) -> None:
-        """Tell a client to stop sending, also one that has. h2 would not: for it the stream is over."""
+        """Tell a client to stop sending even if it has ended the stream. h2 would refuse to, as it is closed."""
         self._write()
         if self._transport is not None:
             self._transport.write(RstStreamFrame(stream_id, error_code=ErrorCodes.NO_ERROR).serialize())
@@ -205,26 +205,26 @@ class Connection(asyncio.Protocol):
         self._close_when_drained()
 
     def _close_when_drained(self) -> None:
-        """Close after a graceful GOAWAY when the last stream has ended, as front ends do."""
+        """Close the connection after a graceful GOAWAY and the end of the last stream, as load balancers do."""
         if self._last_stream_id is not None and not (self._unsent or self._h2.open_inbound_streams):
             self.close()
 
     def hang(self) -> None:
-        """Neither read nor send anything any more."""
+        """Stop reading and sending, and keep the connection open."""
         self._write()
         self._is_hung = True
         if self._transport is not None:
             self._transport.pause_reading()
 
     def cut(self) -> None:
-        """Break the connection, without a word of TLS or HTTP/2."""
+        """Break the connection without a closing message of TLS or HTTP/2."""
         if self._transport is not None:
             raw: socket.socket = self._transport.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
             self._transport.abort()
 
     def cut_soon(self) -> None:
-        """Break the connection when what has been sent has arrived; from now on nothing is sent."""
+        """Break the connection once the sent data has arrived, and send nothing more."""
         self._write()
         self._is_hung = True
         asyncio.get_running_loop().call_later(CUT_DELAY_SECONDS, self.cut)
@@ -239,7 +239,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _flush(self) -> None:
-        if not self._is_reading:  # all answers to what was read go out together: a send is what costs most
+        if not self._is_reading:  # send all answers to the data just read together, because each send is costly
             self._write()
 
     def _write(self) -> None:

@@ -1,6 +1,6 @@
-"""`make demo-aws`: the site with Amazon's engine, on a stand-in that hears real words with the local recogniser.
+"""`make demo-aws`: the site with Amazon's engine, connected to a stand-in that uses the built-in recogniser.
 
-Nothing leaves the machine and nothing costs money. The data folder is one of its own, `var/demo-aws`.
+No data leaves the machine and nothing is billed. It uses a data folder of its own, `var/demo-aws`.
 """
 
 import os
@@ -22,7 +22,7 @@ def main() -> int:
         with standin("--local") as environ:
             return serve(os.environ | environ | ours)
     except KeyboardInterrupt:
-        return 0  # the terminal has told the others too
+        return 0  # the terminal has signalled the other processes too
 
 
 def serve(environ: dict[str, str]) -> int:

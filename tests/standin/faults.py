@@ -1,4 +1,4 @@
-"""What can go wrong on purpose: a `Fault` is given to the service, which lets one request have it."""
+"""The faults that a test can inject. The stand-in applies each `Fault` in its list to one request."""
 
 from dataclasses import dataclass
 
@@ -11,35 +11,35 @@ _KINDS = (
     "hang_connect pause never_ends drop_last no_window payload unread drain drain_twice"
 )
 KINDS = frozenset(_KINDS.split())
-# Those of them that end a stream without a word of the service's own.
+# Faults that end a stream without an error from the service.
 BREAKING = frozenset({"cut", "cut_in_frame", "close", "half_close", "reset", "goaway", "bad_checksum"})
-# Those that no client should notice: HTTP/2 allows them.
+# Events that HTTP/2 allows, so that no client may fail because of them.
 DRAINING = frozenset({"drain", "drain_twice"})
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault, at `at` seconds of a stream's audio (None: as soon as the request is accepted).
+    """One fault, injected at `at` seconds of a stream's audio (None: as soon as the request is accepted).
 
     - `refuse:<Exception>`: the response is that exception
-    - `exception:<Exception>`: that exception in mid-stream
+    - `exception:<Exception>`: that exception mid-stream
     - `cut`, `cut_in_frame`: the connection breaks, the latter in the middle of an event's message
     - `cut_at_byte`: it breaks when `count` bytes of the response's body have been sent
-    - `close`: the response ends cleanly, unasked, and the client is told to stop sending; `half_close`: it isn't told.
-      Neither happens once the client's end has come: nobody ends early what he has heard to the end
-    - `unread`: nothing more is heard, and after the client's end the response ends cleanly and the client is told to
-      stop sending, as if its end had not been read yet; at a moment that never comes, everything was heard before
-    - `reset`, `goaway`: HTTP/2's ways to say no more of a stream, or of a connection
+    - `close`: the response ends cleanly before the client's end, and the service resets the stream so that the client
+      stops sending; `half_close`: without the reset. Neither happens if the client has already ended its audio
+    - `unread`: the service reads no more audio. After the client's end the response ends cleanly and the service resets
+      the stream, as if it had not read the end. With an `at` that is never reached, it reads all audio before
+    - `reset`, `goaway`: the service sends RST_STREAM, or GOAWAY with an error
     - `drain`: a graceful GOAWAY: the stream continues to its end, and then the connection is closed. `drain_twice`:
-      announced by a GOAWAY with the highest stream id. At a moment that never comes: before the last final
+      announced by a GOAWAY with the highest stream id. With an `at` that is never reached: before the last final
     - `bad_checksum`: an event whose checksum is wrong
-    - `hang_connect`: no TLS handshake; `hang_start`: no response headers; `hang`: from then on nothing is sent or
-      read, while the connection stays open
-    - `pause`: results are held back for `seconds`, then all come
-    - `no_window`: no more sound is let in, while PINGs are answered and nothing else is said
+    - `hang_connect`: no TLS handshake; `hang_start`: no response headers; `hang`: from then on the service neither
+      sends nor reads, while the connection stays open
+    - `pause`: results are delayed for `seconds` and then sent together
+    - `no_window`: the service grants no flow-control window and sends no results, but answers PINGs
     - `payload`: an event whose payload is `message`
-    - `never_ends`: after `end_stream` neither the last final nor the end comes
-    - `drop_last`: after `end_stream` the response ends, and what was a partial never becomes a final
+    - `never_ends`: after `end_stream` the service sends neither the last final nor the end
+    - `drop_last`: after `end_stream` the response ends without a final for the last partial
     """
 
     kind: str
@@ -62,7 +62,7 @@ class Fault:
 
 
 def break_off(fault: Fault, connection: Connection, stream_id: int) -> None:
-    """Let a fault of BREAKING happen to a response that has begun."""
+    """Inject a fault of BREAKING into a response that has begun."""
     event = messages.encode_event(NOTHING)
     match fault.name:
         case "cut":

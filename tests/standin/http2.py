@@ -1,7 +1,7 @@
-"""HTTP/2 connections that outlive a graceful GOAWAY, for the stand-in and for its raw client.
+"""HTTP/2 connections that continue after a graceful GOAWAY, for the stand-in and its raw client.
 
-h2 counts a connection as closed at the first GOAWAY, sent or received. RFC 9113 (section 6.8) lets streams that
-have begun continue to their ends, in both directions.
+h2 treats a connection as closed after the first GOAWAY, sent or received. RFC 9113 (section 6.8) lets open streams
+continue to their ends, in both directions.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, Event
 from hyperframe.frame import Frame, GoAwayFrame
 
-# With this id a first GOAWAY announces a second: no stream is refused yet.
+# With this id a GOAWAY only announces a second one: it refuses no stream.
 EVERY_STREAM = 2**31 - 1
 
 
@@ -29,5 +29,5 @@ class Http2(H2Connection):
 
 
 def graceful_goaway(last_stream_id: int) -> bytes:
-    """Return the bytes of a GOAWAY without an error. h2 would close the connection with it."""
+    """Return the bytes of a GOAWAY without an error. h2 itself would close the connection."""
     return GoAwayFrame(0, last_stream_id=last_stream_id, error_code=ErrorCodes.NO_ERROR).serialize()

@@ -1,4 +1,4 @@
-"""The messages of `application/vnd.amazon.eventstream`, written apart from the SDK so that each checks the other.
+"""The messages of `application/vnd.amazon.eventstream`, implemented without the SDK, so that each checks the other.
 
 A message is a prelude (its length, its headers' length, a checksum), headers, a payload and a checksum.
 """
@@ -12,18 +12,18 @@ from zlib import crc32
 PRELUDE = struct.Struct("!III")
 DATE = struct.Struct("!q")
 FRAME_BYTES = 16  # prelude and checksum
-# Fixed sizes of header values by type; the others carry their length.
+# The sizes of header values by type; values of other types are preceded by their length.
 SIZES = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
 
 HeaderValue = bool | int | str | bytes
 
 
 class DamagedError(Exception):
-    """What came is not a message."""
+    """The received bytes are not a valid message."""
 
 
 class TooLargeError(Exception):
-    """A message announces more bytes than the service takes."""
+    """A message announces more bytes than the service accepts."""
 
 
 class Message(NamedTuple):
@@ -65,12 +65,12 @@ def _headers(raw: bytes) -> dict[str, HeaderValue]:
     return headers
 
 
-# Audio events all carry the same three headers: parsed once.
+# All audio events have the same three headers, so the parsed headers are cached.
 _repeated_headers = functools.lru_cache(maxsize=64)(_headers)
 
 
 class Decoder:
-    """Cuts a stream of bytes into messages; `limit` is the largest message in bytes."""
+    """Splits a stream of bytes into messages; `limit` is the largest allowed message in bytes."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -81,10 +81,10 @@ class Decoder:
         return not self._rest
 
     def feed(self, data: bytes) -> Iterator[Message]:
-        """Yield the messages that `data` completes; to be read to the end before there is more.
+        """Yield the messages that `data` completes. The caller must exhaust the generator before adding more data.
 
-        Raises DamagedError, and TooLargeError as soon as a prelude announces too much: its bytes might never fit
-        the window.
+        Raises DamagedError, and TooLargeError as soon as a prelude announces too many bytes, because these might never
+        fit the flow-control window.
         """
         data = self._rest + data if self._rest else data
         place = 0
@@ -105,12 +105,14 @@ def _message(raw: bytes, headers_size: int) -> Message:
     if crc32(memoryview(raw)[:-4]) != int.from_bytes(raw[-4:], "big"):
         raise DamagedError("checksum")
     headers_end = PRELUDE.size + headers_size
-    parse = _repeated_headers if headers_size > 80 else _headers  # signed messages have one of 57 bytes, ever new
+    parse = (
+        _repeated_headers if headers_size > 80 else _headers
+    )  # not cached: signed messages have 57 bytes of headers that always differ
     return Message(parse(raw[PRELUDE.size : headers_end]), raw[headers_end:-4], len(raw))
 
 
 def decode_one(raw: bytes) -> Message:
-    """Return the one message that `raw` is. Raises DamagedError."""
+    """Return the single message in `raw`. Raises DamagedError."""
     if len(raw) < FRAME_BYTES:
         raise DamagedError("short")
     total, headers_size, checksum = PRELUDE.unpack_from(raw)

@@ -1,4 +1,4 @@
-"""A stand-in in a process of its own, for tests of a served site, benchmarks and the demonstration."""
+"""Runs the stand-in in a process of its own, for tests of a served site, benchmarks and the demonstration."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def standin(*arguments: str) -> Iterator[dict[str, str]]:
-    """Serve while the context lasts; yields the environment that leads a client there."""
+    """Serve within the context. Yields the environment variables with which a client connects."""
     command = [sys.executable, "-m", "tests.standin", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""What the service remembers of a request: a test looks here at what a client really did."""
+"""The record that the stand-in keeps of a request. Tests check with it what a client has sent."""
 
 from dataclasses import dataclass, field
 
@@ -9,10 +9,10 @@ LEAST_BILLED_SECONDS = 15
 
 @dataclass
 class Record:
-    """What the service saw of one request, and the number of its connection. Times are the event loop's.
+    """One request as the service saw it, and the number of its connection. Times are the event loop's.
 
-    `end` is `open`, `end_stream` (asked for by the client, and finished), `left` (the client went away first),
-    `limit` (four hours), `exception` (a rule was broken in mid-stream), `fault` or `refused`.
+    `end` is `open`, `end_stream` (ended by the client, and finished), `left` (the client disconnected first),
+    `limit` (four hours), `exception` (a rule was violated mid-stream), `fault` or `refused`.
     """
 
     headers: dict[str, str]
@@ -28,7 +28,7 @@ class Record:
     fragments: int = 0
     end: str = "open"
     exception: str = ""
-    has_client_goaway: bool = False  # a graceful one, before the stream's end
+    has_client_goaway: bool = False  # a graceful GOAWAY, before the stream's end
     audio_bytes: int = 0
 
     @property

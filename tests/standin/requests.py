@@ -1,4 +1,4 @@
-"""What a request asks for: its headers checked by the service's own rules. `ServiceError` is every refusal.
+"""Parses the headers of a request and checks them by the service's rules. Raises `ServiceError` for each refusal.
 
 Source: the API reference of StartStreamTranscription.
 """
@@ -30,13 +30,13 @@ STATUSES = {
     "ValidationException": 400,
     "UnknownOperationException": 404,
 }
-FORBIDDEN = 403  # all that has to do with keys
+FORBIDDEN = 403  # all errors about keys
 SAMPLE_BYTES = 2
 _SESSION_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class ServiceError(Exception):
-    """One of the service's exceptions, as it stands in a response or as an event."""
+    """One of the service's exceptions. It is sent as a response or as an event."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(f"{name}: {message}")
@@ -47,7 +47,7 @@ class ServiceError(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """What `StartStreamTranscription` takes, in Python's types."""
+    """The parameters of `StartStreamTranscription`, in Python's types."""
 
     language_code: str = ""
     sample_rate: int = 16_000
@@ -88,7 +88,7 @@ class Request:
 
     @property
     def is_identified(self) -> bool:
-        """Whether the service finds the language by itself."""
+        """Whether the service detects the language."""
         return self.identify_language or self.identify_multiple_languages
 
 
@@ -102,7 +102,7 @@ def _need(is_so: object, message: str) -> None:
 
 
 def _need_one_of(allowed: frozenset[str], name: str, value: str) -> None:
-    """Refuse a value outside an enumeration, in the words of AWS's validation."""
+    """Refuse a value outside an enumeration, with the message of AWS's validation."""
     if value and value not in allowed:
         raise _invalid(name, value, f"Member must satisfy enum value set: [{', '.join(sorted(allowed))}]")
 
@@ -131,7 +131,7 @@ def _whole(name: str, text: str) -> int:
 
 
 def parse(headers: Mapping[str, str]) -> Request:
-    """Return what the headers (lower-case names) ask for. Raises ServiceError."""
+    """Return the request in `headers` (lower-case names). Raises ServiceError."""
     values: dict[str, str | bool | int | tuple[str, ...] | None] = {}
     for name, field in Request.__dataclass_fields__.items():
         header = PREFIX + name.replace("_", "-")
@@ -229,6 +229,6 @@ def _check_options(request: Request) -> None:
         ("vocabulary filter", (request.vocabulary_filter_name, *request.vocabulary_filter_names)),
         ("language model", (request.language_model_name,)),
     ):
-        # A test asks for what an account doesn't have by this name.
+        # Tests use this name for a vocabulary that the account lacks.
         missing = any(name.startswith("missing-") for name in names)
         _need(not missing, f"The requested {what} couldn't be found. Check the {what} name and try your request again.")

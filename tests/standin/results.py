@@ -1,4 +1,4 @@
-"""Writes segments as the service writes its results: the JSON of a TranscriptEvent, with what the request asked for."""
+"""Converts segments into the JSON of a TranscriptEvent, with the fields that the request's options select."""
 
 import json
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ MASK, REDACTED = "***", "[PII]"
 
 
 def is_filtered(word: Spoken) -> bool:
-    """Whether the vocabulary filter holds a word: it holds every eleventh number."""
+    """Return whether the vocabulary filter contains a word. It contains every eleventh number."""
     return word.number is not None and word.number % 11 == 0
 
 
 def is_name(word: Spoken) -> bool:
-    """Whether a word is personal data: every seventh number is somebody's name."""
+    """Return whether a word is personal data. Every seventh number is a name."""
     return word.number is not None and word.number % 7 == 0
 
 
 @dataclass(frozen=True)
 class Habits:
-    """Forms of results that published samples of the service show in some streams and not in others."""
+    """Variations of results that occur in only some published samples of the service."""
 
     names_channel: bool = False  # results of a mono stream have a ChannelId
-    punctuates_partials: bool = False  # partials end in a full stop too
+    punctuates_partials: bool = False  # partials also end with a full stop
     end_padding: float = 0.0  # seconds from the last word's end to the result's
 
 
@@ -46,14 +46,14 @@ class Writer:
         self._finds_names = not types or "NAME" in types or "ALL" in types
 
     def event(self, segment: Segment) -> bytes | None:
-        """Return the event's payload, or None where nothing is left to say."""
+        """Return the event's payload, or None if no words are left."""
         request = self._request
         words = segment.words
         if self._filter_method == "remove":
             words = tuple(word for word in words if not is_filtered(word))
         if not words:
             return None
-        # Confidence, speakers and personal data are the final's.
+        # Only finals have confidence, speakers and personal data.
         items = [self._item(word, is_partial=segment.is_partial) for word in words]
         contents = " ".join(item["Content"] for item in items)
         is_punctuated = not segment.is_partial or self._habits.punctuates_partials

@@ -1,7 +1,7 @@
-"""A stand-in for Amazon Transcribe streaming: the server, its certificate, its keys, and what it remembers.
+"""The server of the stand-in for Amazon Transcribe streaming, with its certificate, keys and request records.
 
-It speaks the service's protocol and keeps its rules, so that the SDK and our engine can be tested, measured and
-shown without AWS.
+It implements the service's protocol and enforces its rules, so that the SDK and our engine can be tested, benchmarked
+and demonstrated without AWS.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from tests.standin.stream import Stream
 HOST = "localhost"
 REGION = "eu-west-1"
 PATH = "/stream-transcription"
-# The pair of AWS's own examples: it is nobody's.
+# The keys of AWS's documentation; they belong to no account.
 KEY_ID, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 BACKLOG = 256
 HANDSHAKE_SECONDS = 30.0
@@ -39,9 +39,9 @@ Recogniser = Callable[[Request, Deliver], Recognition]
 
 
 class Refused:
-    """The stream of a request that was refused: whatever else comes is ignored."""
+    """The stream of a refused request. It ignores all further data."""
 
-    # The client's body is its own to end: the service doesn't say that it may stop.
+    # The service does not tell the client to stop sending; the client ends its body itself.
     stops_client = False
 
     def receive(self, data: bytes) -> None:
@@ -60,14 +60,14 @@ class Refused:
 class Service:
     """An async context manager that serves on this machine while it is open.
 
-    `rate` is how many times faster than the wall's its clock runs; `quota` how many streams may be open at once.
-    Numbers are recognised, or what `recogniser` makes of the sound; `words_per_final` cuts them, and a `seed` cuts
-    each stream differently. Without `verify` no signature is looked at. `on_segment` is called with every segment as
-    it is sent. `habits` vary the results.
+    `rate` is how many times faster than real time its clock runs, and `quota` how many streams may be open at once.
+    It recognises encoded numbers, or uses `recogniser`. `words_per_final` is the length of segments; with a `seed` each
+    stream is split differently. Without `verify` it checks no signature. `on_segment` is called with each segment that
+    is sent. `habits` vary the form of results.
 
     With `goaway_at` every connection receives a graceful GOAWAY after so many seconds of audio, or, with infinity,
     before the last final. `error_type` is the form of `x-amzn-errortype`, as in `{name}:` or
-    `com.amazon.coral.service#{name}:http://internal.amazon.com/coral/`; where it is empty, the body has the name.
+    `com.amazon.coral.service#{name}:http://internal.amazon.com/coral/`; where it is empty, the body contains the name.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Service:
         self._sessions: set[str] = set()
         self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._sockets: list[socket.socket] = []  # that listen, and those whose handshake never comes
+        self._sockets: list[socket.socket] = []  # listening sockets, and connections whose handshake never comes
 
     @property
     def streams(self) -> int:
@@ -116,7 +116,7 @@ class Service:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What a client's environment needs."""
+        """The environment variables with which a client connects to this service."""
         key_id, key = next(iter(self.keys.items()))
         token = {"AWS_SESSION_TOKEN": key.session_token} if key.session_token else {}
         return token | {
@@ -145,7 +145,7 @@ class Service:
         try:
             listener = socket.create_server((address, self._port), family=family, backlog=BACKLOG)
         except OSError:
-            if family == socket.AF_INET6:  # the machine may have no IPv6, or the port another owner there
+            if family == socket.AF_INET6:  # the machine may lack IPv6, or another program may use the port there
                 return
             raise
         listener.setblocking(False)
@@ -161,7 +161,7 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for connection in list(self._connections):
             connection.abort()
-        while self._connections:  # asyncio tells each that it is lost in a moment
+        while self._connections:  # asyncio calls `connection_lost` of each soon
             await asyncio.sleep(0.001)
         for each in self._sockets:
             each.close()
@@ -176,7 +176,7 @@ class Service:
         loop = asyncio.get_running_loop()
         while True:
             accepted, _ = await loop.sock_accept(listener)
-            # asyncio sets it only for sockets that it has made itself; without it small answers wait 40 ms.
+            # asyncio sets it only for sockets that it created. Without it, small answers are delayed by 40 ms.
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             fault = self.faults[0] if self.faults else None
             if fault is not None and fault.name == "hang_connect":
@@ -191,14 +191,14 @@ class Service:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: connection, accepted, ssl=self._context, ssl_handshake_timeout=HANDSHAKE_SECONDS
             )
-        except OSError:  # also what TLS says: the client doesn't trust us, or has gone
+        except OSError:  # also TLS errors: the client rejects the certificate or has disconnected
             accepted.close()
             return
         if connection.is_open:
             self._connections.add(connection)
 
     def _open_stream(self, connection: Connection, stream_id: int, headers: list[tuple[str, str]]) -> RequestStream:
-        """Accept or refuse a request, and answer."""
+        """Accept or refuse a request, and send the response headers."""
         fault = self.faults.pop(0) if self.faults else None
         if fault is None and self._goaway_at is not None:
             fault = Fault("drain", at=self._goaway_at)
@@ -226,7 +226,7 @@ class Service:
         return stream
 
     def _admit(self, fields: dict[str, str], record: Record, fault: Fault | None) -> Chain | None:
-        """Check all that can be checked before there is audio. Raises ServiceError."""
+        """Check a request as far as possible before its audio. Raises ServiceError."""
         if fault is not None and fault.name == "refuse":
             raise ServiceError(fault.exception, fault.message)
         if (fields[":method"], fields[":path"].partition("?")[0]) != ("POST", PATH):
@@ -273,7 +273,7 @@ class Service:
                 (":status", str(error.status)),
                 ("content-type", "application/json"),
                 ("content-length", str(len(body))),
-                # AWS's clients correct a wrong clock of their machine by it.
+                # AWS's clients correct a wrong clock by this header.
                 ("date", formatdate(usegmt=True)),
                 ("x-amzn-request-id", str(uuid.uuid4())),
                 *([("x-amzn-errortype", names)] if names else []),

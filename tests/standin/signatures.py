@@ -1,4 +1,4 @@
-"""Verifies signatures as the service does: the request's (AWS Signature Version 4) and the chain that its chunks make.
+"""Verifies signatures like the service: a request's (AWS Signature Version 4) and the chain of its chunks' signatures.
 
 Source: "Signing AWS API requests" and "Event stream encoding" in AWS's documents.
 """
@@ -32,7 +32,7 @@ _AUTHORIZATION = re.compile(
 
 @dataclass
 class Key:
-    """An access key as the service knows it; a test may change it at any time."""
+    """An access key of the service. A test may change it at any time."""
 
     secret: str
     session_token: str = ""
@@ -50,14 +50,14 @@ def signing_key(secret: str, day: str, region: str) -> bytes:
 
 @functools.lru_cache(maxsize=1024)
 def stamp(second: int) -> str:
-    """Return a date (seconds since 1970) as signatures write it."""
+    """Return a date (seconds since 1970) in the format of signatures."""
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
 
 
 def check_age(date: float, moment: float, clock: Clock, name: str, *, grain_seconds: float = 0.0) -> None:
     """Refuse a signature dated `date` that at `moment` of the service's clock is more than five minutes old.
 
-    `grain_seconds` of the wall's are its date's resolution, granted on both sides.
+    `grain_seconds` (real time) is the resolution of the date; it extends the limit on both sides.
     """
     if moment - clock.of_date(date + grain_seconds) > VALID_SECONDS:
         used = clock.date(moment)
@@ -72,10 +72,10 @@ def check_age(date: float, moment: float, clock: Clock, name: str, *, grain_seco
 
 
 class Chain:
-    """The signatures of one stream's chunks, each of which signs the one before it."""
+    """Verifies the signatures of one stream's chunks. Each signature includes the previous one."""
 
     def __init__(self, secret: str, region: str, first: bytes) -> None:
-        # Kept for the whole stream: a key that changes or expires afterwards changes nothing here.
+        # Kept for the whole stream: a change or an expiry of the key does not affect it.
         self._secret = secret
         self._region = region
         self._prior = first
@@ -106,7 +106,7 @@ class Chain:
 def verify(
     method: str, path: str, headers: Mapping[str, str], keys: Mapping[str, Key], region: str, clock: Clock
 ) -> Chain:
-    """Return the chain that a request's signature begins. Raises ServiceError with what the service says.
+    """Return the chain that begins with a request's signature. Raises ServiceError with the service's message.
 
     `headers` have lower-case names, with HTTP/2's authority as `host`.
     """
@@ -116,20 +116,20 @@ def verify(
     if not found:
         raise ServiceError("IncompleteSignatureException", "Authorization header is not in the form of a signature.")
     key_id, day, signed_region, service, signed_names, signature = found.groups()
-    # 1. Who is it?
+    # 1. Find the key.
     key = keys.get(key_id)
     if key is None or headers.get("x-amz-security-token", "") != key.session_token:
         raise ServiceError("UnrecognizedClientException", "The security token included in the request is invalid.")
     if key.is_expired:
         raise ServiceError("ExpiredTokenException", "The security token included in the request is expired")
-    # 2. Is it signed for this service, here and now?
+    # 2. Check that it is signed for this service, region and time.
     if service != SERVICE:
         raise _invalid(f"Credential should be scoped to correct service: '{SERVICE}'.")
     if signed_region != region:
         raise _invalid("Credential should be scoped to a valid region.")
     date = headers.get("x-amz-date", "")
     names = signed_names.split(";")
-    # On HTTP/2 a client may sign the authority under its own name, as AWS's SDK for JavaScript does.
+    # On HTTP/2 a client may sign `:authority` instead of `host`, as AWS's SDK for JavaScript does.
     names_host = "host" in names or ":authority" in names
     if not re.fullmatch(r"\d{8}T\d{6}Z", date) or not names_host or not {"x-amz-date"} <= set(names) <= set(headers):
         raise _invalid(
@@ -138,9 +138,9 @@ def verify(
     if date[:8] != day:
         raise _invalid("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP.")
     seconds = _seconds(date)
-    # The header's date is cut to the second, which is long on a fast clock.
+    # The header's date has a resolution of a second, which is long on a fast clock.
     check_age(seconds, clock.now(), clock, "InvalidSignatureException", grain_seconds=1.0)
-    # 3. Is the signature right?
+    # 3. Check the signature.
     bare_path, _, query = path.partition("?")
     canonical = "\n".join(
         (
@@ -158,7 +158,7 @@ def verify(
     expected = hmac.digest(signing_key(key.secret, day, region), string_to_sign.encode(), "sha256")
     if not hmac.compare_digest(expected.hex(), signature):
         raise _invalid(MISMATCH)
-    # 4. May they?
+    # 4. Check that the key is active and has the permission.
     if not key.may_transcribe:
         raise ServiceError(
             "AccessDeniedException",

@@ -1,6 +1,6 @@
-"""One transcription stream: takes the client's audio by the service's rules, and answers with results.
+"""One transcription stream of the stand-in: receives the client's audio by the service's rules and sends results.
 
-All moments are seconds of the service's clock. A rule that is broken becomes an exception in mid-stream.
+All times are seconds of the service's clock. If the client violates a rule, the stream sends an exception.
 """
 
 import asyncio
@@ -14,25 +14,25 @@ from tests.standin import messages
 from tests.standin.chunks import LARGEST_MESSAGE_BYTES, TOO_BIG, audio_of
 from tests.standin.clock import Clock
 from tests.standin.connection import Connection
+from tests.standin.fault_injection import IDLE_SECONDS, FaultInjection
 from tests.standin.faults import DRAINING, Fault
-from tests.standin.misfortunes import IDLE_SECONDS, Misfortunes
 from tests.standin.recognition import Recognition, Segment
 from tests.standin.record import Record
 from tests.standin.requests import SAMPLE_BYTES, ServiceError
 from tests.standin.results import NOTHING, Habits, Writer
 from tests.standin.signatures import Chain, check_age
 
-SECOND_LOOK_SECONDS = 0.5  # of the wall's
+SECOND_LOOK_SECONDS = 0.5  # of real time
 LONGEST_SECONDS = 4 * 3600.0
-LEAD_SECONDS = 5.0  # of audio that the client may be ahead of the service
-HTTP2_WINDOW = 65_535  # that each stream begins with
-QUIET_EVENT_SECONDS = 5.0  # of audio without a word, after which an event without results is sent
+LEAD_SECONDS = 5.0  # of audio by which the client may be ahead of the service
+HTTP2_WINDOW = 65_535  # the initial window of each stream
+QUIET_EVENT_SECONDS = 5.0  # of audio without words, after which the service sends an event without results
 NO_EMPTY_FRAME = "A complete signal was sent without the preceding empty frame."
 IDLE = "Your request timed out because no new audio was received for 15 seconds."
 
 
-class Stream(Misfortunes):
-    """Serves an accepted request. `on_close` is called once, when it counts as open no longer."""
+class Stream(FaultInjection):
+    """Serves an accepted request. Calls `on_close` once, when the stream no longer counts as open."""
 
     def __init__(
         self,
@@ -56,9 +56,9 @@ class Stream(Misfortunes):
         self._fault = fault
         self._on_close = on_close
         self._is_over = False
-        self._is_deaf = False  # a fault: what comes is not heard
-        self._is_unread = False  # the same, and the client is told so
-        self._is_deciding = False  # whether to end early: meanwhile nothing is heard
+        self._ignores_input = False  # a fault: received data is ignored
+        self._is_unread = False  # a fault: as above, and the stream is reset after the answer
+        self._is_held = False  # while a fault waits to end the stream early, audio is not processed
         self._decoder = messages.Decoder(LARGEST_MESSAGE_BYTES)
         self._writer = Writer(self._request, habits)
         self._recognition: Recognition | None = None
@@ -69,25 +69,25 @@ class Stream(Misfortunes):
         self._lead_bytes = round(LEAD_SECONDS * self._request.bytes_per_second)
         self._is_audio_ended = False
         self._sent_bytes = 0
-        self._last_event_at = 0.0  # in the audio
-        self._held: list[bytes] | None = None  # results, while a fault holds them back
+        self._last_event_at = 0.0  # seconds of audio
+        self._held: list[bytes] | None = None  # results that a fault delays; None: no delay
         self._finishing: asyncio.Task[None] | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._began_at = self._last_audio_at = clock.now()
 
     def begin(self, headers: list[tuple[str, str]], recognition: Recognition) -> None:
-        """Answer that the request is accepted, and be ready for audio."""
+        """Send the response headers and start receiving audio."""
         self._recognition = recognition
         self._at("limit", self._began_at + LONGEST_SECONDS, self._reach_limit)
-        self._at("idle", self._began_at + IDLE_SECONDS, self._look_for_audio)
+        self._at("idle", self._began_at + IDLE_SECONDS, self._check_for_audio)
         if self._fault is not None and self._fault.name == "hang_start":
-            self._go_deaf()
+            self._stop_responding()
             return
         self._connection.respond(self._stream_id, headers)
         self._connection.give_window(self._stream_id, max(1, self._lead_bytes - HTTP2_WINDOW))
-        self._meet_fault()
+        self._inject_due_fault()
 
-    # What the connection says.
+    # Called by the connection.
 
     @property
     def stops_client(self) -> bool:
@@ -95,12 +95,12 @@ class Stream(Misfortunes):
         return not self.has_client_ended and not is_half_closed
 
     def receive(self, data: bytes) -> None:
-        if self._is_over or self._is_deaf:
+        if self._is_over or self._ignores_input:
             return
         try:
             for message in self._decoder.feed(data):
-                self._take(message)
-                if self._is_over or self._is_deaf:  # a fault came with this chunk
+                self._receive_message(message)
+                if self._is_over or self._ignores_input:  # this chunk triggered a fault
                     return
         except messages.TooLargeError:
             self._fail(ServiceError("BadRequestException", TOO_BIG))
@@ -115,7 +115,7 @@ class Stream(Misfortunes):
             self._close("fault")
             self._connection.send(self._stream_id, b"", is_end=True)
             self._connection.stop_client(self._stream_id)
-        if self._is_over or self._is_deaf:
+        if self._is_over or self._ignores_input:
             return
         if self._is_audio_ended:
             self._finish_when_processed()
@@ -131,20 +131,20 @@ class Stream(Misfortunes):
 
     # Audio.
 
-    def _take(self, message: messages.Message) -> None:
-        """Take the next signed message. Raises ServiceError, DamagedError."""
+    def _receive_message(self, message: messages.Message) -> None:
+        """Receive the next signed message. Raises ServiceError, DamagedError."""
         now = self._clock.now()
         signed_at = None if self._chain is None else self._chain.check(message.headers, message.payload)
         request, record = self._request, self._record
         pcm = audio_of(message.payload, request)
-        # The service goes through the audio at its own speed, so a chunk that comes early waits.
+        # The service processes audio in real time, so a chunk that arrives early waits.
         due = self._began_at + record.audio_bytes / request.bytes_per_second
         if signed_at is not None:
             check_age(signed_at, max(now, due), self._clock, "BadRequestException")
         if pcm is None:
             self._is_audio_ended = True
             return
-        if not pcm:  # an event without audio neither ends the audio nor counts as new audio
+        if not pcm:  # an event without audio neither ends the audio nor resets its timeout
             return
         if self._is_audio_ended:
             raise ServiceError("BadRequestException", "Audio came after the empty chunk that ends it.")
@@ -155,7 +155,7 @@ class Stream(Misfortunes):
         zeros = len(samples) - int(np.count_nonzero(samples))
         record.silent_seconds += zeros * SAMPLE_BYTES / request.bytes_per_second
         self._last_audio_at = now
-        if self._waiting or self._is_deciding or due > now:
+        if self._waiting or self._is_held or due > now:
             self._waiting.append((due, pcm, message.size))
             if len(self._waiting) == 1:
                 self._at("due", due, self._process_what_is_due)
@@ -164,11 +164,11 @@ class Stream(Misfortunes):
 
     def _process_what_is_due(self) -> None:
         now = self._clock.now()
-        while self._waiting and self._waiting[0][0] <= now and not (self._is_over or self._is_deciding):
+        while self._waiting and self._waiting[0][0] <= now and not (self._is_over or self._is_held):
             _, pcm, size = self._waiting.popleft()
-            self._last_audio_at = now  # while audio waits the client isn't late
+            self._last_audio_at = now  # the client is not late while audio waits
             self._process(pcm, size)
-        if self._is_over or self._is_deaf or self._is_deciding:
+        if self._is_over or self._ignores_input or self._is_held:
             return
         if self._waiting:
             self._at("due", self._waiting[0][0], self._process_what_is_due)
@@ -178,32 +178,32 @@ class Stream(Misfortunes):
     def _process(self, pcm: bytes, size: int) -> None:
         assert self._recognition is not None
         self._processed += len(pcm)
-        self._recognition.hear(pcm)
+        self._recognition.add_audio(pcm)
         self._record.fragments = self._recognition.fragments
-        if self._is_over:  # a result was the last byte that a fault let through
+        if self._is_over:  # sending a result triggered a fault
             return
         if self._position - self._last_event_at >= QUIET_EVENT_SECONDS:
-            self._say(NOTHING)
+            self._send_event(NOTHING)
         self._window_owed += size
-        # A window is given back in large pieces, since each is a message of its own.
+        # Return the window in large parts, because each needs a WINDOW_UPDATE frame.
         if self._has_window and self._window_owed >= self._lead_bytes // 2:
             owed, self._window_owed = self._window_owed, 0
             self._connection.give_window(self._stream_id, owed)
-        self._meet_fault()
+        self._inject_due_fault()
 
     @property
     def _position(self) -> float:
-        """How much of the audio has been heard, in seconds."""
+        """How much of the audio has been processed, in seconds."""
         return self._processed / self._request.bytes_per_second
 
     # Results.
 
     def deliver(self, segment: Segment) -> None:
-        """Send what the recognition says."""
+        """Send a segment of the recognition."""
         if not self._is_over and (payload := self._writer.event(segment)):
-            self._say(payload)
+            self._send_event(payload)
 
-    def _say(self, payload: bytes) -> None:
+    def _send_event(self, payload: bytes) -> None:
         self._last_event_at = self._position
         self._send(messages.encode_event(payload))
 
@@ -237,9 +237,9 @@ class Stream(Misfortunes):
         if fault != "drop_last":
             try:
                 await self._recognition.finish()
-            except Exception as error:  # of a recogniser, whatever it is: the client must not wait for ever
+            except Exception as error:  # any error of a recogniser: end the stream, or the client would wait for ever
                 self._fail(ServiceError("InternalFailureException", str(error)))
-            while self._held is not None and not self._is_over:  # until the pause is over
+            while self._held is not None and not self._is_over:  # until the fault's delay is over
                 await asyncio.sleep(0.01)
         if not self._is_over:
             self._close("end_stream")
@@ -247,18 +247,18 @@ class Stream(Misfortunes):
             if fault == "unread":
                 self._connection.stop_client(self._stream_id)
 
-    def _look_for_audio(self, *, is_second_look: bool = False) -> None:
+    def _check_for_audio(self, *, is_second_check: bool = False) -> None:
         now, end = self._clock.now(), self._last_audio_at + IDLE_SECONDS
         if self.has_client_ended:
             return
         if self._waiting or now < end:
-            self._at("idle", max(end, now + IDLE_SECONDS / 10), self._look_for_audio)
-        elif is_second_look:
+            self._at("idle", max(end, now + IDLE_SECONDS / 10), self._check_for_audio)
+        elif is_second_check:
             self._fail(ServiceError("BadRequestException", IDLE))
         else:
-            # On a fast clock 15 s are soon over: what came while this process was busy is read first.
+            # On a fast clock 15 s pass quickly: first read the data that arrived while this process was busy.
             later = now + SECOND_LOOK_SECONDS * self._clock.rate
-            self._at("idle", later, lambda: self._look_for_audio(is_second_look=True))
+            self._at("idle", later, lambda: self._check_for_audio(is_second_check=True))
 
     def _reach_limit(self) -> None:
         self._close("limit")
@@ -273,7 +273,7 @@ class Stream(Misfortunes):
         self._connection.send(self._stream_id, messages.encode_exception(error.name, payload), is_end=True)
 
     def _close(self, end: str) -> None:
-        """Count as open no longer. Only the first end is the record's."""
+        """Mark the stream as closed. Only the first `end` is recorded."""
         if self._is_over:
             return
         self._is_over = True

@@ -1,4 +1,4 @@
-"""What every answer has, refusals included, and a GOAWAY of the client after the answer began."""
+"""Properties of every answer, refusals included, and a GOAWAY of the client within an answer."""
 
 import json
 import time
@@ -19,7 +19,7 @@ from tests.standin.conftest import ConnectRaw, speech
         ("", None, {"__type": "ConflictException"}),
     ],
 )
-async def test_names_an_error_in_every_form(
+async def test_an_error_is_named_in_every_documented_form(
     connect: ConnectRaw, form: str, header: str | None, body: dict[str, str]
 ) -> None:
     async with Service(error_type=form) as service:

@@ -1,4 +1,4 @@
-"""Each fault does what it says, and the next request is served as ever."""
+"""Each fault has its documented effect, and the next request is served normally."""
 
 import asyncio
 import math
@@ -38,7 +38,7 @@ async def test_an_unknown_fault_is_refused() -> None:
             Fault(kind)
 
 
-async def test_a_refusal_of_any_name(service: Service, connect: ConnectRaw) -> None:
+async def test_a_fault_can_refuse_with_any_error(service: Service, connect: ConnectRaw) -> None:
     service.faults = [Fault("refuse:ThrottlingException", message="Rate exceeded"), None]
     client = await (await connect(service)).begin()
     await client.until(lambda: client.end)
@@ -49,7 +49,7 @@ async def test_a_refusal_of_any_name(service: Service, connect: ConnectRaw) -> N
     assert service.faults == []
 
 
-async def test_an_exception_in_mid_stream(service: Service, connect: ConnectRaw) -> None:
+async def test_a_fault_can_send_an_exception_mid_stream(service: Service, connect: ConnectRaw) -> None:
     client = await spoiled(service, connect, Fault("exception:InternalFailureException", at=1.0, message="Oh."))
     await client.until(lambda: client.end)
     assert (client.end, client.exception) == ("end_stream", ("InternalFailureException", "Oh."))
@@ -69,17 +69,17 @@ async def test_an_exception_in_mid_stream(service: Service, connect: ConnectRaw)
         ("goaway", "goaway"),
     ],
 )
-async def test_an_end_in_mid_stream(service: Service, connect: ConnectRaw, kind: str, end: str) -> None:
+async def test_a_fault_can_end_the_stream_mid_way(service: Service, connect: ConnectRaw, kind: str, end: str) -> None:
     client = await spoiled(service, connect, Fault(kind, at=1.0))
     await client.until(lambda: client.end)
     assert client.end == end
-    if kind != "cut":  # which may overtake what was sent before
+    if kind != "cut":  # a reset may overtake data sent before it
         assert texts(client) == ["w1", "w1 w2"]
     assert client._decoder.is_between_messages == (kind != "cut_in_frame")
     assert (service.requests[0].end, service.streams) == ("fault", 0)
 
 
-async def test_a_client_that_has_ended_is_told_that_its_end_was_not_read(service: Service, connect: ConnectRaw) -> None:
+async def test_a_fault_can_report_that_the_end_was_not_read(service: Service, connect: ConnectRaw) -> None:
     client = await spoiled(service, connect, Fault("unread", at=1.0), is_ended=True)
     await client.until(lambda: client.end)
     assert (client.end, texts(client)) == ("end_stream", ["w1", "w1 w2"])
@@ -94,7 +94,7 @@ async def test_a_stream_continues_to_its_end_after_a_graceful_goaway(
     client = await spoiled(service, connect, Fault(kind, at=at), is_ended=True)
     await client.until(lambda: client.end and client.is_lost)
     assert (client.end, texts(client)[-1]) == ("end_stream", "w1 w2 w3 w4.")
-    assert client.goaways[0] == ids[0]  # at the end of the audio the second may be overtaken by the connection's end
+    assert client.goaways[0] == ids[0]  # at the end of the audio the connection may close before the second one arrives
     assert set(client.goaways) <= set(ids)
     assert (service.requests[0].end, service.streams) == ("end_stream", 0)
 
@@ -109,7 +109,7 @@ async def test_a_new_stream_is_refused_after_a_graceful_goaway(service: Service,
     assert (client.end, len(service.requests)) == ("reset 7", 1)  # REFUSED_STREAM
 
 
-async def test_every_connection_gets_a_graceful_goaway_where_it_is_asked_for(connect: ConnectRaw) -> None:
+async def test_a_fault_can_send_a_graceful_goaway_on_every_connection(connect: ConnectRaw) -> None:
     async with Service(rate=50, goaway_at=math.inf) as service:
         for _ in range(2):
             client = await (await connect(service)).begin()
@@ -119,7 +119,7 @@ async def test_every_connection_gets_a_graceful_goaway_where_it_is_asked_for(con
             assert (client.goaways, texts(client), client.end) == ([1], ["w1", "w1."], "end_stream")
 
 
-async def test_a_fault_without_a_moment_comes_with_the_answer(service: Service, connect: ConnectRaw) -> None:
+async def test_a_fault_without_a_time_occurs_with_the_answer(service: Service, connect: ConnectRaw) -> None:
     service.faults = [Fault("close")]
     client = await (await connect(service)).begin()
     await client.until(lambda: client.end)
@@ -127,33 +127,33 @@ async def test_a_fault_without_a_moment_comes_with_the_answer(service: Service, 
 
 
 @pytest.mark.parametrize("count", [1, 100, 700])
-async def test_a_cut_after_any_byte(service: Service, connect: ConnectRaw, count: int) -> None:
+async def test_a_fault_can_cut_the_connection_after_any_byte(service: Service, connect: ConnectRaw, count: int) -> None:
     client = await spoiled(service, connect, Fault("cut_at_byte", count=count))
     await client.until(lambda: client.end)
     assert (client.end, len(client.body)) == ("lost", count)
 
 
-async def test_a_bad_checksum(service: Service, connect: ConnectRaw) -> None:
+async def test_a_fault_can_send_a_bad_checksum(service: Service, connect: ConnectRaw) -> None:
     client = await spoiled(service, connect, Fault("bad_checksum", at=0.5))
     await client.until(lambda: len(client.body) > 420)
     with pytest.raises(DamagedError, match="checksum"):
         _ = client.messages
 
 
-async def test_a_hang_answers_nothing_and_stays_connected(service: Service, connect: ConnectRaw) -> None:
+async def test_a_fault_can_hang_without_closing_the_connection(service: Service, connect: ConnectRaw) -> None:
     client = await spoiled(service, connect, Fault("hang", at=1.0))
     await client.until(lambda: texts(client) == ["w1", "w1 w2"])
     client.ping()
     client.end_audio()
     async with asyncio.timeout(60):
-        while service.streams:  # until the service gives it up
+        while service.streams:  # until the service times it out
             await asyncio.sleep(0.01)
     assert (texts(client), client.end, client.pings) == (["w1", "w1 w2"], "", 0)
     assert service.requests[0].end == "fault"
 
 
-async def test_a_start_that_hangs(connect: ConnectRaw) -> None:
-    async with Service(rate=1.0) as service:  # slow, so that it does not give the stream up yet
+async def test_a_fault_can_hang_at_the_start_of_a_stream(connect: ConnectRaw) -> None:
+    async with Service(rate=1.0) as service:  # slow, so that the service does not time the stream out yet
         service.faults = [Fault("hang_start")]
         client = await connect(service)
         with pytest.raises(TimeoutError):
@@ -163,7 +163,7 @@ async def test_a_start_that_hangs(connect: ConnectRaw) -> None:
         assert (client.status, client.end, service.streams) == (0, "", 1)
 
 
-async def test_a_connection_that_hangs(service: Service, connect: ConnectRaw) -> None:
+async def test_a_fault_can_hang_before_the_handshake(service: Service, connect: ConnectRaw) -> None:
     service.faults = [Fault("hang_connect")]
     connecting = asyncio.create_task(RawClient.connect(service.environ))
     async with asyncio.timeout(60):
@@ -175,7 +175,7 @@ async def test_a_connection_that_hangs(service: Service, connect: ConnectRaw) ->
     assert (await (await connect(service)).begin()).status == 200
 
 
-async def test_a_pause_holds_results_back(service: Service, connect: ConnectRaw) -> None:
+async def test_a_fault_can_delay_results(service: Service, connect: ConnectRaw) -> None:
     client = await spoiled(service, connect, Fault("pause", at=1.0, seconds=12.0), is_ended=True)
     began_at = asyncio.get_running_loop().time()
     await client.until(lambda: len(texts(client)) > 2)
@@ -186,7 +186,7 @@ async def test_a_pause_holds_results_back(service: Service, connect: ConnectRaw)
 
 
 @pytest.mark.parametrize(("kind", "end"), [("never_ends", ""), ("drop_last", "end_stream")])
-async def test_a_last_partial_that_never_becomes_final(
+async def test_a_fault_can_leave_the_last_partial_without_a_final(
     service: Service, connect: ConnectRaw, kind: str, end: str
 ) -> None:
     service.faults = [Fault(kind)]
@@ -198,9 +198,7 @@ async def test_a_last_partial_that_never_becomes_final(
     assert (client.end, [result["IsPartial"] for result in client.results]) == (end, [True, True])
 
 
-async def test_a_client_that_does_not_trust_us_or_speaks_something_else_does_no_harm(
-    service: Service, connect: ConnectRaw
-) -> None:
+async def test_service_survives_clients_that_fail_the_handshake(service: Service, connect: ConnectRaw) -> None:
     port = int(service.url.rpartition(":")[2])
     with pytest.raises(ssl.SSLError):
         await asyncio.open_connection("localhost", port, ssl=ssl.create_default_context())
@@ -212,7 +210,7 @@ async def test_a_client_that_does_not_trust_us_or_speaks_something_else_does_no_
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_it_serves_by_itself_until_it_is_stopped(connect: ConnectRaw, number: int) -> None:
+async def test_service_runs_as_a_program_until_it_is_stopped(connect: ConnectRaw, number: int) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.standin", "--rate", "20"),
         cwd=Path(__file__).parents[2],

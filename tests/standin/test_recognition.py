@@ -1,4 +1,4 @@
-"""Numbers are read from any sample on, and results carry what the request asked for."""
+"""The stand-in's recognition: it reads numbers from any first sample on, and results contain the requested fields."""
 
 import asyncio
 import json
@@ -17,20 +17,20 @@ from tests.standin.results import USUAL, Habits, Writer
 
 
 def read(pcm: bytes, rate: int = 16_000, step: int = 1600) -> tuple[list[tuple[int, float, float]], int]:
-    """Return what a reader hears in chunks of `step` samples, and its fragments."""
+    """Return the words that a reader recognises in chunks of `step` samples, and its number of fragments."""
     reader = NumberReader(rate)
     samples = np.frombuffer(pcm, "<i2")
-    heard = []
+    words = []
     for place in range(0, len(samples), step):
-        heard += reader.hear(samples[place : place + step])
-    heard += reader.hear(samples[:0], is_end=True)
-    return [(number, round(start, 4), round(end, 4)) for number, start, end in heard], reader.fragments
+        words += reader.read(samples[place : place + step])
+    words += reader.read(samples[:0], is_end=True)
+    return [(number, round(start, 4), round(end, 4)) for number, start, end in words], reader.fragments
 
 
 def recognise(
     pcm: bytes, words_per_final: int = 4, seed: str = "", habits: Habits = USUAL, **values: Any
 ) -> list[dict[str, Any]]:
-    """Return the results that a whole sound gives."""
+    """Return all results for an audio."""
     request = parse(options(**values))
     writer = Writer(request, habits)
     payloads: list[bytes | None] = []
@@ -38,7 +38,7 @@ def recognise(
         request, lambda segment: payloads.append(writer.event(segment)), [], words_per_final, seed
     )
     for place in range(0, len(pcm), 3200):
-        recognition.hear(pcm[place : place + 3200])
+        recognition.add_audio(pcm[place : place + 3200])
     asyncio.run(recognition.finish())
     return [result for payload in payloads if payload for result in json.loads(payload)["Transcript"]["Results"]]
 
@@ -53,9 +53,9 @@ def texts(results: list[dict[str, Any]]) -> list[str]:
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 48_000])
 @pytest.mark.parametrize("step", [160, 1600, 7919])
-def test_reads_numbers_and_silence(rate: int, step: int) -> None:
-    heard, fragments = read(speech(1, None, 65535, 0, sample_rate=rate), rate, step)
-    assert [(number, round(start, 2), round(end, 2)) for number, start, end in heard] == [
+def test_recognition_reads_numbers_and_silence(rate: int, step: int) -> None:
+    words, fragments = read(speech(1, None, 65535, 0, sample_rate=rate), rate, step)
+    assert [(number, round(start, 2), round(end, 2)) for number, start, end in words] == [
         (1, 0.0, 0.5),
         (65535, 1.0, 1.5),
         (0, 1.5, 2.0),
@@ -64,51 +64,51 @@ def test_reads_numbers_and_silence(rate: int, step: int) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 100, 159])
-def test_a_word_whose_first_sound_is_hardly_cut_is_heard_with_its_own_end(cut: int) -> None:
-    heard, fragments = read(speech(5, 6)[2 * cut :])
+def test_a_word_cut_by_a_few_samples_is_recognised(cut: int) -> None:
+    words, fragments = read(speech(5, 6)[2 * cut :])
     moved = round(cut / 16_000, 4)
-    assert heard == [(5, 0.0, pytest.approx(0.5 - moved)), (6, pytest.approx(0.5 - moved), pytest.approx(1 - moved))]
+    assert words == [(5, 0.0, pytest.approx(0.5 - moved)), (6, pytest.approx(0.5 - moved), pytest.approx(1 - moved))]
     assert fragments == 0
 
 
 @pytest.mark.parametrize("cut", range(160, 5120, 173))
-def test_a_word_that_is_cut_is_no_number(cut: int) -> None:
+def test_a_cut_word_is_a_fragment_and_no_number(cut: int) -> None:
     pcm = speech(0b1010101010101010, 6, 0xF0F0)
-    heard, fragments = read(pcm[2 * cut :])
-    assert [number for number, *_ in heard] == [6, 0xF0F0]
+    words, fragments = read(pcm[2 * cut :])
+    assert [number for number, *_ in words] == [6, 0xF0F0]
     assert fragments == 1
-    heard, fragments = read(pcm[: 2 * (16_000 + cut)])  # two words and the beginning of the third
-    # Of its last bit half is enough.
-    assert ([number for number, *_ in heard], fragments) == (
+    words, fragments = read(pcm[: 2 * (16_000 + cut)])  # two words and the start of the third
+    # Half of the last bit is enough.
+    assert ([number for number, *_ in words], fragments) == (
         ([0b1010101010101010, 6], 1) if cut <= 4960 else ([0b1010101010101010, 6, 0xF0F0], 0)
     )
 
 
-def test_a_beginning_in_silence_is_no_fragment() -> None:
-    heard, fragments = read(speech(5, 6)[2 * 5200 :])
-    assert (heard, fragments) == ([(6, 0.175, 0.675)], 0)
+def test_a_stream_that_begins_in_silence_has_no_fragment() -> None:
+    words, fragments = read(speech(5, 6)[2 * 5200 :])
+    assert (words, fragments) == ([(6, 0.175, 0.675)], 0)
 
 
 def test_an_interrupted_word_is_no_number() -> None:
     pcm = speech(5)
-    heard, fragments = read(pcm[:3000] + bytes(6400) + pcm[3000:] + speech(7))
-    assert [number for number, *_ in heard] == [7]
+    words, fragments = read(pcm[:3000] + bytes(6400) + pcm[3000:] + speech(7))
+    assert [number for number, *_ in words] == [7]
     assert fragments == 2
 
 
-def test_a_second_of_silence_makes_a_final() -> None:
+def test_a_second_of_silence_ends_a_segment() -> None:
     results = recognise(speech(1, 2, None, None, 3, None))
     assert texts(finals(results)) == ["w1 w2.", "w3."]
     assert [(result["StartTime"], result["EndTime"]) for result in finals(results)] == [(0.0, 1.0), (2.0, 2.5)]
 
 
-def test_a_seed_cuts_each_stream_elsewhere() -> None:
+def test_a_seed_splits_each_stream_into_different_segments() -> None:
     cuts = {len(finals(recognise(speech(*range(24)), seed=f"1-{stream}"))) for stream in range(20)}
     assert len(cuts) > 3
     assert recognise(speech(*range(9)), seed="1-1") != recognise(speech(*range(9)), seed="1-4")
 
 
-def test_channels_are_heard_apart() -> None:
+def test_channels_are_recognised_separately() -> None:
     left, right = speech(1, 2), speech(11, 12)
     both = b"".join(left[place : place + 2] + right[place : place + 2] for place in range(0, len(left), 2))
     results = finals(recognise(both, enable_channel_identification=True, number_of_channels=2))
@@ -180,7 +180,7 @@ def test_names_are_identified_or_redacted_in_finals() -> None:
         ("tag", "w11 w12.", [True, False, False]),
     ],
 )
-def test_a_vocabulary_filter(method: str, text: str, matches: list[bool]) -> None:
+def test_a_vocabulary_filter_removes_masks_or_tags_words(method: str, text: str, matches: list[bool]) -> None:
     results = recognise(speech(11, 12), vocabulary_filter_name="rude", vocabulary_filter_method=method)
     (final,) = finals(results)
     assert texts([final]) == [text]
@@ -188,14 +188,14 @@ def test_a_vocabulary_filter(method: str, text: str, matches: list[bool]) -> Non
     assert (final["StartTime"], final["EndTime"]) == (0.0, 1.0)
 
 
-async def test_real_words_are_heard_by_our_own_recogniser() -> None:
+async def test_real_speech_is_recognised_by_the_built_in_recogniser() -> None:
     with wave.open(str(recordings.speech("beckett"))) as recording:
         pcm = recording.readframes(recording.getnframes())
         request = parse(options(sample_rate=recording.getframerate()))
     segments: list[Segment] = []
     recognition = LocalRecognition(request, segments.append)
     for place in range(0, len(pcm), 3200):
-        recognition.hear(pcm[place : place + 3200])
+        recognition.add_audio(pcm[place : place + 3200])
     await recognition.finish()
     words = [word for segment in segments if not segment.is_partial for word in segment.words]
     assert len(words) > 10

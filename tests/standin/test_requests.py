@@ -1,4 +1,4 @@
-"""The parameters that the service takes and refuses."""
+"""The parameters that the service accepts and refuses."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ STEREO = {"enable_channel_identification": True, "number_of_channels": 2}
         ),
     ],
 )
-def test_takes(values: dict[str, Any], expected: Request) -> None:
+def test_service_accepts_valid_requests(values: dict[str, Any], expected: Request) -> None:
     assert parse(options(**values)) == expected
 
 
@@ -102,7 +102,7 @@ def test_takes(values: dict[str, Any], expected: Request) -> None:
         ({"language_model_name": "missing-model"}, "requested language model couldn't be found"),
     ],
 )
-def test_refuses(values: dict[str, Any], words: str) -> None:
+def test_service_refuses_invalid_requests(values: dict[str, Any], words: str) -> None:
     with pytest.raises(ServiceError) as raised:
         parse(options(**values))
     assert (raised.value.name, raised.value.status) == ("BadRequestException", 400)

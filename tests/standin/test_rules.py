@@ -1,4 +1,4 @@
-"""Rules about signed chunks and time, broken on purpose. The last tests keep them and are served."""
+"""The service's rules about signed chunks and time. Most tests violate a rule; the last ones keep them."""
 
 import asyncio
 import datetime
@@ -14,7 +14,7 @@ from tests.standin.signatures import MISMATCH
 
 
 def moved(seconds: float) -> Callable[[], datetime.datetime]:
-    """Return a clock that is wrong by `seconds` of the wall's."""
+    """Return a clock that is wrong by `seconds` of real time."""
     return lambda: datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
 
 
@@ -26,7 +26,7 @@ async def failed(client: RawClient) -> tuple[str, str]:
     return client.exception
 
 
-async def test_a_tampered_chunk_breaks_the_chain(service: Service, connect: ConnectRaw) -> None:
+async def test_a_tampered_chunk_breaks_the_signature_chain(service: Service, connect: ConnectRaw) -> None:
     client = await (await connect(service)).begin()
     client.send_audio(speech(1))
     client.prior = bytes(32)  # as if a chunk had been lost or repeated
@@ -36,7 +36,9 @@ async def test_a_tampered_chunk_breaks_the_chain(service: Service, connect: Conn
     assert service.requests[0].billed_seconds == 15
 
 
-async def test_a_chunk_of_another_key_breaks_the_chain(service: Service, connect: ConnectRaw) -> None:
+async def test_a_chunk_signed_with_another_key_breaks_the_signature_chain(
+    service: Service, connect: ConnectRaw
+) -> None:
     client = await (await connect(service)).begin()
     client.credentials = Credentials(client.credentials.access_key_id, "another")
     client.send_audio(speech(1))
@@ -80,7 +82,7 @@ async def test_half_a_frame_of_two_channels_is_refused(service: Service, connect
     assert "whole samples" in (await failed(client))[1]
 
 
-async def test_the_largest_chunk_is_taken(service: Service, connect: ConnectRaw) -> None:
+async def test_the_largest_chunk_is_accepted(service: Service, connect: ConnectRaw) -> None:
     client = await (await connect(service)).begin()
     client.send_audio(bytes(32 * 1024))
     client.end_audio()
@@ -111,7 +113,7 @@ async def test_fifteen_seconds_without_audio_end_the_stream(connect: ConnectRaw)
 @pytest.mark.parametrize("seconds", [-10, 10])
 async def test_a_chunk_signed_at_another_time_is_refused(service: Service, connect: ConnectRaw, seconds: float) -> None:
     client = await (await connect(service)).begin()
-    client.signer._utc_now = moved(seconds)  # at this rate 500 s of the service's
+    client.signer._utc_now = moved(seconds)  # at this rate, 500 s on the service's clock
     client.send_audio(bytes(3200))
     name, message = await failed(client)
     assert name == "BadRequestException"
@@ -130,13 +132,13 @@ async def test_a_recording_that_is_signed_at_once_expires_after_five_minutes(con
             await asyncio.sleep(0)
         name, message = await failed(client)
         assert (name, message[:18]) == ("BadRequestException", "Signature expired:")
-        # Each chunk's signature is as old as the chunk's place in the sound, or older where this test was slow.
+        # Each chunk's signature is as old as the chunk's position in the audio, or older if this test was slow.
         assert record.ended_at is not None
         assert max(record.audio_seconds, (record.ended_at - record.started_at) * service.rate) >= 299
         assert record.audio_seconds <= dated + 304
 
 
-async def test_a_client_is_held_back_to_the_speed_of_the_audio(connect: ConnectRaw) -> None:
+async def test_back_pressure_limits_a_client_to_real_time(connect: ConnectRaw) -> None:
     async with Service(rate=20) as service:
         client = await (await connect(service)).begin()
         for number in range(120):
@@ -146,11 +148,11 @@ async def test_a_client_is_held_back_to_the_speed_of_the_audio(connect: ConnectR
             while len(record.numbers) < 12:  # six seconds
                 await asyncio.sleep(0.02)
                 seconds = (asyncio.get_running_loop().time() - record.started_at) * service.rate
-                assert record.audio_seconds <= seconds + 5 + 0.5  # a chunk that has begun
+                assert record.audio_seconds <= seconds + 5 + 0.5  # the start of a chunk
                 assert all(time <= seconds for _, time in record.numbers)
 
 
-async def test_words_are_heard_at_the_speed_of_the_audio(connect: ConnectRaw) -> None:
+async def test_words_are_recognised_in_real_time(connect: ConnectRaw) -> None:
     async with Service(rate=20) as service:
         client = await (await connect(service)).begin()
         client.send_audio(speech(1, 2))
@@ -199,7 +201,7 @@ async def test_the_empty_chunk_without_an_end_times_out(service: Service, connec
     assert "timed out" in (await failed(client))[1]
 
 
-async def test_what_came_before_a_damaged_message_is_heard(service: Service, connect: ConnectRaw) -> None:
+async def test_audio_before_a_damaged_message_is_recognised(service: Service, connect: ConnectRaw) -> None:
     client = await (await connect(service)).begin()
     client.send_audio(speech(1)[:3200])
     client.send(b"nonsense, and more of it")
@@ -208,7 +210,9 @@ async def test_what_came_before_a_damaged_message_is_heard(service: Service, con
 
 
 @pytest.mark.parametrize("way", [RawClient.leave, RawClient.close])
-async def test_a_client_that_leaves_frees_its_place(connect: ConnectRaw, way: Callable[[RawClient], None]) -> None:
+async def test_a_client_that_disconnects_frees_its_stream(
+    connect: ConnectRaw, way: Callable[[RawClient], None]
+) -> None:
     async with Service(rate=1.0) as service:  # slow, so that the stream is not timed out
         client = await (await connect(service)).begin()
         client.send_audio(speech(1))
@@ -221,7 +225,7 @@ async def test_a_client_that_leaves_frees_its_place(connect: ConnectRaw, way: Ca
         assert (service.requests[0].end, service.requests[0].billed_seconds) == ("left", 15)
 
 
-async def test_billing_is_by_the_second_from_fifteen_on(connect: ConnectRaw) -> None:
+async def test_billing_is_by_the_second_with_a_minimum_of_fifteen(connect: ConnectRaw) -> None:
     async with Service(rate=200) as service:
         client = await (await connect(service)).begin(sample_rate=8_000)
         for _ in range(10):

@@ -1,4 +1,4 @@
-"""The real SDK against the stand-in: the good way, and what the SDK makes of refusals."""
+"""The real SDK against the stand-in: normal streams, and the SDK's exceptions for refusals."""
 
 import asyncio
 from typing import Any
@@ -16,12 +16,12 @@ PATIENCE_SECONDS = 60
 
 async def start(client: TranscribeStreamingClient, **options: Any) -> StartStreamTranscriptionEventStream:
     known: dict[str, Any] = {"language_code": "en-US", "media_sample_rate_hz": 16_000, "media_encoding": "pcm"}
-    # A start whose connection fails never returns.
+    # In the SDK a start whose connection fails never returns.
     return await asyncio.wait_for(client.start_stream_transcription(**known | options), PATIENCE_SECONDS)
 
 
 async def transcribe(service: Service, stream: StartStreamTranscriptionEventStream, pcm: bytes) -> list[Result]:
-    """Send sound in chunks of 100 ms at the service's pace, and return all results."""
+    """Send audio in chunks of 100 ms at the service's pace, and return all results."""
     results: list[Result] = []
 
     async def send() -> None:
@@ -38,14 +38,14 @@ async def transcribe(service: Service, stream: StartStreamTranscriptionEventStre
     return results
 
 
-async def test_a_paced_stream_says_each_number_once(service: Service, sdk: MakeSdk) -> None:
+async def test_a_paced_stream_returns_each_number_once(service: Service, sdk: MakeSdk) -> None:
     stream = await start(sdk(service))
     results = await transcribe(service, stream, speech(*range(1, 11)))
 
     finals = [result for result in results if not result.is_partial]
     assert [result.alternatives[0].transcript for result in finals] == ["w1 w2 w3 w4.", "w5 w6 w7 w8.", "w9 w10."]
     assert [(result.start_time, result.end_time) for result in finals] == [(0.0, 2.0), (2.0, 4.0), (4.0, 5.0)]
-    # Partials grow under the final's id.
+    # Partials have the id of their final.
     first = [result for result in results if result.result_id == finals[0].result_id]
     assert [result.alternatives[0].transcript for result in first] == ["w1", "w1 w2", "w1 w2 w3", "w1 w2 w3 w4."]
     items = finals[0].alternatives[0].items
@@ -88,7 +88,7 @@ async def test_a_temporary_key_is_accepted_with_its_token(service: Service, sdk:
         ({}, {"may_transcribe": False}, "AccessDeniedException"),
     ],
 )
-async def test_refuses_keys(
+async def test_service_refuses_unknown_and_expired_keys(
     service: Service, sdk: MakeSdk, credentials: dict[str, str], key: dict[str, bool], code: str
 ) -> None:
     for each in service.keys.values():
@@ -100,7 +100,7 @@ async def test_refuses_keys(
     assert (record.end, record.exception, record.billed_seconds) == ("refused", code, 0)
 
 
-async def test_refuses_more_streams_than_the_quota(sdk: MakeSdk) -> None:
+async def test_service_refuses_more_streams_than_the_quota(sdk: MakeSdk) -> None:
     async with Service(rate=2.0, quota=1) as service:  # slow, so that the first is not timed out
         stream = await start(sdk(service))
         with pytest.raises(exceptions.LimitExceededException):
@@ -135,7 +135,7 @@ async def test_every_exception_comes_as_a_response_and_as_an_event(service: Serv
     assert [record.end for record in service.requests] == ["refused", "fault"]
 
 
-async def test_a_key_that_changes_in_mid_stream_breaks_the_chain(service: Service, sdk: MakeSdk) -> None:
+async def test_a_key_that_changes_mid_stream_breaks_the_signature_chain(service: Service, sdk: MakeSdk) -> None:
     client = sdk(service)
     stream = await start(client)
     await stream.input_stream.send_audio_event(audio_chunk=speech(1)[:3200])
@@ -146,7 +146,7 @@ async def test_a_key_that_changes_in_mid_stream_breaks_the_chain(service: Servic
     assert service.requests[0].chunks == 1
 
 
-async def test_a_clean_end_that_nobody_asked_for_ends_the_results(service: Service, sdk: MakeSdk) -> None:
+async def test_an_early_clean_end_ends_the_results(service: Service, sdk: MakeSdk) -> None:
     service.faults = [Fault("close", at=1.0)]
     stream = await start(sdk(service))
     await stream.input_stream.send_audio_event(audio_chunk=speech(1, 2))

@@ -1,6 +1,6 @@
-"""Signatures of requests: the stand-in refuses each that AWS would refuse, in AWS's words.
+"""Signatures of requests: the stand-in refuses those that AWS refuses, with AWS's messages.
 
-`:authority` is signed here by hand; `tests/interop/` has AWS's SDK for JavaScript do it.
+This module signs `:authority` itself; in `tests/interop/` AWS's SDK for JavaScript does.
 """
 
 import asyncio
@@ -54,13 +54,13 @@ async def test_refuses_an_old_request(connect: ConnectRaw) -> None:
     async with Service(rate=300) as service:
         client = await connect(service)
         headers = client.request(options())
-        # Five minutes are a second here; one second more is the grain of the header's date.
+        # On this clock five minutes take one second. Another second is the resolution of the header's date.
         await asyncio.sleep(2.1)
         client.start(headers)
         await client.until(lambda: client.end)
         assert (client.status, client.headers["x-amzn-errortype"]) == (403, "InvalidSignatureException:")
         assert b"Signature expired" in client.body
-        # A fresh one is taken.
+        # The service accepts a fresh signature.
         assert (await (await connect(service)).begin()).status == 200
 
 
@@ -93,7 +93,7 @@ async def test_refuses_a_request_that_signs_neither_host_nor_authority(service: 
     assert b"':authority'" in client.body
 
 
-async def test_without_verification_anybody_is_served(connect: ConnectRaw) -> None:
+async def test_without_verification_any_signature_is_accepted(connect: ConnectRaw) -> None:
     async with Service(verify=False) as service:
         client = await connect(service)
         client.start({"host": "localhost", **options()})

@@ -232,6 +232,6 @@ def test_web_and_worker_tell_what_they_did(new_site: Callable[..., Site], redis_
     busy.start_worker()
     wait_until(lambda: busy.process is not None and busy.process.poll() is not None, 60, "the end of the second")
     assert busy.stop() == 1
-    assert f"The metrics can't be served on 127.0.0.1:{port}" in busy.log()
+    assert f"Could not serve metrics on 127.0.0.1:{port}" in busy.log()
     assert worker.stop() == 0
     assert [name for (name,) in rows(web, "select status from streaming_job")] == ["completed"]

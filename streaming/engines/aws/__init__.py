@@ -1,1 +1,1 @@
-"""The engine of Amazon Transcribe streaming, with an HTTP/2 transport of our own below the SDK."""
+"""The engine for Amazon Transcribe streaming. It uses AWS's SDK with an HTTP/2 transport of our own."""

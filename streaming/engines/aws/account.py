@@ -1,4 +1,7 @@
-"""Finds credentials, region and address of Amazon Transcribe as AWS's own tools find them."""
+"""Finds the credentials, region and endpoint for Amazon Transcribe in the same places as AWS's own tools.
+
+`engine.py` reads the region and the endpoint; `session.py` resolves an `Account` for each stream.
+"""
 
 import logging
 import os
@@ -13,12 +16,12 @@ from streaming.engines.base import EngineError
 
 logger = logging.getLogger(__name__)
 
-SERVICE = "transcribestreaming"  # in AWS's list of endpoints
+SERVICE = "transcribestreaming"  # the service's name in AWS's list of endpoints
 
 
 @dataclass(frozen=True)
 class Account:
-    """What a stream is opened with. The same for all of it; the next stream looks again."""
+    """Credentials, region and endpoint of one stream. The next stream resolves them again, so renewed keys are used."""
 
     region: str
     endpoint: str
@@ -29,12 +32,12 @@ class Account:
 
     @property
     def key(self) -> str:
-        """The key as it may be shown: enough to tell which it is."""
+        """The access key id, shortened for messages: it identifies the key without disclosing it."""
         return f"{self.access_key_id[:4]}…{self.access_key_id[-4:]}"
 
 
 def region() -> str:
-    """Return the region, or nothing where none is set up. What AWS's files say is read once a process."""
+    """Return the region, or "" if none is configured. Each process reads AWS's files only once."""
     if settings.AWS_REGION:
         return settings.AWS_REGION
     names = ("AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_CONFIG_FILE")
@@ -46,32 +49,32 @@ def _region_elsewhere(region: str, profile: str, config_file: str) -> str:
     if region:
         return region
     if not profile and not Path(config_file or "~/.aws/config").expanduser().exists():
-        return ""  # without the cost of AWS's library, which most sites never need
-    from botocore.exceptions import BotoCoreError  # large, as below
+        return ""  # avoid importing AWS's library, which most sites never need
+    from botocore.exceptions import BotoCoreError  # imported late, as in `_session`
 
     try:
         return _session().get_config_variable("region") or ""
     except BotoCoreError as error:
-        logger.warning("AWS's files can't be read: %s", error)
+        logger.warning("Could not read the AWS configuration files: %s", error)
         return ""
 
 
 def _session() -> Any:
-    import botocore.session  # large, and of no use to a site without AWS
+    import botocore.session  # imported late: it is large, and sites without AWS never need it
 
     return botocore.session.Session()
 
 
 def endpoint(region: str) -> str:
-    """Return the address that is set, or else the region's own, as AWS's tools find it.
+    """Return the endpoint from the settings, or else the region's standard endpoint, as AWS's tools choose it.
 
-    AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT, or the same settings of a profile, choose a variant. Reads
-    AWS's files. Raises `EngineError` where the region has no such variant.
+    AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT, or the same settings of a profile, select a variant. Reads
+    AWS's files, so it blocks. Raises `EngineError` if they can't be read or the region has no such variant.
     """
     if settings.AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING:
         address: str = settings.AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING
         return address
-    from botocore.exceptions import BotoCoreError  # large, as above
+    from botocore.exceptions import BotoCoreError  # imported late, as in `_session`
 
     session = _session()
     try:
@@ -79,31 +82,35 @@ def endpoint(region: str) -> str:
         wanted = {name: session.get_config_variable(name) for name in names}
         found = _endpoints().construct_endpoint(SERVICE, region, **wanted)
     except BotoCoreError as error:
-        raise EngineError(f"AWS's files can't be read: {error}", permanent=True) from error
+        raise EngineError(
+            f"The AWS configuration files can't be read. Correct them or remove them: {error}", permanent=True
+        ) from error
     if not found and any(wanted.values()):
         advice = "Unset AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT, or set another AWS_REGION."
-        raise EngineError(f"Amazon Transcribe has no such address in {region}. {advice}", permanent=True)
-    # A region of a partition that is newer than botocore: most have addresses of this form.
+        raise EngineError(f"Amazon Transcribe has no FIPS or dual-stack endpoint in {region}. {advice}", permanent=True)
+    # botocore does not list the region: it may be newer than the library. Most endpoints have this form.
     return f"https://{found['hostname'] if found else f'{SERVICE}.{region}.amazonaws.com'}"
 
 
 @lru_cache(maxsize=1)
 def _endpoints() -> Any:
-    """Return botocore's list of AWS's partitions and endpoints, a large file."""
-    from botocore.regions import EndpointResolver  # as above
+    """Return botocore's list of AWS's endpoints. Cached, because parsing this large file is slow."""
+    from botocore.regions import EndpointResolver  # imported late, as in `_session`
 
     return EndpointResolver(_session().get_data("endpoints"))
 
 
-def resolve() -> Account:
-    """Return fresh credentials and where to go. Blocks: keys may be fetched over the network.
+def resolve_account() -> Account:
+    """Return an account with fresh credentials. Blocks: AWS's library may fetch keys over the network.
 
-    Raises `EngineError`: where something is not set up, or nobody would give a key.
+    Raises `EngineError` if the region or the credentials are missing, or if AWS refuses to issue credentials.
     """
     where = region()
     if not where:
-        raise EngineError("Amazon Transcribe has no region here. Set AWS_REGION, as in eu-west-1.", permanent=True)
-    from botocore.exceptions import (  # as above
+        raise EngineError(
+            "No region is configured for Amazon Transcribe. Set AWS_REGION, e.g. eu-west-1.", permanent=True
+        )
+    from botocore.exceptions import (  # imported late, as in `_session`
         BotoCoreError,
         ClientError,
         CredentialRetrievalError,
@@ -112,16 +119,16 @@ def resolve() -> Account:
     )
 
     try:
-        # A new session each time: files and variables may have changed.
+        # A new session for each stream, because files and environment variables may have changed.
         found = _session().get_credentials()
         keys = found and found.get_frozen_credentials()
     except (BotoCoreError, ClientError) as error:
-        passes = isinstance(error, HTTPClientError | CredentialRetrievalError | MetadataRetrievalError)
-        raise EngineError(f"AWS gave no credentials: {error}", permanent=not passes) from error
+        is_transient = isinstance(error, HTTPClientError | CredentialRetrievalError | MetadataRetrievalError)
+        raise EngineError(f"Could not get AWS credentials: {error}", permanent=not is_transient) from error
     if not keys or not keys.access_key:
         raise EngineError(
-            "There are no AWS credentials here. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give "
-            "the machine a role.",
+            "No AWS credentials are configured. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, set AWS_PROFILE, or "
+            "give the server an IAM role.",
             permanent=True,
         )
     return Account(

@@ -1,9 +1,9 @@
-"""An HTTP/2 connection to Amazon Transcribe with one request on it, on the event loop.
+"""An asyncio HTTP/2 connection to Amazon Transcribe that carries one request.
 
-It replaces the SDK's own connection: `transport.py` sends a request with it, writes audio into it and reads the
-answer from it. It writes when there is something to write, reports an end that nobody announced as an error, lets the
-caller wait until the service has accepted more, and sends a PING on a connection that has gone silent. Frames that RFC
-9113 allows never end it: informational responses, trailers, a graceful GOAWAY, unknown frames and settings.
+It replaces the SDK's connection: `transport.py` sends the request, writes audio and reads the answer. It applies
+back-pressure, reports an unexpected end of the connection as an error, and sends a PING if the service is silent. It
+tolerates all frames that RFC 9113 allows: informational responses, trailers, a graceful GOAWAY, unknown frames and
+settings.
 """
 
 import asyncio
@@ -27,29 +27,29 @@ from h2.events import (
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 
-from streaming.engines.aws.http2 import CutOff, Wire, name_of
+from streaming.engines.aws.http2 import StreamInterrupted, Wire, name_of
 
-PING_SECONDS = 10.0  # without a byte from the service it gets a PING; without an answer for as long, the stream fails
-LAST_WORD_SECONDS = 5.0  # for frames that the service sends right after its answer
-LAST_QUESTION = b"is it so"
-WRITE_BUFFER_BYTES = 16 * 1024  # above it, asyncio calls `resume_writing` when there is room
-STREAM_ID = 1  # of a client's first and here only stream
+PING_SECONDS = 10.0  # of silence before a PING is sent; if its answer takes as long, the connection fails
+FINAL_PING_SECONDS = 5.0  # how long to wait, after the answer, for a reset or the answer to `FINAL_PING`
+FINAL_PING = b"finished"  # 8 bytes, as HTTP/2 requires; tells this PING from those of the liveness check
+WRITE_BUFFER_BYTES = 16 * 1024  # after more than this, asyncio calls `resume_writing` once the buffer has drained
+STREAM_ID = 1  # the id of a client's first stream; here the only one
 
 
 class Head(NamedTuple):
-    """How an answer begins."""
+    """The status and the headers of an answer."""
 
     status: int
     headers: Mapping[str, str]  # with lower-case names
 
 
 class Connection(asyncio.Protocol):
-    """An HTTP/2 connection with one request on it, which is also the request body that the SDK writes into."""
+    """An HTTP/2 connection with one request. The SDK writes into it as the request's body (`write`, `end_stream`)."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        # The SDK's headers are in order, and this is the only stream: h2 need not check ours.
-        # Of the service's, none decides about the connection: Latin-1 decodes all bytes that a header may have.
+        # h2 does not need to check the SDK's headers, which are correct. It must not check the service's headers, since
+        # an invalid one is no reason to fail the stream. Latin-1 decodes every byte.
         config = H2Configuration(
             header_encoding="latin-1", validate_outbound_headers=False, validate_inbound_headers=False
         )
@@ -62,18 +62,18 @@ class Connection(asyncio.Protocol):
         self._has_room = asyncio.Event()
         self._head: asyncio.Future[Head] = self._loop.create_future()
         self._received: deque[bytes] = deque()
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._is_complete = False
-        self._is_stopped = False  # the service said so, after its answer
-        self._has_last_word = False
-        self._goaway = ""  # why the service will end the connection, once it has announced that
+        self._has_stopped_reading = False  # the service reset the stream after its answer
+        self._has_final_pong = False
+        self._goaway = ""  # the reason of the service's GOAWAY; "" before one
         self.has_sent_end = False
         self._error: Exception | None = None
-        self._heard_at = self._loop.time()
-        self._asked_at: float | None = None
-        self._watch: asyncio.TimerHandle | None = None
+        self._received_at = self._loop.time()
+        self._pinged_at: float | None = None
+        self._liveness_timer: asyncio.TimerHandle | None = None
 
-    # asyncio's side
+    # Called by asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -81,97 +81,97 @@ class Connection(asyncio.Protocol):
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         self._h2.initiate_connection()
         self._flush()
-        self._watch = self._loop.call_later(PING_SECONDS, self._look_for_life)
+        self._liveness_timer = self._loop.call_later(PING_SECONDS, self._check_liveness)
 
     def data_received(self, data: bytes) -> None:
-        self._heard_at, self._asked_at = self._loop.time(), None
+        self._received_at, self._pinged_at = self._loop.time(), None
         try:
             for event in self._h2.receive_data(data):
-                self._take(event)
-        except (ProtocolError, ValueError, LookupError) as error:  # the latter two: a status that is none
-            self.fail(CutOff(f"it does not speak HTTP/2 ({error})"))
+                self._handle_event(event)
+        except (ProtocolError, ValueError, LookupError) as error:  # ValueError, LookupError: an invalid status
+            self.fail(StreamInterrupted(f"the server does not speak HTTP/2 ({error})"))
             return
         self._send_unsent()
 
     def connection_lost(self, error: Exception | None) -> None:
         reason = error or self._goaway
-        self.fail(CutOff(f"the connection was cut ({reason})" if reason else "the connection was closed"))
+        self.fail(StreamInterrupted(f"the connection was cut ({reason})" if reason else "the connection was closed"))
 
     def resume_writing(self) -> None:
         self._has_room.set()
 
-    def _take(self, event: Any) -> None:
+    def _handle_event(self, event: Any) -> None:
         match event:
             case _ if event_of_another_stream(event):
-                pass  # pushed, although pushes are disabled
+                pass  # a pushed stream, although we disabled pushes: ignore it
             case ResponseReceived():
                 if not self._head.done():
-                    # As they are decoded, whatever case a front end writes them in.
+                    # Lower-case the names: some proxies capitalise them.
                     headers = {str(name).lower(): str(value) for name, value in event.headers}
                     self._head.set_result(Head(int(headers.pop(":status")), headers))
             case DataReceived():
                 self._received.append(event.data)
                 self._h2.acknowledge_received_data(event.flow_controlled_length, STREAM_ID)
-                self._news.set()
+                self._changed.set()
             case StreamEnded():
                 self._is_complete = True
-                self._news.set()
+                self._changed.set()
             case StreamReset() if self._is_complete:
-                self._is_stopped = True
-                self._news.set()
-            case PingAckReceived() if event.ping_data == LAST_QUESTION:
-                self._has_last_word = True
-                self._news.set()
+                self._has_stopped_reading = True
+                self._changed.set()
+            case PingAckReceived() if event.ping_data == FINAL_PING:
+                self._has_final_pong = True
+                self._changed.set()
             case StreamReset():
-                self.fail(CutOff(f"the service broke off ({name_of(event.error_code)})"))
+                self.fail(StreamInterrupted(f"the service reset the stream ({name_of(event.error_code)})"))
             case ConnectionTerminated():
-                self._goaway = f"the service ended it: {name_of(event.error_code)}"
-                # A front end that restarts announces its end and still finishes what it has begun. It need not answer
-                # a PING any more.
-                self._has_last_word = self._is_complete
+                self._goaway = f"the service announced its end: {name_of(event.error_code)}"
+                # A server that restarts sends GOAWAY and still finishes its streams. It need not answer a PING after
+                # that, so `has_stopped_reading` must not wait for one.
+                self._has_final_pong = self._is_complete
                 if (event.last_stream_id or 0) < STREAM_ID:
-                    self.fail(CutOff(f"the service ended the connection ({name_of(event.error_code)})"))
-                self._news.set()
+                    self.fail(StreamInterrupted(f"the service ended the connection ({name_of(event.error_code)})"))
+                self._changed.set()
             case WindowUpdated() | SettingsAcknowledged():
-                pass  # there may be room; `data_received` looks
+                pass  # there may be room to send; `data_received` sends
 
-    def _look_for_life(self) -> None:
-        """Send a PING to a silent service; fail if it did not answer the last one.
+    def _check_liveness(self) -> None:
+        """Send a PING if the service is silent, and fail the connection if it has not answered the last one.
 
-        A half-open connection would otherwise look like a pause.
+        Without this, a half-open connection could not be told from a pause in the results.
         """
         now = self._loop.time()
-        if self._asked_at is not None and now - self._asked_at >= PING_SECONDS:
-            self.fail(CutOff("the service no longer answers"))
+        if self._pinged_at is not None and now - self._pinged_at >= PING_SECONDS:
+            self.fail(StreamInterrupted("the service no longer answers"))
             return
-        if self._asked_at is None and now - self._heard_at >= PING_SECONDS:
-            self._asked_at = now
+        if self._pinged_at is None and now - self._received_at >= PING_SECONDS:
+            self._pinged_at = now
             try:
-                self._h2.ping(b"are you?")
+                self._h2.ping(b"liveness")
             except ProtocolError as error:
-                self.fail(CutOff(f"it does not speak HTTP/2 ({error})"))
+                self.fail(StreamInterrupted(f"the server does not speak HTTP/2 ({error})"))
                 return
             self._flush()
-        self._watch = self._loop.call_later(PING_SECONDS / 2, self._look_for_life)
+        self._liveness_timer = self._loop.call_later(PING_SECONDS / 2, self._check_liveness)
 
     def fail(self, error: Exception) -> None:
-        """End the connection: waiting callers get `error`. Does nothing on a connection that has ended."""
-        if self._watch is not None:
-            self._watch.cancel()
+        """Abort the connection and raise `error` in waiting callers. After the answer's end it only aborts."""
+        if self._liveness_timer is not None:
+            self._liveness_timer.cancel()
         if self._error is None and not self._is_complete:
             self._error = error
             if not self._head.done():
                 self._head.set_exception(error)
-                self._head.exception()  # or asyncio would log it where no caller waits for the head
-        self._news.set()
+                self._head.exception()  # retrieve it: asyncio logs an exception that no caller awaits
+        self._changed.set()
         self._has_room.set()
         if self._transport is not None:
             self._transport.abort()
 
     def close(self) -> None:
-        """Close the connection, and cancel the stream unless it has ended."""
-        if self._watch is not None:
-            self._watch.cancel()
+        """Close the connection, and reset the stream unless it has ended, so that the service stops billing."""
+        if self._liveness_timer is not None:
+            self._liveness_timer.cancel()
         if self._transport is None or self._transport.is_closing():
             return
         try:
@@ -180,16 +180,16 @@ class Connection(asyncio.Protocol):
             self._h2.close_connection()
             self._flush()
         except ProtocolError:
-            pass  # for h2 there is no such stream, or it has ended: there is nothing to cancel
+            pass  # the stream does not exist or has ended: there is nothing to reset
         finally:
             self._transport.close()
 
-    # The side of `transport.py` and of the SDK's audio stream.
+    # Called by `transport.py` and by the SDK's audio stream.
 
     async def request(self, path: str, method: str, headers: Sequence[tuple[str, str]]) -> Head:
-        """Send the head of a request, whose body is written later, and return the head of the answer."""
+        """Send the headers of the request and return the head of the answer. The body is written afterwards."""
         if self._goaway:
-            raise CutOff(f"the connection takes no request: {self._goaway}")
+            raise StreamInterrupted(f"the connection accepts no request: {self._goaway}")
         named = {name.lower(): value for name, value in headers}
         pseudo = [(":method", method), (":scheme", "https"), (":authority", named.pop("host")), (":path", path)]
         self._h2.send_headers(STREAM_ID, [*pseudo, *named.items()])
@@ -197,7 +197,7 @@ class Connection(asyncio.Protocol):
         return await self._head
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Yield the answer until the service ends it. Raises `CutOff` where it ends otherwise."""
+        """Yield the answer's body. Raises `StreamInterrupted` if it ends without the service's end of stream."""
         while True:
             while self._received:
                 yield self._received.popleft()
@@ -205,29 +205,30 @@ class Connection(asyncio.Protocol):
                 raise self._error
             if self._is_complete:
                 return
-            self._news.clear()
-            await self._news.wait()
+            self._changed.clear()
+            await self._changed.wait()
 
-    async def was_stopped(self) -> bool:
-        """Return whether the service, which has ended its answer, said then that it had not read our end.
+    async def has_stopped_reading(self) -> bool:
+        """Return whether the service reset the stream after its answer, and so has not read the end of the audio.
 
-        It says so right behind the answer or not at all (RFC 9113, 8.1), and answers a PING after it.
+        It sends the reset directly after the answer (RFC 9113, 8.1), and therefore before the answer to a PING that we
+        send now. Waits for that for at most `FINAL_PING_SECONDS`.
         """
         if not self._is_complete or self._goaway or self._transport is None or self._transport.is_closing():
-            return self._is_stopped
-        self._h2.ping(LAST_QUESTION)
+            return self._has_stopped_reading
+        self._h2.ping(FINAL_PING)
         self._flush()
-        with suppress(TimeoutError):  # it says nothing more, and its answer had ended well
-            async with asyncio.timeout(LAST_WORD_SECONDS):
-                while not (self._is_stopped or self._has_last_word or self._transport.is_closing()):
-                    self._news.clear()
-                    await self._news.wait()
-        return self._is_stopped
+        with suppress(TimeoutError):  # no reset came, and the answer was complete
+            async with asyncio.timeout(FINAL_PING_SECONDS):
+                while not (self._has_stopped_reading or self._has_final_pong or self._transport.is_closing()):
+                    self._changed.clear()
+                    await self._changed.wait()
+        return self._has_stopped_reading
 
     def write(self, data: bytes) -> int:
-        """Send this soon, with whatever else comes until then: one frame costs less than several.
+        """Queue data; it is sent in the next iteration of the event loop. One frame costs less than several.
 
-        What comes after the end is dropped: the reader tells why it ended.
+        After the connection's end the data is dropped, because reading the answer raises the reason.
         """
         if self._error is None and not self._is_complete:
             self._unsent += data
@@ -244,7 +245,7 @@ class Connection(asyncio.Protocol):
             self._loop.call_soon(self._send_unsent)
 
     def _send_unsent(self) -> None:
-        """Send as much as the service has made room for; the rest waits."""
+        """Send as much as the service's flow-control window allows; the rest stays queued."""
         assert self._transport is not None
         self._is_sending_soon = False
         if not self._transport.is_closing() and not self._is_complete and self._error is None:
@@ -257,7 +258,7 @@ class Connection(asyncio.Protocol):
                     self._h2.end_stream(STREAM_ID)
                     self.has_sent_end = True
             except ProtocolError as error:
-                self.fail(CutOff(f"it does not speak HTTP/2 ({error})"))
+                self.fail(StreamInterrupted(f"the server does not speak HTTP/2 ({error})"))
                 return
         self._flush()
 
@@ -268,20 +269,20 @@ class Connection(asyncio.Protocol):
         data = self._h2.data_to_send()
         if data and self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
-        self._has_room.set()  # perhaps; callers that wait check it
+        self._has_room.set()  # waiting callers check whether there really is room
 
     @property
     def unsent_bytes(self) -> int:
         assert self._transport is not None
         return len(self._unsent) + self._transport.get_write_buffer_size()
 
-    async def room(self, most_bytes: int, seconds: float) -> None:
-        """Wait until no more than `most_bytes` are unsent. Returns at once where the connection is over.
+    async def wait_for_room(self, most_bytes: int, seconds: float) -> None:
+        """Wait until at most `most_bytes` are unsent. Returns at once if the connection has ended.
 
-        Raises `TimeoutError` where that takes longer than `seconds`.
+        Raises `TimeoutError` after `seconds`.
         """
         if self.unsent_bytes <= most_bytes:
-            return  # as nearly always, without the cost of a limit
+            return  # the usual case: skip the cost of a timeout
         async with asyncio.timeout(seconds):
             while self.unsent_bytes > most_bytes and self._error is None and not self._is_complete:
                 self._has_room.clear()

@@ -1,7 +1,8 @@
-"""The engine of Amazon Transcribe: one call is one stream, at the speed of the recording.
+"""The engine for Amazon Transcribe. It streams audio in real time; the service bills each stream by its duration.
 
-`hear` asks for another stream from the end of the last final when one breaks off. Amazon's libraries are imported
-when there is a job for them: they are large, and start what must not be there before a process forks.
+If a stream breaks off, `worker/retry.py` calls the engine again from the end of the last final. The modules that import
+Amazon's libraries are loaded at the first job: the libraries are large, and start threads, which must not exist when a
+process forks.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ class AwsEngine(Engine):
 
     @classmethod
     def missing(cls) -> str:
-        return "" if account.region() else "Set AWS_REGION, as in eu-west-1, to use Amazon Transcribe."
+        return "" if account.region() else "Set AWS_REGION, e.g. eu-west-1, to use Amazon Transcribe."
 
     @classmethod
     def channels(cls, options: Mapping[str, Any]) -> int:
@@ -50,7 +51,7 @@ class AwsEngine(Engine):
         try:
             return account.endpoint(account.region())
         except EngineError as error:
-            return str(error)  # the page that shows it is where a person looks for the reason
+            return str(error)  # administrators look at this page to find out what is wrong
 
     @classmethod
     def most_jobs(cls) -> int | None:
@@ -58,14 +59,14 @@ class AwsEngine(Engine):
 
     @classmethod
     async def test_connection(cls) -> str:
-        from streaming.engines.aws import session as aws_session  # Amazon's libraries, as below
+        from streaming.engines.aws import session  # imports Amazon's libraries, as below
 
-        return await aws_session.test_connection()
+        return await session.test_connection()
 
     async def transcribe(self, audio: Spool, request: Request) -> AsyncGenerator[Result, None]:
-        # An answer may end cleanly with words that never became final, or without all of the sound having been heard.
-        # What is missing is asked for once more; words that do not become final then either are kept as they are, and
-        # marked.
+        # The service may end its answer without an error although some words are not final or some audio was not read.
+        # In that case open a second stream for the rest. Words that are not final after the second stream either are
+        # kept and marked as provisional, so that no third stream is billed.
         for keeps_unconfirmed in (False, True):
             async with aclosing(self._stream(audio, request, keeps_unconfirmed)) as results:
                 async for result in results:
@@ -78,8 +79,8 @@ class AwsEngine(Engine):
     async def _stream(
         self, audio: Spool, request: Request, keeps_unconfirmed: bool
     ) -> AsyncGenerator[Result | None, None]:
-        """Yield the results of one stream; None at its end, if all that was heard is final."""
-        # Amazon's libraries are large, and only a worker with such a job needs them.
+        """Yield the results of one stream, then None if the service has read all audio and finalised all words."""
+        # This imports Amazon's libraries. They are large, and only workers that run a job of this engine need them.
         from streaming.engines.aws.session import Session
 
         results: asyncio.Queue[Result | None] = asyncio.Queue()
@@ -90,9 +91,9 @@ class AwsEngine(Engine):
         try:
             while (result := await results.get()) is not None:
                 yield result
-            if await session:  # raises what ended it
+            if await session:  # raises the error that ended the session, if any
                 yield None
         finally:
-            # Whatever the reason is: a stream that nobody wants any more is closed, or it goes on costing.
+            # Also when the caller closes this generator: AWS bills a stream until it is closed.
             session.cancel()
             await asyncio.gather(session, return_exceptions=True)

@@ -1,34 +1,37 @@
-"""Each failure of Amazon Transcribe as a sentence that says what to do, and whether another stream may do better."""
+"""Converts each failure of Amazon Transcribe into an `EngineError`. `session.py` calls it.
+
+The message says what to do. The error is permanent if another stream would fail in the same way.
+"""
 
 import ssl
 from http import HTTPStatus
 
 from streaming.engines.aws.account import Account
-from streaming.engines.aws.messages import ServiceError, Unreadable
+from streaming.engines.aws.messages import MalformedAnswer, ServiceError
 from streaming.engines.base import EngineBusy, EngineError
 
 WAITING = "Waiting for a free Amazon Transcribe stream."
 
-# By the code of the answer: what it means for the key. None of these is transient.
+# Error codes that concern the credentials, and the rest of the message for each. A retry does not help with any.
 KEY_FAILURES = {
-    "ExpiredTokenException": "it has expired. Renew the credentials, then try again.",
-    "UnrecognizedClientException": "it does not know the key. Check AWS_ACCESS_KEY_ID (and AWS_SESSION_TOKEN).",
-    "InvalidClientTokenId": "it does not know the key. Check AWS_ACCESS_KEY_ID (and AWS_SESSION_TOKEN).",
-    "InvalidSignatureException": "the secret does not belong to it, or the clock of this machine is wrong. "
-    "Check AWS_SECRET_ACCESS_KEY and the time.",
-    "SignatureDoesNotMatch": "the secret does not belong to it. Check AWS_SECRET_ACCESS_KEY.",
-    "AccessDeniedException": "it may not use the service. Allow it transcribe:StartStreamTranscription.",
-    "MissingAuthenticationTokenException": "the request was not signed.",
-    "OptInRequired": "the account has not signed up for the service.",
-    "SubscriptionRequiredException": "the account has not signed up for the service.",
+    "ExpiredTokenException": "the key has expired. Renew the credentials, then try again.",
+    "UnrecognizedClientException": "the key is unknown. Check AWS_ACCESS_KEY_ID (and AWS_SESSION_TOKEN).",
+    "InvalidClientTokenId": "the key is unknown. Check AWS_ACCESS_KEY_ID (and AWS_SESSION_TOKEN).",
+    "InvalidSignatureException": "the secret does not match the key, or this server's clock is wrong. "
+    "Check AWS_SECRET_ACCESS_KEY and the clock.",
+    "SignatureDoesNotMatch": "the secret does not match the key. Check AWS_SECRET_ACCESS_KEY.",
+    "AccessDeniedException": "the key lacks a permission. Allow it transcribe:StartStreamTranscription.",
+    "MissingAuthenticationTokenException": "the request was not signed. Check HTTPS_PROXY.",
+    "OptInRequired": "the account is not signed up for the service. Sign up in the AWS console.",
+    "SubscriptionRequiredException": "the account is not signed up for the service. Sign up in the AWS console.",
 }
 
-# Parts of the codes that come as 400 and are about the moment all the same.
-PASSING_CODES = ("Throttl", "TooManyRequests", "RequestTimeout", "SlowDown")
-PASSING_STATUSES = (408, 421, 425, 429)  # 421: another connection may reach a server that knows the name
+# Parts of error codes that the service sends with status 400 although a retry may succeed.
+TRANSIENT_CODES = ("Throttl", "TooManyRequests", "RequestTimeout", "SlowDown")
+TRANSIENT_STATUSES = (408, 421, 425, 429)  # 421: another connection may reach a server that serves this host name
 
-# Refusals of the audio rather than of the request: another stream may do better.
-PASSING_REFUSALS = ("no new audio was received", "signature expired", "stream is too big")
+# Parts of messages that refuse audio rather than the request. Another stream sends the audio again.
+TRANSIENT_REFUSALS = ("no new audio was received", "signature expired", "stream is too big")
 
 REFUSALS = ("BadRequestException", "ValidationException")
 FAILURES = (
@@ -42,7 +45,10 @@ FAILURES = (
 
 
 def failure(error: BaseException, account: Account, *, is_open: bool) -> EngineError:
-    """Return what an error on the way to the service means. `is_open`: the stream had been accepted."""
+    """Return the `EngineError` for an error of a stream. `is_open`: the service had accepted the stream.
+
+    Raises `error` itself if it is none of the expected kinds, since that is a fault in this program.
+    """
     place = f"Amazon Transcribe in {account.region}"
     match error:
         case EngineError():
@@ -56,26 +62,28 @@ def failure(error: BaseException, account: Account, *, is_open: bool) -> EngineE
             )
             return EngineError(text, permanent=True)
         case TimeoutError():
-            return EngineError(f"{place} did not answer in time.", permanent=False)
+            return EngineError(f"{place} did not answer in time. Try again later.", permanent=False)
         case OSError():
-            return EngineError(f"The connection to {place} failed: {error}.", permanent=False)
-        case Unreadable():
-            return EngineError(f"{place} sent an answer that can't be read: {error}.", permanent=False)
+            advice = "Check the network, then try again."
+            return EngineError(f"The connection to {place} failed: {error}. {advice}", permanent=False)
+        case MalformedAnswer():
+            text = f"{place} sent an answer that can't be read: {error}. Try again later."
+            return EngineError(text, permanent=False)
     raise error
 
 
 def _reported(error: ServiceError, account: Account, place: str, *, is_open: bool) -> EngineError:
-    """Return what a refusal or a failure means that the service reports itself."""
+    """Return the `EngineError` for an error that the service reported."""
     code, status = error.code, error.status
-    is_passing = (
-        any(words in error.message.lower() for words in PASSING_REFUSALS)
-        or any(part in code for part in PASSING_CODES)
-        or status in PASSING_STATUSES
+    is_transient = (
+        any(words in error.message.lower() for words in TRANSIENT_REFUSALS)
+        or any(part in code for part in TRANSIENT_CODES)
+        or status in TRANSIENT_STATUSES
     )
     if code == "LimitExceededException" and not is_open:
         return EngineBusy(WAITING)
     if code in REFUSALS:
-        return EngineError(f"{place} refused the request: {error.message or code}", permanent=not is_passing)
+        return EngineError(f"{place} refused the request: {error.message or code}", permanent=not is_transient)
     if code in KEY_FAILURES:
         return EngineError(f"Amazon refused the key {account.key}: {KEY_FAILURES[code]}", permanent=True)
     if code in FAILURES:
@@ -86,14 +94,14 @@ def _reported(error: ServiceError, account: Account, place: str, *, is_open: boo
     answer = f"{status} {code or _phrase(status)}"
     if 300 <= status < 400:
         advice = "Check AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING and HTTPS_PROXY."
-        return EngineError(f"{place} answered {answer}, which points to another address. {advice}", permanent=True)
+        return EngineError(f"{place} answered {answer}, a redirect to another address. {advice}", permanent=True)
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        advice = "A proxy asks for a user name and a password. Write them into HTTPS_PROXY."
+        advice = "A proxy requires a user name and a password. Add them to HTTPS_PROXY."
         return EngineError(f"{place} answered {answer}. {advice}", permanent=True)
     if status < 300:
-        return EngineError(f"{place} answered {answer}, without a transcript.", permanent=False)
+        return EngineError(f"{place} answered {answer}, without a transcript. Try again later.", permanent=False)
     text = f"{place} answered {answer}{f': {error.message}' if error.message else '.'}"
-    return EngineError(text, permanent=400 <= status < 500 and not is_passing)
+    return EngineError(text, permanent=400 <= status < 500 and not is_transient)
 
 
 def _phrase(status: int) -> str:

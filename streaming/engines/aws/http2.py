@@ -1,4 +1,7 @@
-"""HTTP/2 for `connection.py`: the h2 library, with two frames of RFC 9113 that it handles too strictly."""
+"""HTTP/2 framing for `connection.py`: the h2 library, with other handling of two frames.
+
+h2 ignores a reset of a finished stream, and refuses all frames after a GOAWAY. The connection has to handle these.
+"""
 
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
@@ -6,20 +9,20 @@ from h2.events import ConnectionTerminated, Event, StreamReset
 from hyperframe.frame import Frame, GoAwayFrame, RstStreamFrame
 
 
-class CutOff(ConnectionError):
-    """The connection ended, or the service ended the answer, in another way than at the end of a good answer."""
+class StreamInterrupted(ConnectionError):
+    """The connection or the answer ended before the answer was complete."""
 
 
 class Wire(H2Connection):
-    """Reports two frames as events and leaves the connection usable; `connection.py` decides what follows."""
+    """Reports RST_STREAM and GOAWAY as events and keeps the connection usable; `connection.py` handles the events."""
 
     def _receive_rst_stream_frame(self, frame: RstStreamFrame) -> tuple[list[Frame], list[Event]]:
-        """Report a reset also where both sides had ended the stream before: h2 ignores it there."""
+        """Report a reset even if both sides had already ended the stream. h2 would ignore it."""
         frames, events = super()._receive_rst_stream_frame(frame)
         return frames, events or [StreamReset(stream_id=frame.stream_id, error_code=frame.error_code)]
 
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
-        """Report a GOAWAY. h2 would refuse every later frame, yet streams up to the last one go on (section 6.8)."""
+        """Report a GOAWAY. Streams up to its last stream id continue (RFC 9113, 6.8); h2 would refuse their frames."""
         event = ConnectionTerminated()
         event.error_code = frame.error_code
         event.last_stream_id = frame.last_stream_id
@@ -27,7 +30,7 @@ class Wire(H2Connection):
 
 
 def name_of(code: int | None) -> str:
-    """Return an error code of HTTP/2 by its name, or by its number where it has none."""
+    """Return the name of an HTTP/2 error code, or its number if it has no name."""
     try:
         return ErrorCodes(code or 0).name
     except ValueError:

@@ -1,7 +1,7 @@
-"""The languages that Amazon Transcribe streaming knows, for `options.py`.
+"""The languages that Amazon Transcribe streaming supports, for `options.py`.
 
-From AWS's documents (“Supported languages and language-specific features”, and `LanguageCode` of the streaming API).
-Some regions don't have all of them; that the service says itself.
+The source is AWS's documentation (“Supported languages and language-specific features”, and `LanguageCode` of the
+streaming API). Some regions support only a part of them; there the service refuses the request.
 """
 
 from collections.abc import Mapping
@@ -108,7 +108,7 @@ LANGUAGES: Mapping[str, str] = {
     "zu-ZA": "Zulu",
 }
 
-# From the page on language identification: these two are not identified.
+# AWS's page on language identification excludes these two.
 NEVER_IDENTIFIED = frozenset({"sv-SE", "vi-VN"})
 IDENTIFIED_LANGUAGES = {code: name for code, name in LANGUAGES.items() if code not in NEVER_IDENTIFIED}
 

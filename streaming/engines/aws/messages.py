@@ -1,7 +1,7 @@
-"""Reads an answer of Amazon Transcribe: messages of the event stream, results in JSON, and refusals.
+"""Parses the answers of Amazon Transcribe: messages of the event stream, results in JSON, and error responses.
 
-`transport.py` calls it. A field that is missing or has an unexpected type never costs the words beside it: the
-reader drops that field, and `results.py` derives what it needs.
+`transport.py` calls it. If a field is missing or has an unexpected type, the parser drops only that field and keeps the
+words beside it; `results.py` derives the missing value.
 """
 
 import json
@@ -12,89 +12,90 @@ from typing import Any
 
 from amazon_transcribe.eventstream import EventStreamBuffer
 from amazon_transcribe.model import Alternative, Entity, Item
-from amazon_transcribe.model import Result as HeardResult
+from amazon_transcribe.model import Result as SdkResult
 
-from streaming.engines.aws.http2 import CutOff
+from streaming.engines.aws.http2 import StreamInterrupted
 
 logger = logging.getLogger(__name__)
 
-LONGEST_CODE = 100  # characters of an error code; longer text is no code
-LONGEST_MESSAGE = 500  # characters of the service's own sentence
+LONGEST_CODE = 100  # characters; an error code is cut to this length
+LONGEST_MESSAGE = 500  # characters; the service's own error message is cut to this length
 
 
-class Unreadable(Exception):
-    """The service sent bytes that are not of its protocol. Another stream may do better."""
+class MalformedAnswer(Exception):
+    """The service sent bytes that violate its protocol. Another stream may succeed."""
 
 
 class ServiceError(Exception):
-    """A refusal or a failure that the service reports: `status` is 0 where it came within an answer."""
+    """An error that the service reported. `status` is the HTTP status, or 0 if the error came within an answer."""
 
     def __init__(self, code: str, message: str, status: int = 0) -> None:
         super().__init__(message)
         self.code, self.message, self.status = code, message, status
 
 
-class Oddities:
-    """Logs each kind of unexpected content once a stream, without the content, which may be spoken words."""
+class UnexpectedContent:
+    """Logs each kind of unexpected content once per stream. It never logs the content, which may be spoken words."""
 
     def __init__(self) -> None:
-        self._noted: set[str] = set()
+        self._logged: set[str] = set()
 
-    def note(self, what: str) -> None:
-        if what not in self._noted:
-            self._noted.add(what)
-            logger.info("Amazon Transcribe sent %s. The engine ignores this for the rest of the stream.", what)
+    def log_once(self, what: str) -> None:
+        if what not in self._logged:
+            self._logged.add(what)
+            logger.info("Amazon Transcribe sent %s. The engine logs this once per stream.", what)
 
 
-async def read_results(chunks: AsyncIterable[bytes]) -> AsyncIterator[list[HeardResult]]:
+async def read_results(chunks: AsyncIterable[bytes]) -> AsyncIterator[list[SdkResult]]:
     """Yield the results of each event of an answer.
 
-    Raises `ServiceError`, `CutOff` where the answer ends within a message, and what the SDK's parser raises for
-    damaged bytes.
+    Raises `ServiceError` for an error that the service reports, `StreamInterrupted` if the answer ends within a
+    message, and for damaged bytes any exception of the SDK's parser (`transport.py` catches those).
     """
-    buffer, oddities = EventStreamBuffer(), Oddities()
+    buffer, unexpected = EventStreamBuffer(), UnexpectedContent()
     async for chunk in chunks:
         buffer.add_data(chunk)
         for message in buffer:
-            if results := results_of(message.headers, message.payload, oddities):
+            if results := results_of(message.headers, message.payload, unexpected):
                 yield results
             else:
-                yield []  # the service is alive, although it has no words
-    if buffer._data:  # the SDK's buffer has no other way to ask
-        raise CutOff("the answer ended in the middle of a message")
+                yield []  # no words, but the caller learns that the service still answers
+    if buffer._data:  # private, but the SDK has no public way to find out whether bytes are left
+        raise StreamInterrupted("the answer ended in the middle of a message")
 
 
-def results_of(headers: Mapping[str, Any], payload: bytes, oddities: Oddities) -> list[HeardResult]:
+def results_of(headers: Mapping[str, Any], payload: bytes, unexpected: UnexpectedContent) -> list[SdkResult]:
     kind, event = headers.get(":message-type"), headers.get(":event-type")
     if kind in ("error", "exception") or ":exception-type" in headers or ":error-code" in headers:
         raise _error_in_answer(headers, payload)
     if event not in (None, "TranscriptEvent"):
-        if event != "initial-response":  # AWS's protocol allows this one in any event stream
-            oddities.note(f"an event of the type {str(event)[:40]!r}")
+        if event != "initial-response":  # AWS's protocol allows this event in any event stream
+            unexpected.log_once(f"an event of the type {str(event)[:40]!r}")
         return []
-    said = _object(payload)
-    if said is None:
+    document = _object(payload)
+    if document is None:
         if event is None:
-            oddities.note("a message without a type")
+            unexpected.log_once("a message without a type")
             return []
-        raise Unreadable("a transcript that is not JSON")  # its words are lost, so another stream has to fetch them
-    transcript = said.get("Transcript")
+        # The words of this message are lost, so the engine must open another stream for them.
+        raise MalformedAnswer("a transcript that is not JSON")
+    transcript = document.get("Transcript")
     results = transcript.get("Results") if isinstance(transcript, dict) else None
     if not isinstance(results, list):
         return []
     if not all(isinstance(result, dict) for result in results):
-        oddities.note("a result that is not an object")
+        unexpected.log_once("a result that is not an object")
     return [_result(result) for result in results if isinstance(result, dict)]
 
 
-def _result(raw: Mapping[str, Any]) -> HeardResult:
+def _result(raw: Mapping[str, Any]) -> SdkResult:
     given = raw.get("Alternatives")
     alternatives = None
     if isinstance(given, list):
         alternatives = [found for one in given if isinstance(one, dict) and (found := _alternative(one))]
     if given and not alternatives:
-        alternatives = None  # unreadable, which differs from empty: a vocabulary filter may have removed all words
-    return HeardResult(
+        alternatives = None  # could not be parsed, unlike an empty list: a vocabulary filter may remove all words
+    return SdkResult(
         result_id=_text(raw.get("ResultId")),
         start_time=_seconds(raw.get("StartTime")),
         end_time=_seconds(raw.get("EndTime")),
@@ -144,55 +145,55 @@ def _entity(raw: Mapping[str, Any]) -> Entity:
 
 
 def _text(value: object) -> str:
-    """Return a text as it is, and a number (a speaker, a channel) as text."""
+    """Return a string unchanged and an integer (a speaker, a channel) as a string, anything else as ""."""
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
 def _seconds(value: object) -> float | None:
-    """Return a number of at least 0, also where it came as text. JSON as Python reads it knows NaN and Infinity."""
+    """Return a number or a numeric string as a float of at least 0, or None. Python's JSON parser accepts NaN too."""
     if not isinstance(value, int | float | str) or isinstance(value, bool):
         return None
     try:
         number = float(value)
-    except (ValueError, OverflowError):  # no number, or an integer that no float can hold
+    except (ValueError, OverflowError):  # not a number, or an integer that does not fit a float
         return None
     return max(0.0, number) if math.isfinite(number) else None
 
 
 def _object(payload: bytes) -> dict[str, Any] | None:
     try:
-        said = json.loads(payload)
-    except (ValueError, RecursionError):  # the latter for a payload of many nested lists
+        document = json.loads(payload)
+    except (ValueError, RecursionError):  # RecursionError: deeply nested lists
         return None
-    return said if isinstance(said, dict) else None
+    return document if isinstance(document, dict) else None
 
 
 def _error_in_answer(headers: Mapping[str, Any], payload: bytes) -> ServiceError:
-    said = _object(payload) or {}
-    codes = (headers.get(":exception-type"), headers.get(":error-code"), said.get("__type"), said.get("code"))
+    document = _object(payload) or {}
+    codes = (headers.get(":exception-type"), headers.get(":error-code"), document.get("__type"), document.get("code"))
     own = headers.get(":error-message")
-    return ServiceError(_code(*codes), _message(said) or (own if isinstance(own, str) else "")[:LONGEST_MESSAGE])
+    return ServiceError(_code(*codes), _message(document) or (own if isinstance(own, str) else "")[:LONGEST_MESSAGE])
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> ServiceError:
-    """Return the error in an answer whose status is not 200.
+    """Return the error of a response whose status is not 200.
 
-    The code is in `x-amzn-errortype`, or else in the body: Smithy's restJson1 protocol allows both.
+    The error code is in the header `x-amzn-errortype` or in the body: Smithy's restJson1 protocol allows both.
     """
-    said = _object(body) or {}
+    document = _object(body) or {}
     return ServiceError(
-        _code(headers.get("x-amzn-errortype"), said.get("code"), said.get("__type")), _message(said), status
+        _code(headers.get("x-amzn-errortype"), document.get("code"), document.get("__type")), _message(document), status
     )
 
 
 def _code(*candidates: object) -> str:
-    """Return the first code without its namespace and address, as in `com.amazonaws.transcribe#Code:http://…`."""
+    """Return the first error code, such as `Code` of `com.amazonaws.transcribe#Code:http://…`, or ""."""
     for text in candidates:
         if isinstance(text, str) and (code := text.partition(":")[0].rpartition("#")[2].strip()):
             return code[:LONGEST_CODE]
     return ""
 
 
-def _message(said: Mapping[str, Any]) -> str:
-    found = (said.get(name) for name in ("Message", "message", "errorMessage"))
+def _message(document: Mapping[str, Any]) -> str:
+    found = (document.get(name) for name in ("Message", "message", "errorMessage"))
     return next((text[:LONGEST_MESSAGE] for text in found if isinstance(text, str) and text), "")

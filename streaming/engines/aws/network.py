@@ -1,4 +1,4 @@
-"""Connects to Amazon Transcribe for `transport.py`: addresses, a proxy if the environment names one, and TLS."""
+"""Connects to Amazon Transcribe over TLS, through a proxy if the environment names one. `transport.py` calls it."""
 
 import asyncio
 import base64
@@ -8,34 +8,36 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from streaming.engines.base import EngineError
 
-# A host may have several addresses, and one of them may not answer: the next one is tried after this time (RFC 8305).
+# A host may have several addresses. If one does not answer in this time, asyncio tries the next (RFC 8305).
 NEXT_ADDRESS_SECONDS = 0.25
-CLOSE_SECONDS = 2.0  # for TLS's closing messages
-LONGEST_HEAD_BYTES = 16 * 1024  # of a proxy's answer
+CLOSE_SECONDS = 2.0  # how long to wait for the peer's TLS closing message
+LONGEST_HEAD_BYTES = 16 * 1024  # limits the memory for a proxy's response header
 PORTS = {"http": 80, "https": 443}
 
 
 @lru_cache(maxsize=4)
 def tls_context(ca_file: str, *, speaks_http2: bool = True) -> ssl.SSLContext:
-    """Return a context that trusts the system's authorities, or those in `ca_file`. Raises `EngineError`."""
+    """Return a context that trusts the CAs of the system, or of `ca_file`. Raises `EngineError` if it can't be read."""
     try:
         context = ssl.create_default_context(cafile=ca_file or None)
     except OSError as error:
-        raise EngineError(f"AWS_CA_BUNDLE={ca_file!r} can't be read: {error.strerror}.", permanent=True) from error
+        raise EngineError(
+            f"AWS_CA_BUNDLE={ca_file!r} can't be read: {error.strerror}. Check the path.", permanent=True
+        ) from error
     if speaks_http2:
         context.set_alpn_protocols(["h2"])
     return context
 
 
 async def connect(protocol: asyncio.Protocol, endpoint: str, ca_file: str) -> asyncio.Transport:
-    """Connect `protocol` to `endpoint` over TLS, through the proxy that HTTPS_PROXY and NO_PROXY name for it.
+    """Connect `protocol` to `endpoint` over TLS, through the proxy that HTTPS_PROXY and NO_PROXY select.
 
-    Raises `OSError`, and `EngineError` for what only a person can change.
+    Raises `OSError` if the connection fails, and `EngineError` for errors of the proxy or of the configuration.
     """
     address = urlsplit(endpoint)
     context = await asyncio.to_thread(tls_context, ca_file)
     if proxy := _proxy_of(endpoint):
-        return await _through(proxy, address, context, ca_file, protocol)
+        return await _connect_through_proxy(proxy, address, context, ca_file, protocol)
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_connection(
         lambda: protocol,
@@ -49,15 +51,15 @@ async def connect(protocol: asyncio.Protocol, endpoint: str, ca_file: str) -> as
 
 
 def _proxy_of(endpoint: str) -> str:
-    """Return the address of the proxy, found as boto3 finds it, or nothing."""
-    from botocore.utils import get_environ_proxies  # large: not before there is a stream to open
+    """Return the address of the proxy, selected as in boto3, or ""."""
+    from botocore.utils import get_environ_proxies  # imported late: it is large, and needed only to open a stream
 
     proxy: str = get_environ_proxies(endpoint).get("https", "")
     return proxy if not proxy or "://" in proxy else f"http://{proxy}"
 
 
 class _Tunnel(asyncio.Protocol):
-    """Collects the answer of a proxy, until the connection belongs to another protocol."""
+    """Collects a proxy's response header. Afterwards the connection is given another protocol."""
 
     def __init__(self) -> None:
         self.received = bytearray()
@@ -67,16 +69,16 @@ class _Tunnel(asyncio.Protocol):
         self.received += data
         head, end, _ = bytes(self.received).partition(b"\r\n\r\n")
         if not self.head.done() and (end or len(head) > LONGEST_HEAD_BYTES):
-            self.received.clear()  # a proxy says no more before TLS begins
+            self.received.clear()  # a proxy sends nothing more before TLS begins
             self.head.set_result(head)
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self.head.done():
-            self.head.set_exception(error or ConnectionResetError("it closed the connection"))
-            self.head.exception()  # a cancelled caller does not ask for it
+            self.head.set_exception(error or ConnectionResetError("the proxy closed the connection"))
+            self.head.exception()  # a cancelled caller never retrieves it, which asyncio would log
 
 
-async def _through(
+async def _connect_through_proxy(
     proxy: str, address: SplitResult, context: ssl.SSLContext, ca_file: str, protocol: asyncio.Protocol
 ) -> asyncio.Transport:
     """Connect through a proxy: CONNECT (RFC 9110, section 9.3.6), then TLS with the service inside the tunnel."""
@@ -85,10 +87,10 @@ async def _through(
     try:
         default = PORTS[parts.scheme]
         host, port = parts.hostname, parts.port or default
-    except (KeyError, ValueError):  # of a kind that this module does not speak, or with a port that is none
+    except (KeyError, ValueError):  # an unsupported scheme, or an invalid port
         host, port = None, 0
     if not host:
-        advice = "HTTPS_PROXY needs an address as in http://host:port."
+        advice = "Set HTTPS_PROXY to an address such as http://host:port."
         raise EngineError(f"The proxy {name} can't be used. {advice}", permanent=True)
     loop = asyncio.get_running_loop()
     try:
@@ -100,22 +102,22 @@ async def _through(
             happy_eyeballs_delay=NEXT_ADDRESS_SECONDS,
         )
     except OSError as error:
-        raise EngineError(f"The proxy {name} can't be reached: {error}.", permanent=False) from error
+        raise EngineError(f"The proxy {name} can't be reached: {error}. Check HTTPS_PROXY.", permanent=False) from error
     try:
         transport.write(_request_for(parts, address))
         try:
             _check(await tunnel.head, name)
         except OSError as error:
-            raise EngineError(f"The proxy {name} gave no answer: {error}.", permanent=False) from error
+            raise EngineError(f"The proxy {name} did not answer: {error}. Try again later.", permanent=False) from error
         secured = await loop.start_tls(
             transport, tunnel, context, server_hostname=address.hostname, ssl_shutdown_timeout=CLOSE_SECONDS
         )
         if secured is None or secured.is_closing():
-            raise ConnectionResetError("it was closed at once")
+            raise ConnectionResetError("the proxy closed the connection during the TLS handshake")
     except BaseException:
-        transport.abort()  # on cancellation too, or the connection would stay open
+        transport.abort()  # also on cancellation: otherwise the connection would stay open
         raise
-    # The service may have sent its first frames before this task ran again.
+    # The service may have sent its first frames before this task ran again: pass them to the new protocol.
     secured.set_protocol(protocol)
     protocol.connection_made(secured)
     if tunnel.received:
@@ -137,10 +139,10 @@ def _check(head: bytes, name: str) -> None:
     version, _, rest = head.split(b"\r\n")[0].decode("latin-1").partition(" ")
     status = rest[:3]
     if not version.startswith("HTTP/1.") or not status.isdigit():
-        raise EngineError(f"The proxy {name} does not speak HTTP.", permanent=True)
+        raise EngineError(f"The proxy {name} does not speak HTTP. Check HTTPS_PROXY.", permanent=True)
     if status == "407":
-        text = "asks for a user name and a password. Write them into HTTPS_PROXY, as in http://user:password@host:port."
+        text = "requires a user name and a password. Add them to HTTPS_PROXY, e.g. http://user:password@host:port."
         raise EngineError(f"The proxy {name} {text}", permanent=True)
     if not status.startswith("2"):
-        text = f"The proxy {name} refused the connection to Amazon Transcribe: {rest[:80].strip()}."
-        raise EngineError(text, permanent=status.startswith("4") and status not in ("408", "429"))
+        text = f"refused the connection to Amazon Transcribe: {rest[:80].strip()}. Check the proxy's settings."
+        raise EngineError(f"The proxy {name} {text}", permanent=status.startswith("4") and status not in ("408", "429"))

@@ -1,4 +1,8 @@
-"""One stream to Amazon Transcribe, from its first chunk to the end of its answer."""
+"""Runs one stream to Amazon Transcribe, from its first chunk to the end of its answer. `engine.py` calls it.
+
+It sends audio in real time, converts the results, and ends the stream if the service stops answering. The connection
+test of the admin uses it too.
+"""
 
 import asyncio
 import time
@@ -10,205 +14,223 @@ from typing import Any
 
 from django.conf import settings
 
-from streaming.engines.aws import account as aws_account
 from streaming.engines.aws import options
-from streaming.engines.aws.account import Account
+from streaming.engines.aws.account import Account, resolve_account
 from streaming.engines.aws.failures import failure
-from streaming.engines.aws.http2 import CutOff
-from streaming.engines.aws.messages import Unreadable
+from streaming.engines.aws.http2 import StreamInterrupted
+from streaming.engines.aws.messages import MalformedAnswer
 from streaming.engines.aws.results import Interpreter, Timeline
 from streaming.engines.aws.transport import Stream, open_stream
 from streaming.engines.base import EngineError, Request
-from streaming.engines.options import shown
+from streaming.engines.options import abbreviated
 from streaming.results import Result
 from streaming.spool import CHUNK_SECONDS, SAMPLE_BYTES, Spool
 from uploads.decoder.client import DecodingError
 from uploads.samples import sample_path
 
-# Seconds of the wall.
+# Limits in real time.
 START_SECONDS = 15.0
-DRAIN_SECONDS = 30.0  # from the end of the sound to the end of the answer
-TEST_SECONDS = 3.0  # of speech for a test of the connection; Amazon bills 15 for it
-# Seconds of sound, so that they hold at any pace.
-BURST_CHUNKS = 4  # are sent at once, the last of them 0.3 s early: fewer and larger writes
-UNSENT_SECONDS = 1.0  # the most that waits for the service to take it
-STARVED_SECONDS = 5.0  # without sound; the service ends a stream after 15
-LONGEST_SILENCE_SECONDS = 15.0  # of a service that answers: results pause for so long
-STUCK_SECONDS = 30.0  # of sound since the last answer, with words still open; it pauses for 15 at times
+DRAIN_SECONDS = 30.0  # from the end of the audio to the end of the answer
+TEST_SECONDS = 3.0  # of speech in a connection test; AWS bills 15 s for it
+# Limits in seconds of audio, so that they scale with TRANSCRIBE_AWS_PACE.
+BURST_CHUNKS = 4  # sent together, the last one 0.3 s early: this makes writes fewer and larger
+UNSENT_SECONDS = 1.0  # at most this much waits for the service to accept it
+STARVED_SECONDS = 5.0  # without audio before we send silence; the service ends a stream after 15 s
+LONGEST_SILENCE_SECONDS = 15.0  # a working service may send no results for so long
+STUCK_SECONDS = 30.0  # after this much audio without results, with partials open, the service has failed
 
 
 class Session:
-    """Sends what is asked for and calls `tell` with each result. `run()` once; cancelled, it closes the stream.
+    """Sends the requested audio and calls `publish` with each result.
 
-    Three tasks share the stream: one sends sound, one reads what was heard, one looks that both get on. Whichever
-    fails ends all three.
+    Call `run()` once. Cancelling it closes the stream.
+
+    Three tasks share the stream: one sends audio, one receives results, one monitors both. If one of them fails, the
+    task group cancels the others.
     """
 
     def __init__(
-        self, audio: Spool, request: Request, tell: Callable[[Result], None], *, keeps_unconfirmed: bool
+        self, audio: Spool, request: Request, publish: Callable[[Result], None], *, keeps_unconfirmed: bool
     ) -> None:
         self._audio = audio
         self._request = request
-        self._tell = tell
+        self._publish = publish
         self._pace = settings.TRANSCRIBE_AWS_PACE
         self._timeline = Timeline(request.start_time)
         self._interpreter = Interpreter(request, self._timeline)
         self._frame_bytes = SAMPLE_BYTES * audio.channels
         self._bytes_a_second = audio.sample_rate * self._frame_bytes
-        self._starved_since: float | None = None  # while the next chunk is waited for
-        self._answered_at = 0.0  # seconds of the stream
-        self._broken_sound: DecodingError | OSError | None = None
+        self._starved_since: float | None = None  # since when the sender has been waiting for the next chunk
+        self._answered_at = 0.0  # seconds of audio sent when the last answer came
+        self._audio_error: DecodingError | OSError | None = None
         self._keeps_unconfirmed = keeps_unconfirmed
 
     async def run(self) -> bool:
-        """Return whether all that was heard is final: without `keeps_unconfirmed` the last words may be missing.
+        """Run the stream. Return False if the caller must open another stream, because some words are not final.
 
-        Raises `EngineError`; and `DecodingError` and `OSError` for the sound, after what came before was heard.
+        With `keeps_unconfirmed` those words are published as provisional finals instead. Raises `EngineError`. If
+        reading the audio fails, raises that `DecodingError` or `OSError` once the audio before it is transcribed.
         """
         async with aclosing(self._audio.chunks(self._request.start_time)) as chunks:
             first = await anext(chunks, None)
             if first is None:
-                return True  # all of it is final, and an empty stream would cost as much as 15 seconds
+                return True  # nothing is left to transcribe, and AWS bills an empty stream as 15 seconds
             parameters = options.parameters(self._request.language_code, self._request.options)
-            async with opened(parameters, self._audio.sample_rate) as (stream, _), asyncio.TaskGroup() as group:
+            async with (
+                authenticated_stream(parameters, self._audio.sample_rate) as (stream, _),
+                asyncio.TaskGroup() as group,
+            ):
                 ending = asyncio.timeout(None)
                 sending = group.create_task(self._send(stream, first, chunks, ending))
-                watching = group.create_task(self._watch(stream))
+                monitoring = group.create_task(self._monitor(stream))
                 try:
                     async with ending:
-                        await self._hear(stream)
+                        await self._receive(stream)
                 except TimeoutError:
                     if self._timeline.sent_seconds - self._answered_at > LONGEST_SILENCE_SECONDS:
-                        raise EngineError("Amazon Transcribe has stopped answering.", permanent=False) from None
-                    # Else it only does not end its answer: what it has said counts.
+                        raise EngineError(
+                            "Amazon Transcribe has stopped answering. Try again later.", permanent=False
+                        ) from None
+                    # Otherwise the service has sent its results and only does not end its answer: keep them.
                 await sending
-                watching.cancel()
-                # A service that stopped listening may have missed the end, or only says so to be polite.
-                was_stopped = await stream.was_stopped()
-        is_complete = not self._interpreter.has_open and not was_stopped
+                monitoring.cancel()
+                # The service may have stopped reading before the audio ended. Then its answer lacks the last words.
+                has_stopped_reading = await stream.has_stopped_reading()
+        is_complete = not self._interpreter.has_open and not has_stopped_reading
         if self._keeps_unconfirmed:
             for result in self._interpreter.unconfirmed():
-                self._tell(result)
-        if self._broken_sound is not None and (is_complete or self._keeps_unconfirmed):
-            raise self._broken_sound
+                self._publish(result)
+        if self._audio_error is not None and (is_complete or self._keeps_unconfirmed):
+            raise self._audio_error
         return is_complete or self._keeps_unconfirmed
 
     async def _send(
         self, stream: Stream, first: bytes, chunks: AsyncGenerator[bytes, None], ending: asyncio.Timeout
     ) -> None:
-        """Send the sound at the speed at which it was spoken, then its end."""
+        """Send the audio in real time (times the pace), then its end. Starts the timeout of the answer's end."""
         loop = asyncio.get_running_loop()
         began_at = loop.time()
         chunk: bytes | None = first
         sent = 0
         while chunk is not None:
-            # What is signed too early is no longer valid when the service comes to it.
+            # Do not send faster than real time: chunks carry a signed time, which would expire before the service reads
+            # them.
             if sent % BURST_CHUNKS == 0:
                 early = began_at + self._timeline.sent_seconds / self._pace - loop.time()
                 if early > 0:
                     await asyncio.sleep(early)
             sent += 1
-            await self._put(stream, chunk)
+            await self._send_chunk(stream, chunk)
             self._timeline.add(len(chunk) / self._bytes_a_second)
             self._starved_since = loop.time()
             try:
                 chunk = await anext(chunks, None)
             except (DecodingError, OSError) as error:
-                self._broken_sound = error  # what came before it is good, and wants to be heard to the end
+                self._audio_error = error  # raised by `run` after the audio before it is transcribed
                 chunk = None
             self._starved_since = None
         await stream.end()
         ending.reschedule(loop.time() + DRAIN_SECONDS)
 
-    async def _put(self, stream: Stream, chunk: bytes) -> None:
+    async def _send_chunk(self, stream: Stream, chunk: bytes) -> None:
         try:
             await stream.send(chunk, round(UNSENT_SECONDS * self._bytes_a_second), STUCK_SECONDS / self._pace)
         except TimeoutError:
-            raise EngineError("Amazon Transcribe takes no more sound.", permanent=False) from None
+            raise EngineError(
+                "Amazon Transcribe has stopped accepting audio. Try again later.", permanent=False
+            ) from None
 
-    async def _hear(self, stream: Stream) -> None:
+    async def _receive(self, stream: Stream) -> None:
         async for results in stream.results():
             self._answered_at = self._timeline.sent_seconds
-            for heard in results:
-                for result in self._interpreter.take(heard):
-                    self._tell(result)
+            for raw in results:
+                for result in self._interpreter.interpret(raw):
+                    self._publish(result)
         if not stream.has_sent_end:
-            raise CutOff("the service ended the stream before the audio had ended")
+            raise StreamInterrupted("the service ended the stream before the audio had ended")
         if self._interpreter.is_unreadable:
-            raise Unreadable("results without a text")
+            raise MalformedAnswer("results without a text")
 
-    async def _watch(self, stream: Stream) -> None:
-        """Send silence while there is no sound to send; give up a service that has stopped hearing."""
+    async def _monitor(self, stream: Stream) -> None:
+        """Send silence while the decoder is late, and fail if the service stops answering.
+
+        The service ends a stream that receives no audio for 15 s.
+        """
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(STARVED_SECONDS / self._pace / 4)
             since = self._starved_since
             if since is not None and loop.time() - since >= STARVED_SECONDS / self._pace:
                 samples = round(self._audio.sample_rate * CHUNK_SECONDS)
-                await self._put(stream, bytes(samples * self._frame_bytes))
+                await self._send_chunk(stream, bytes(samples * self._frame_bytes))
                 self._timeline.add_silence(CHUNK_SECONDS)
                 if self._starved_since is not None:
                     self._starved_since = loop.time()
             if self._interpreter.has_open and self._timeline.sent_seconds - self._answered_at > STUCK_SECONDS:
-                raise EngineError("Amazon Transcribe has stopped answering.", permanent=False)
+                raise EngineError("Amazon Transcribe has stopped answering. Try again later.", permanent=False)
 
 
 @asynccontextmanager
-async def opened(parameters: Mapping[str, Any], sample_rate: int) -> AsyncIterator[tuple[Stream, Account]]:
-    """Open a stream with fresh credentials and a session of its own; leave it at the end.
+async def authenticated_stream(
+    parameters: Mapping[str, Any], sample_rate: int
+) -> AsyncIterator[tuple[Stream, Account]]:
+    """Open a stream with fresh credentials and a new session id, and close it at the end.
 
-    Whatever goes wrong, inside too, is raised as an `EngineError` with a sentence.
+    Converts every error, also one from the body of the `async with`, into an `EngineError`.
     """
     deadline = asyncio.get_running_loop().time() + START_SECONDS
     try:
         async with asyncio.timeout_at(deadline):
-            account = await asyncio.to_thread(aws_account.resolve)
+            account = await asyncio.to_thread(resolve_account)
     except TimeoutError as error:
-        raise EngineError("AWS gave no credentials in time.", permanent=False) from error
+        raise EngineError("AWS did not issue credentials in time. Try again later.", permanent=False) from error
     media = {"media_sample_rate_hz": sample_rate, "media_encoding": "pcm", "session_id": str(uuid.uuid4())}
     is_open = False
     try:
         async with AsyncExitStack() as stack:
-            async with asyncio.timeout_at(deadline):  # a start can hang for ever
+            async with asyncio.timeout_at(deadline):  # without a limit a start could hang for ever
                 stream = await stack.enter_async_context(open_stream(account, {**parameters, **media}))
             is_open = True
             yield stream, account
     except Exception as error:
         cause: Exception = error
         while isinstance(cause, ExceptionGroup):
-            cause = cause.exceptions[0]  # the one that ended the others
+            cause = cause.exceptions[0]  # the first one; the task group cancelled the other tasks because of it
         raise failure(cause, account, is_open=is_open) from error
 
 
 async def test_connection() -> str:
-    """Send some seconds of speech, interpret the answer as a job does, and return a sentence. Raises `EngineError`."""
+    """Send three seconds of speech, interpret the answer as a job does, and return a sentence about the outcome.
+
+    Raises `EngineError`. AWS bills 15 seconds.
+    """
     began_at = time.monotonic()
     audio, sample_rate = await asyncio.to_thread(_test_audio)
     timeline = Timeline(0.0)
     interpreter = Interpreter(Request("en-US"), timeline)
     chunk_bytes = round(sample_rate * CHUNK_SECONDS) * SAMPLE_BYTES
     words: list[str] = []
-    async with opened(options.parameters("en-US", {}), sample_rate) as (stream, account):
+    async with authenticated_stream(options.parameters("en-US", {}), sample_rate) as (stream, account):
         for begin in range(0, len(audio), chunk_bytes):
             chunk = audio[begin : begin + chunk_bytes]
             await stream.send(chunk, chunk_bytes, START_SECONDS)
             timeline.add(len(chunk) / SAMPLE_BYTES / sample_rate)
-            await asyncio.sleep(CHUNK_SECONDS / settings.TRANSCRIBE_AWS_PACE)  # the service wants it in real time
+            await asyncio.sleep(CHUNK_SECONDS / settings.TRANSCRIBE_AWS_PACE)  # the service requires real time
         await stream.end()
         async with asyncio.timeout(START_SECONDS):
             async for results in stream.results():
-                for result in (ours for heard in results for ours in interpreter.take(heard)):
+                for result in (result for raw in results for result in interpreter.interpret(raw)):
                     words += [] if result.is_partial else [word.text for word in result.words]
         if interpreter.is_unreadable:
-            raise Unreadable("results without a text")
+            raise MalformedAnswer("results without a text")
     took = time.monotonic() - began_at
-    recognised = f" It recognised “{shown(' '.join(words))}”." if words else ""
+    recognised = f" It recognised “{abbreviated(' '.join(words))}”." if words else ""
     place = f"Amazon Transcribe in {account.region}"
-    return f"{place} took the key {account.key} and answered in {took:.1f} s.{recognised}"
+    return f"{place} accepted the key {account.key} and answered in {took:.1f} s.{recognised}"
 
 
 def _test_audio() -> tuple[bytes, int]:
-    """Return the beginning of the sample, or silence where the site has none, with its rate in Hz."""
+    """Return the beginning of the sample recording and its rate in Hz, or silence if the site has no sample."""
     path = sample_path()
     if path is None:
         return bytes(round(16_000 * TEST_SECONDS) * SAMPLE_BYTES), 16_000

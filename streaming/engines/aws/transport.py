@@ -1,9 +1,9 @@
-"""The SDK of Amazon Transcribe on a connection of ours, one a stream.
+"""Opens a stream to Amazon Transcribe, with AWS's SDK on our own connection. `session.py` calls it.
 
-The engine uses the SDK to build and sign the request and each chunk. The rest is ours, and stands in the modules that
-this one calls. The SDK's own connection polls the request body from a thread without pause, which takes a core for a
-single stream; it never reports that a connection was cut, and waits for ever for one that failed too early. The SDK's
-own parser fails on fields that it does not expect, and takes an answer that is cut within a message for a good one.
+The SDK builds and signs the request and each chunk. We replace its other parts for these reasons: its connection polls
+the request body from a thread without pause, which occupies a core per stream; it does not report a broken connection,
+and waits for ever if a connection fails early. Its parser raises on unexpected fields, and accepts an answer that ends
+within a message as complete.
 """
 
 import asyncio
@@ -23,50 +23,51 @@ from h2.exceptions import ProtocolError
 
 from streaming.engines.aws.account import Account
 from streaming.engines.aws.connection import Connection, Head
-from streaming.engines.aws.http2 import CutOff
-from streaming.engines.aws.messages import HeardResult, Unreadable, read_results, refusal
+from streaming.engines.aws.http2 import StreamInterrupted
+from streaming.engines.aws.messages import MalformedAnswer, SdkResult, read_results, refusal
 from streaming.engines.aws.network import connect
 
 logger = logging.getLogger(__name__)
 
-SERVICE = "transcribe"  # in signatures
+SERVICE = "transcribe"  # the service's name in signatures
 PATH = "/stream-transcription"
-# Options that the service has and the SDK's last release does not know.
+# Options that the service supports and the SDK's last release lacks: the header for each.
 NEWER_HEADERS = {"transcript_format": "x-amzn-transcribe-transcript-format"}
-BODY_SECONDS, BODY_BYTES = 5.0, 64 * 1024  # of a refusal
-# What the SDK's parsers raise for damaged messages.
-GARBAGE = (ParserError, struct.error, ValueError, LookupError, TypeError, AttributeError, ProtocolError)
+BODY_SECONDS, BODY_BYTES = 5.0, 64 * 1024  # limits for reading the body of an error response
+# Exceptions that the SDK's parsers raise for damaged messages.
+PARSER_ERRORS = (ParserError, struct.error, ValueError, LookupError, TypeError, AttributeError, ProtocolError)
 
 
 class Stream:
-    """An open stream: audio in, results out."""
+    """An open stream: the session sends audio chunks into it and reads results from it."""
 
     def __init__(self, connection: Connection, audio: AudioStream) -> None:
         self._connection = connection
         self._audio = audio
 
     async def send(self, chunk: bytes, most_unsent_bytes: int, seconds: float) -> None:
-        """Sign and send a chunk, after no more than so much is waiting. Raises `TimeoutError` after `seconds`."""
-        await self._connection.room(most_unsent_bytes, seconds)
+        """Sign and send a chunk once at most `most_unsent_bytes` are unsent. Raises `TimeoutError` after `seconds`."""
+        await self._connection.wait_for_room(most_unsent_bytes, seconds)
         await self._audio.send_audio_event(chunk)
 
     async def end(self) -> None:
-        """Tell the service that there is no more audio; it then finishes its answer."""
+        """Send the end of the audio. The service then finishes its answer."""
         await self._audio.end_stream()
 
     @property
     def has_sent_end(self) -> bool:
-        """Whether the end went out before the answer's end came: what waited until then is not sent any more."""
+        """Whether the end of the audio was sent before the answer ended. If not, the service lacks some audio."""
         return self._connection.has_sent_end
 
-    async def was_stopped(self) -> bool:
-        """Return whether the service reported, after the end of its answer, that it had stopped reading before ours."""
-        return await self._connection.was_stopped()
+    async def has_stopped_reading(self) -> bool:
+        """Return whether the service reported, after its answer, that it had stopped reading before the audio ended."""
+        return await self._connection.has_stopped_reading()
 
-    async def results(self) -> AsyncIterator[list[HeardResult]]:
-        """Yield the results of each event of the answer, until it ends.
+    async def results(self) -> AsyncIterator[list[SdkResult]]:
+        """Yield the results of each event of the answer until the answer ends.
 
-        Raises `ServiceError` for a failure that the service reports in between, `CutOff` and `Unreadable`.
+        Raises `ServiceError` for a failure that the service reports within the answer, `StreamInterrupted` if the
+        answer ends early, and `MalformedAnswer` if it can't be parsed.
         """
         events = read_results(self._connection.chunks())
         while True:
@@ -74,29 +75,30 @@ class Stream:
                 results = await anext(events)
             except StopAsyncIteration:
                 return
-            except GARBAGE as error:
-                raise Unreadable(str(error)) from error
+            except PARSER_ERRORS as error:
+                raise MalformedAnswer(str(error)) from error
             yield results
 
 
 @asynccontextmanager
 async def open_stream(account: Account, parameters: Mapping[str, Any]) -> AsyncIterator[Stream]:
-    """Open a stream with these arguments of the SDK's `start_stream_transcription`; leave it at the end, however.
+    """Open a stream; `parameters` are arguments of the SDK's `start_stream_transcription`. Always closes it at the end.
 
-    Raises what the service answers (`ServiceError`) and `OSError`. The caller limits the time.
+    Raises `ServiceError` if the service refuses the request, `OSError` if the connection fails, and `MalformedAnswer`.
+    There is no timeout: the caller sets one.
     """
     connection = Connection()
     try:
         transport = await connect(connection, account.endpoint, account.ca_file)
         if transport.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
-            raise CutOff("it does not speak HTTP/2")
+            raise StreamInterrupted("the server does not speak HTTP/2")
         credentials = Credentials(account.access_key_id, account.secret_access_key, account.session_token)
         try:
-            # The SDK signs in a thread of its own and waits for it.
+            # In a thread, because the SDK blocks while it signs.
             request = await asyncio.to_thread(_signed_request, account, credentials, parameters)
             head = await connection.request(PATH, request.method, request.headers.as_list())
-        except GARBAGE as error:
-            raise Unreadable(str(error)) from error
+        except PARSER_ERRORS as error:
+            raise MalformedAnswer(str(error)) from error
         await _check(head, connection)
         yield Stream(connection, _audio_stream(account, credentials, request, connection))
     finally:
@@ -114,7 +116,7 @@ def _signed_request(account: Account, credentials: Credentials, parameters: Mapp
 
 
 async def _check(head: Head, connection: Connection) -> None:
-    """Log the request's id, which AWS's support asks for, and raise `ServiceError` for all but the status 200."""
+    """Log the request id, which AWS's support needs. Raises `ServiceError` unless the status is 200."""
     request_id = head.headers.get("x-amzn-request-id") or head.headers.get("x-amzn-requestid") or "without an id"
     if head.status == 200:
         session_id = head.headers.get("x-amzn-transcribe-session-id", "without an id")
@@ -126,9 +128,9 @@ async def _check(head: Head, connection: Connection) -> None:
 
 
 async def _body(connection: Connection) -> bytes:
-    """Return the body of a refusal; of one that does not end well as much as came, since its headers may be enough."""
+    """Return the body of an error response, or the part that arrived: the headers alone may hold the error code."""
     received = bytearray()
-    with suppress(CutOff, TimeoutError):
+    with suppress(StreamInterrupted, TimeoutError):
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in connection.chunks():
                 received += chunk
@@ -140,7 +142,7 @@ async def _body(connection: Connection) -> bytes:
 def _audio_stream(
     account: Account, credentials: Credentials, request: PreparedRequest, connection: Connection
 ) -> AudioStream:
-    """Return the SDK's stream of signed chunks. The service allows no other credentials within a stream."""
+    """Return the SDK's stream of signed chunks. All chunks must be signed with the credentials of the request."""
     signature = request.headers.get("Authorization", "").rpartition("Signature=")[2]
     return AudioStream(
         input_stream=connection,

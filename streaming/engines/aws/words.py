@@ -1,6 +1,7 @@
-"""The words of one result of Amazon Transcribe, located in its text and in time. `results.py` calls it.
+"""Locates the words of one Amazon Transcribe result in its text and in time. `results.py` calls it.
 
-The text is complete: a word of it that no item describes gets a place and a time too.
+The service sends a text and a list of items (words, punctuation) that may be incomplete. The text counts: words without
+an item get a position and a time too.
 """
 
 import re
@@ -17,10 +18,10 @@ WITHOUT_SPACES = ("zh", "ja", "th", "km", "my")  # languages that write no space
 
 @dataclass
 class Piece:
-    """A word of a result (the SDK's `Item`) with the punctuation after it, and where both stand in the text.
+    """A word of a result (the SDK's `Item`) with the punctuation after it, and their position in the text.
 
-    `until` is where the next word begins, so that pieces one after another leave nothing out. The times are seconds of
-    the stream.
+    `begin` and `end` are code points of the text. `until` is the position of the next word, so that consecutive pieces
+    cover the text without gaps. The times are seconds from the start of the stream.
     """
 
     item: Item
@@ -33,7 +34,7 @@ class Piece:
 
 
 def text_of(items: Iterable[Item], language_code: str) -> str:
-    """Return the text that items make, for a result that has no other."""
+    """Return the text composed from `items`, for a result without a transcript."""
     gap = "" if language_code.split("-")[0] in WITHOUT_SPACES else " "
     text = ""
     for item in items:
@@ -43,13 +44,14 @@ def text_of(items: Iterable[Item], language_code: str) -> str:
 
 
 def pieces_of(text: str, items: Sequence[Item], start_time: float, end_time: float, latest: float) -> list[Piece]:
-    """Return the words of `text` with their times, which lie between these two where no item has them.
+    """Return the words of `text` with their times.
 
-    A time after `latest` counts as missing.
+    A word without times shares the time up to the next word that has one, or up to `end_time`. An item's time after
+    `latest` is wrong and treated as missing.
     """
     found: list[_Found] = []
     at = 0
-    unlocated: list[Item] = []  # their content differs from the text, which is what counts
+    unlocated: list[Item] = []  # items whose content does not occur in the text at this position
     for item in items:
         content = storable(item.content or "")
         place = text.find(content, at) if content else -1
@@ -70,7 +72,7 @@ def pieces_of(text: str, items: Sequence[Item], start_time: float, end_time: flo
 
 @dataclass
 class _Found:
-    """A word whose times the service may have left out."""
+    """A word whose times may be missing."""
 
     item: Item
     text: str
@@ -83,7 +85,7 @@ class _Found:
 
 
 def _fill(found: list[_Found], text: str, begin: int, end: int, unlocated: Sequence[Item]) -> None:
-    """Add the words of a part of the text that no item describes."""
+    """Append the words between two positions of the text, for which no item was found."""
     parts = list(re.finditer(r"\S+", text[begin:end]))
     items = [*unlocated] if len(unlocated) == len(parts) else []
     for number, part in enumerate(parts):
@@ -96,7 +98,7 @@ def _fill(found: list[_Found], text: str, begin: int, end: int, unlocated: Seque
 
 
 def _add_mark(found: list[_Found], mark: str, begin: int, end: int) -> None:
-    """Append punctuation to the word before it. Before the first word it stays in the text only."""
+    """Append punctuation to the word before it. Punctuation before the first word belongs to no word."""
     if found:
         found[-1].text, found[-1].end = found[-1].text + mark, end
 
@@ -109,7 +111,7 @@ def _with_times(found: Sequence[_Found], length: int, start_time: float, end_tim
     for place, word in enumerate(found):
         begin, end = begins[place], ends[place]
         if begin is None or end is None:
-            # Words without times share the time up to the next that has one, by their letters.
+            # Consecutive words without times share the time up to the next timed word, in proportion to their letters.
             run = 1 + sum(1 for _ in takewhile(lambda other: other is None, begins[place + 1 :]))
             until = next((time for time in begins[place + 1 :] if time is not None), end_time)
             begin = at if begin is None else begin
@@ -122,5 +124,5 @@ def _with_times(found: Sequence[_Found], length: int, start_time: float, end_tim
 
 
 def is_time(time: float | None, latest: float) -> TypeGuard[float]:
-    """Whether the service sent a time, and one that can be right."""
+    """Return whether the service sent a time that is plausible."""
     return time is not None and time <= latest

@@ -1,1 +1,1 @@
-"""The built-in engine: Moonshine's English model, in a process for each stream."""
+"""The built-in engine: Moonshine's English model, which runs in a process of its own for each job."""

@@ -1,10 +1,11 @@
-"""The engine that needs nothing but the install: Moonshine's English model, as fast as the machine allows.
+"""The built-in engine: Moonshine's English model, on this server, without any service or set-up.
 
-A long recording is transcribed in turns: after `TURN_SECONDS` a new stream starts where the last final ended, because
-the library walks all lines of a stream at every update. Resuming after a crash works the same way.
+The recording is transcribed in several streams of the recogniser. After `STREAM_SECONDS` a new stream starts at the end
+of the last final, because the library iterates over all lines of a stream at each update. A retry starts in the same
+way.
 
-Updates follow the clock, not the audio. Each decodes the open line again, and at nine times real time one per second
-of audio would be nine a second for the reader.
+The time between updates is real time, not audio time. Each update decodes the open line again, and the recogniser
+runs at nine times real time: an update per second of audio would mean nine per second.
 """
 
 import asyncio
@@ -28,30 +29,33 @@ from uploads.decoder import subprocesses
 logger = logging.getLogger(__name__)
 
 PROGRAM = Path(__file__).with_name("recogniser.py")
-BLOCK_SECONDS = 1.0  # of audio that are added at once; between two of them an update may be due
-UPDATE_SECONDS = 0.33  # of time between two updates: as often as a reader can follow
-QUIET_SECONDS = 15.0  # of audio between two updates of a job that nobody watches: only finals matter
-TURN_SECONDS = 60.0
-# The recogniser cuts words at the edges of its stream: silence before and after keeps them.
+BLOCK_SECONDS = 1.0  # of audio per request to the recogniser; updates happen between blocks
+UPDATE_SECONDS = 0.33  # of real time between updates; readers can't follow more often
+QUIET_SECONDS = 15.0  # of audio between updates while no viewer watches, because only finals matter then
+STREAM_SECONDS = 60.0
+# The recogniser loses words at the start and the end of a stream. Silence before and after prevents that.
 LEAD_SECONDS, TAIL_SECONDS = 0.5, 1.0
-# The recogniser ends a line a little late and begins the next a little early (measured: up to 0.16 s of overlap). A
-# final ends before that, so that whoever goes on from there misses no beginning.
+# Lines of the recogniser overlap by up to 0.16 s (measured). Finals end that much earlier, so that the next stream,
+# which starts at the end of a final, does not miss the beginning of a word.
 OVERLAP_SECONDS = 0.16
-# Where nothing is being said a turn ends too; the next one looks back this far, to miss no beginning.
+# A stream may also end in a pause. The next stream starts this much earlier, so that it misses no beginning of a word.
 LOOK_BACK_SECONDS = 1.0
-ANSWER_TIMEOUT_SECONDS = 60.0  # an update takes a quarter of a second: longer is a hung process
+ANSWER_TIMEOUT_SECONDS = 60.0  # an update takes 0.25 s; after this long the process hangs
 
 
 @dataclass(frozen=True)
-class Heard:
-    """An answer of the recogniser: `lines` as (start, end, is_complete, text) in seconds of its stream."""
+class Update:
+    """An answer of the recogniser: changed `lines` as (start, end, is_complete, text) in seconds of its stream.
+
+    `is_open` is whether the last line is still being spoken.
+    """
 
     lines: list[tuple[float, float, bool, str]]
     is_open: bool
 
 
 class Recogniser:
-    """The recogniser's process, seen from here. It serves one job and is ended with it."""
+    """A client of one recogniser process (`recogniser.py`). Each job uses its own and terminates it at the end."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -63,46 +67,48 @@ class Recogniser:
                 *(sys.executable, "-I", str(PROGRAM)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                process_group=0,  # Ctrl-C in a terminal is for us, who end it in order
+                process_group=0,  # Ctrl-C in a terminal must reach only this process, which terminates the other
             )
-        except OSError as error:  # no memory or no process to be had
-            raise EngineError(f"The recogniser can't be started: {error.strerror}.", permanent=False) from error
+        except OSError as error:  # out of memory or of process ids
+            raise EngineError(
+                f"The recogniser could not be started: {error.strerror}. Try again later.", permanent=False
+            ) from error
         recogniser = cls(process)
         try:
-            await recogniser._answer()  # the model is loaded
-        except BaseException:
+            await recogniser._answer()  # sent once the model is loaded
+        except BaseException:  # also on cancellation: no process may be left behind
             await recogniser.aclose()
             raise
         return recogniser
 
     async def begin(self, sample_rate: int) -> None:
-        await self._ask(b"n", struct.pack(">I", sample_rate))
+        await self._request(b"n", struct.pack(">I", sample_rate))
 
     async def add(self, pcm: bytes) -> None:
-        """Add audio. Returns when it has been searched for speech, which keeps the caller from running ahead."""
-        await self._ask(b"a", pcm)
+        """Add audio. Returns when the recogniser has processed it, which applies back-pressure to the caller."""
+        await self._request(b"a", pcm)
 
-    async def update(self) -> Heard:
-        """Recognise what was added since the last update."""
-        return self._heard(await self._ask(b"u", b""))
+    async def update(self) -> Update:
+        """Recognise the audio that was added since the last update."""
+        return self._update_of(await self._request(b"u", b""))
 
-    async def end(self) -> Heard:
-        return self._heard(await self._ask(b"e", b""))
+    async def end(self) -> Update:
+        return self._update_of(await self._request(b"e", b""))
 
     async def aclose(self) -> None:
         await subprocesses.end(self._process)
 
     @staticmethod
-    def _heard(answer: dict[str, Any]) -> Heard:
-        return Heard([tuple(line) for line in answer["lines"]], answer["is_open"])
+    def _update_of(answer: dict[str, Any]) -> Update:
+        return Update([tuple(line) for line in answer["lines"]], answer["is_open"])
 
-    async def _ask(self, letter: bytes, body: bytes) -> dict[str, Any]:
+    async def _request(self, letter: bytes, body: bytes) -> dict[str, Any]:
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(struct.pack(">cI", letter, len(body)) + body)
             await self._process.stdin.drain()
         except (BrokenPipeError, ConnectionResetError):
-            pass  # it has died; reading its answer says so below
+            pass  # the process has ended; `_answer` raises for that
         return await self._answer()
 
     async def _answer(self) -> dict[str, Any]:
@@ -111,9 +117,9 @@ class Recogniser:
             async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
                 line = await self._process.stdout.readline()
         except TimeoutError:
-            raise EngineError("The recogniser stopped answering.", permanent=False) from None
+            raise EngineError("The recogniser stopped answering. Try again later.", permanent=False) from None
         if not line:
-            raise EngineError("The recogniser ended unexpectedly.", permanent=False)
+            raise EngineError("The recogniser ended unexpectedly. Try again later.", permanent=False)
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -129,7 +135,7 @@ class LocalEngine(Engine):
     }
 
     def __init__(self) -> None:
-        # One that has loaded its model waits for the next job, so that the first words come soon.
+        # A recogniser with a loaded model waits for the next job, so that the first words appear sooner.
         self._spare: asyncio.Task[Recogniser] | None = None
 
     async def warm_up(self) -> None:
@@ -139,39 +145,39 @@ class LocalEngine(Engine):
     async def aclose(self) -> None:
         spare, self._spare = self._spare, None
         if spare is not None:
-            spare.cancel()  # one that is still starting is ended by its own start()
+            spare.cancel()  # if it is still starting, `start()` terminates its process
             (started,) = await asyncio.gather(spare, return_exceptions=True)
             if isinstance(started, Recogniser):
                 await started.aclose()
 
-    async def _take(self) -> Recogniser:
-        """Return the spare one, or a new one where the spare is taken or did not start."""
+    async def _acquire(self) -> Recogniser:
+        """Return the spare recogniser, or start one if there is no spare or it did not start."""
         spare, self._spare = self._spare, None
         if spare is not None:
             try:
-                return await spare  # a job that is cancelled here cancels the start too
+                return await spare  # cancelling the job here cancels the start too
             except EngineError:
-                logger.warning("The recogniser in reserve did not start", exc_info=True)
+                logger.warning("The spare recogniser did not start; starting another", exc_info=True)
         return await Recogniser.start()
 
     async def transcribe(self, audio: Spool, request: Request) -> AsyncGenerator[Result, None]:
-        recogniser = await self._take()
-        pace = Pace(request.is_watched)
+        recogniser = await self._acquire()
+        schedule = UpdateSchedule(request.is_watched)
         try:
             start: float | None = request.start_time
             while start is not None:
-                turn = Turn(recogniser, audio, start, pace)
-                async with aclosing(turn.results()) as results:
+                stream = RecogniserStream(recogniser, audio, start, schedule)
+                async with aclosing(stream.results()) as results:
                     async for result in results:
                         yield result
-                start = turn.next_start
+                start = stream.next_start
         finally:
             await recogniser.aclose()
             await self.warm_up()
 
 
-class Pace:
-    """When the next update of a job is due."""
+class UpdateSchedule:
+    """Decides when the next update of a job is due."""
 
     def __init__(self, is_watched: Callable[[], bool]) -> None:
         self._is_watched = is_watched
@@ -180,31 +186,31 @@ class Pace:
         self._added_seconds = 0.0  # of audio since the last update
 
     def is_due(self, added_seconds: float) -> bool:
-        """Count `added_seconds` of new audio and say whether to update now: always, until there are first words."""
+        """Add `added_seconds` of new audio, and return whether an update is due. Always True before the first words."""
         self._added_seconds += added_seconds
         if not self._has_words or self._added_seconds >= QUIET_SECONDS:
             return True
         return time.monotonic() - self._updated_at >= UPDATE_SECONDS and self._is_watched()
 
-    def updated(self, *, has_words: bool) -> None:
+    def record_update(self, *, has_words: bool) -> None:
         self._has_words = self._has_words or has_words
         self._updated_at = time.monotonic()
         self._added_seconds = 0.0
 
 
-class Turn:
-    """One stream of the recogniser, from `start` (seconds of the recording) to the next turn or the end."""
+class RecogniserStream:
+    """One stream of the recogniser, from `start` (seconds of the recording) to the next stream's start or the end."""
 
-    def __init__(self, recogniser: Recogniser, audio: Spool, start: float, pace: Pace) -> None:
+    def __init__(self, recogniser: Recogniser, audio: Spool, start: float, schedule: UpdateSchedule) -> None:
         self._recogniser = recogniser
         self._audio = audio
         self._start = start
-        self._pace = pace
-        self._partials = Stabiliser()  # of the line that is being spoken
+        self._schedule = schedule
+        self._partials = Stabiliser()  # for the line that is being spoken
         self.next_start: float | None = None
 
     async def results(self) -> AsyncGenerator[Result, None]:
-        """Yield what is recognised; afterwards `next_start` says where to resume, or None at the recording's end."""
+        """Yield results. Afterwards `next_start` is the next stream's start, or None at the end of the recording."""
         await self._recogniser.begin(self._audio.sample_rate)
         await self._recogniser.add(self._silence(LEAD_SECONDS))
         end_of_final = reached = self._start
@@ -213,36 +219,36 @@ class Turn:
                 await self._recogniser.add(block)
                 seconds = len(block) / SAMPLE_BYTES / self._audio.sample_rate
                 reached += seconds
-                if not self._pace.is_due(seconds):
+                if not self._schedule.is_due(seconds):
                     continue
-                heard = await self._recogniser.update()
-                self._pace.updated(has_words=bool(heard.lines))
-                for result in self._results_of(heard):
+                update = await self._recogniser.update()
+                self._schedule.record_update(has_words=bool(update.lines))
+                for result in self._results_of(update):
                     if not result.is_partial:
                         end_of_final = result.end_time
                     yield result
-                if end_of_final - self._start >= TURN_SECONDS:
+                if end_of_final - self._start >= STREAM_SECONDS:
                     self.next_start = end_of_final
                     return
-                if not heard.is_open and reached - self._start >= TURN_SECONDS:
+                if not update.is_open and reached - self._start >= STREAM_SECONDS:
                     self.next_start = max(end_of_final, reached - LOOK_BACK_SECONDS)
                     return
         await self._recogniser.add(self._silence(TAIL_SECONDS))
-        for heard in (await self._recogniser.update(), await self._recogniser.end()):
-            for result in self._results_of(heard):
+        for update in (await self._recogniser.update(), await self._recogniser.end()):
+            for result in self._results_of(update):
                 yield result
 
     def _silence(self, seconds: float) -> bytes:
         return bytes(SAMPLE_BYTES * round(seconds * self._audio.sample_rate))
 
-    def _results_of(self, heard: Heard) -> list[Result]:
-        """Return the changed lines as results, with times of the recording."""
+    def _results_of(self, update: Update) -> list[Result]:
+        """Return the changed lines as results with times of the recording."""
         offset = self._start - LEAD_SECONDS
         results = []
-        for line_start, line_end, is_complete, text in heard.lines:
+        for line_start, line_end, is_complete, text in update.lines:
             if not text:
                 continue
-            # What is dated into the silence before or after belongs to the edge.
+            # Times within the added silence are moved to the edge of the audio.
             start = max(self._start, round(offset + line_start, 3))
             end = max(start, min(round(offset + line_end - OVERLAP_SECONDS, 3), self._audio.seconds))
             if is_complete:
@@ -255,7 +261,7 @@ class Turn:
 
 
 async def blocks(audio: Spool, start: float) -> AsyncGenerator[bytes, None]:
-    """Yield the audio from `start` on in blocks of `BLOCK_SECONDS`."""
+    """Yield the audio from `start` (seconds) on in blocks of `BLOCK_SECONDS`; the last one may be shorter."""
     block = bytearray()
     async with aclosing(audio.chunks(start)) as chunks:
         async for chunk in chunks:

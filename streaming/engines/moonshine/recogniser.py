@@ -1,14 +1,14 @@
-"""A program: one Moonshine recogniser that listens on its standard input. `engine.py` starts and speaks to it.
+"""A program that runs one Moonshine recogniser and reads requests from standard input. `engine.py` starts it.
 
-It is a process of its own because the library keeps the state of its speech detector once for the whole
-process: two streams in one process spoil each other's sentences (measured; see docs/decisions.md). So each job
-has a recogniser to itself, a crash in the library ends one attempt instead of the server, and its threads
-neither hold the interpreter's lock nor the priority of those who serve.
+Each job needs a process of its own, because the library keeps the state of its speech detector per process: two streams
+in one process corrupt each other's sentences (measured; see docs/decisions.md). A process has two more advantages: a
+crash in the library ends one attempt and not the worker, and its threads run at a lower priority and without the
+worker's interpreter lock.
 
-A request is one letter, the length of what follows (4 bytes, big-endian) and that many bytes:
-`n` a new stream at a sample rate (4 bytes), `a` 16-bit PCM, `u` an update (recognise what was added), `e` the end of
-the stream. Each is answered by one line of JSON; `u` and `e` with `lines`, those that changed since the last update, as
-[start, end, is_complete, text] in seconds of the stream, and `is_open`, whether a line is still being spoken.
+A request is one letter, the length of the body (4 bytes, big-endian) and the body: `n` starts a stream at a sample rate
+(4 bytes), `a` adds 16-bit PCM, `u` recognises the audio that was added, `e` ends the stream. The answer to each is one
+line of JSON. `u` and `e` return `lines`, those that changed since the last update, as [start, end, is_complete, text]
+in seconds of the stream, and `is_open`: whether the last line is still being spoken.
 """
 
 import array
@@ -25,9 +25,9 @@ from moonshine_voice.errors import MoonshineError
 from moonshine_voice.transcriber import Stream, Transcriber, Transcript
 from moonshine_voice.utils import get_model_path
 
-NICENESS = 5  # below the server's: pages come first
+NICENESS = 5  # a lower priority than the server's, so that pages respond quickly
 OPTIONS = {"return_audio_data": "false", "identify_speakers": "false"}
-# An empty segment can make the library raise; a stream in which every update does is broken.
+# The library may raise on a segment without speech. If this many updates in a row raise, the stream is broken.
 FAILURES_IN_A_ROW = 20
 
 
@@ -39,8 +39,8 @@ def changed_lines(transcript: Transcript | None, *, is_end: bool) -> dict[str, A
             continue
         end = line.start_time + line.duration
         if index + 1 < len(lines):
-            end = min(end, lines[index + 1].start_time)  # the detector lets lines overlap a little
-        text = re.sub(",+", ",", line.text.strip())  # the model writes some commas twice
+            end = min(end, lines[index + 1].start_time)  # the detector's lines overlap a little
+        text = re.sub(",+", ",", line.text.strip())  # the model sometimes repeats commas
         changed.append([line.start_time, end, bool(line.is_complete or is_end), text])
     return {"lines": changed, "is_open": bool(lines) and not lines[-1].is_complete and not is_end}
 
@@ -55,7 +55,7 @@ class Recogniser:
     def begin(self, sample_rate: int) -> None:
         if self.stream is not None:
             self.stream.close()
-        # Updates are asked for here, never by the library between two chunks.
+        # Infinity: the library must not update by itself while audio is added; `update` requests each update.
         self.stream = self.transcriber.create_stream(update_interval=float("inf"))
         self.stream.start()
         self.sample_rate = sample_rate
@@ -72,18 +72,18 @@ class Recogniser:
         try:
             transcript = self.stream.update_transcription()
         except MoonshineError as error:
-            # Seen on segments in which nothing is said. Later updates are not affected.
+            # Observed on segments without speech. Later updates are not affected.
             self.failures += 1
             if self.failures >= FAILURES_IN_A_ROW:
                 raise
-            print(f"An update of the recogniser failed: {error}", file=sys.stderr)
+            print(f"The recogniser could not update: {error}", file=sys.stderr)
             return {"lines": [], "is_open": True}
         self.failures = 0
         return changed_lines(transcript, is_end=False)
 
     def end(self) -> dict[str, Any]:
         assert self.stream is not None
-        # Its own stop() keeps an error to itself and returns nothing.
+        # The library's stop() does not raise: after an error it returns None.
         transcript = self.stream.stop()
         self.stream.close()
         self.stream = None
@@ -114,8 +114,8 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 if __name__ == "__main__":
     os.nice(NICENESS)
-    # The library prints: only our answers may reach the pipe.
+    # The library prints to standard output. Redirect that to standard error: the pipe must carry only our answers.
     answer_pipe = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    with suppress(BrokenPipeError, KeyboardInterrupt):  # nobody listens any more
+    with suppress(BrokenPipeError, KeyboardInterrupt):  # the worker has closed the pipe or Ctrl-C was pressed
         serve(sys.stdin.buffer, answer_pipe)

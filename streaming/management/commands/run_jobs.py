@@ -1,4 +1,7 @@
-"""`manage.py run_jobs`: a worker. Any number of them, on any machine that has the database and the files."""
+"""`manage.py run_jobs` runs a worker, which claims queued jobs and transcribes them.
+
+Any number of workers may run, on any machine with access to the database and the files.
+"""
 
 import asyncio
 import signal
@@ -17,11 +20,11 @@ from streaming.worker.shutdown import exit_by_deadline
 
 
 class Command(BaseCommand):
-    help = "Runs jobs until it is told to stop; what it has not finished then, another worker goes on with."
+    help = "Runs queued jobs until it is stopped. Another worker then continues the unfinished jobs."
 
     def handle(self, *args: Any, **options: Any) -> None:
         require_migrated()
-        with measured():
+        with metrics_served():
             asyncio.run(self.run())
 
     async def run(self) -> None:
@@ -38,8 +41,8 @@ class Command(BaseCommand):
 
 
 @contextmanager
-def measured() -> Iterator[None]:
-    """Tell Prometheus how this process does, where TRANSCRIBE_METRICS_PORT is set: a worker has no other address."""
+def metrics_served() -> Iterator[None]:
+    """Serve Prometheus metrics on TRANSCRIBE_METRICS_PORT, if set. A worker has no other port to scrape."""
     host, port = settings.TRANSCRIBE_METRICS_HOST, settings.TRANSCRIBE_METRICS_PORT
     if not port:
         yield
@@ -47,7 +50,9 @@ def measured() -> Iterator[None]:
     try:
         server, thread = start_http_server(port, host, metrics.PROCESS)
     except OSError as error:
-        raise CommandError(f"The metrics can't be served on {host}:{port}: {error.strerror}.") from error
+        raise CommandError(
+            f"Could not serve metrics on {host}:{port}: {error.strerror}. Set another TRANSCRIBE_METRICS_PORT."
+        ) from error
     try:
         yield
     finally:

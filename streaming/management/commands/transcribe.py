@@ -1,4 +1,7 @@
-"""`manage.py transcribe FILE…`: a job's decoder, engine and exporters in a terminal, without a database."""
+"""`manage.py transcribe FILE…` transcribes files in a terminal, without a database or a worker.
+
+It uses the same decoder, engines and export formats as a job.
+"""
 
 import asyncio
 import os
@@ -29,26 +32,30 @@ from uploads.decoder import client as decoder
 from uploads.models import Upload
 
 FORMATS = {"text": "txt", "srt": "srt", "vtt": "vtt", "json": "json"}
-DRAW_SECONDS = 0.1  # between two looks how far the engine has come
+DRAW_SECONDS = 0.1  # between two updates of the progress bar
 
 
 class Command(BaseCommand):
-    help = "Transcribes recordings, shows the words as they are heard, and prints or writes the transcripts."
+    help = "Transcribes audio and video files, shows the text live, and prints or saves the transcripts."
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        # What is allowed is checked in handle(): argparse would answer with its usage, and the exit code 2.
+        # handle() checks the values: argparse would print its usage and exit with code 2.
         parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
         engines = ", ".join(settings.TRANSCRIBE_ENGINES)
         parser.add_argument("--engine", default=settings.TRANSCRIBE_DEFAULT_ENGINE, help=f"one of: {engines}")
-        parser.add_argument("--language", default="", help="as in en-US; the engine's first if not given")
+        parser.add_argument("--language", default="", help="e.g. en-US; default: the engine's first language")
         parser.add_argument(
-            "--option", action="append", default=[], metavar="NAME=VALUE", help="one of the engine's; can be repeated"
+            "--option",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="an option of the engine; may be repeated",
         )
-        parser.add_argument("--track", default="", help="index of the audio track, from 0, or “all” of them mixed")
+        parser.add_argument("--track", default="", help="index of the audio track, from 0, or “all” to mix all tracks")
         parser.add_argument("--format", default="text", help=f"one of: {', '.join(FORMATS)}")
         parser.add_argument(
-            "--output", type=Path, metavar="PATH", help="a file or a folder; for several FILEs a folder"
+            "--output", type=Path, metavar="PATH", help="a file or a folder; must be a folder for several FILEs"
         )
 
     def handle(self, *args: Any, **given: Any) -> None:
@@ -60,27 +67,27 @@ class Command(BaseCommand):
             self._options = read_options(chosen, given["option"])
             self._track = tracks.parse(given["track"])
             self._language = given["language"] or chosen.default_language(self._options)
-            # Before any file is opened, as if it had the channels that are wanted.
+            # Check before opening any file, assuming that each has enough channels; `_transcribe` checks those.
             chosen.check(self._language, self._options, chosen.channels(self._options))
         except (EngineError, tracks.UnknownTrack) as error:
             raise CommandError(str(error)) from error
         if given["format"] not in FORMATS:
-            raise CommandError(f"There is no format “{given['format']}”. There are: {', '.join(FORMATS)}.")
+            raise CommandError(f"There is no format “{given['format']}”. Choose one of: {', '.join(FORMATS)}.")
         self._format = FORMATS[given["format"]]
         targets = find_targets(files, given["output"], self._format)
         self._current, self._signal = files[0], 0
         try:
             failed = asyncio.run(self._transcribe_each(chosen(), files, targets))
         except asyncio.CancelledError:
-            sentence = f"Cancelled before {self._current} was finished; nothing of it was written."
+            sentence = f"Cancelled before {self._current} was finished. No transcript of it was written."
             raise CommandError(sentence, returncode=128 + self._signal) from None
         if failed:
             raise CommandError(f"{failed} of {len(files)} files were not transcribed.")
 
     async def _transcribe_each(self, engine: Engine, files: list[Path], targets: list[Path | None]) -> int:
-        """Transcribe one file after the other; return how many of several failed.
+        """Transcribe the files one after the other, and return how many failed.
 
-        Raises `CommandError` for a single one, and where standard output takes nothing any more.
+        Raises `CommandError` if the only file fails, or if standard output can't be written.
         """
         self._stop_on_signals()
         failed = 0
@@ -107,12 +114,12 @@ class Command(BaseCommand):
         return failed
 
     def _stop_on_signals(self) -> None:
-        """Let the first Ctrl-C (or SIGTERM) cancel the work, so that all that was started is ended."""
+        """Cancel the work at the first Ctrl-C or SIGTERM, so that all processes are terminated."""
         task = asyncio.current_task()
         assert task is not None
 
         def stop(number: signal.Signals) -> None:
-            if not self._signal:  # a second one would interrupt the ending
+            if not self._signal:  # a second signal would interrupt the clean-up
                 self._signal = number
                 task.cancel()
 
@@ -120,7 +127,7 @@ class Command(BaseCommand):
             asyncio.get_running_loop().add_signal_handler(number, stop, number)
 
     async def _transcribe(self, engine: Engine, path: Path, folder: Path) -> str:
-        """Return the transcript of one file. Raises `CommandError` with a sentence about it."""
+        """Return the transcript of one file. Raises `CommandError`, whose message begins with the path."""
         try:
             found = await asyncio.to_thread(probe, path)
             upload = Upload(name=filenames.of_file(path.name), **vars(found))
@@ -140,7 +147,7 @@ class Command(BaseCommand):
         except (decoder.DecodingError, EngineError, tracks.UnknownTrack) as error:
             raise CommandError(f"{path}: {error}") from error
         except OSError as error:
-            # The disk for the decoded sound is full, or there is none.
+            # The disk for the decoded audio is full or missing.
             raise CommandError(f"{path}: {error.strerror or error}.") from error
         job.status, job.finished_at = Status.COMPLETED, timezone.now()
         return exports.write(job, segments, self._format)
@@ -150,29 +157,29 @@ class Command(BaseCommand):
             self.stdout.write(text, ending="")
             self.stdout.flush()
         except OSError as error:
-            # Nobody reads on, or the disk is full. Python must not try again when it empties its buffer at the exit.
+            # The pipe is closed or the disk is full. Discard the rest: Python would fail again when it flushes at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise CommandError(f"The transcript can't be written: {error.strerror}.") from error
+            raise CommandError(f"Could not write the transcript: {error.strerror}.") from error
 
 
 def read_options(engine: type[Engine], given: list[str]) -> dict[str, Any]:
-    """Return the options of an engine from `name=value`. Raises `EngineError` for a name that it doesn't have."""
+    """Return the options given as `name=value`. Raises `EngineError` for an unknown name or an invalid flag."""
     known = {option.name: option for option in engine.options}
     read = {}
     for text in given:
         name, equals, value = text.partition("=")
         if name not in known:
-            has = f"It has: {', '.join(known)}." if known else "It has none."
+            has = f"Choose one of: {', '.join(known)}." if known else "It has no options."
             raise EngineError(
-                f"The engine “{engine.label}” has no option “{options.shown(name)}”. {has}", permanent=True
+                f"The engine “{engine.label}” has no option “{options.abbreviated(name)}”. {has}", permanent=True
             )
-        # A name alone switches it on.
+        # A name without a value switches a flag on.
         read[name] = options.parse(known[name], value if equals else "on")
     return read
 
 
 def probe(path: Path) -> decoder.Probe:
-    """Return what is in a file. Raises `CommandError` for one without sound, and `OSError`."""
+    """Return the audio properties of a file. Raises `CommandError` for a file without audio, and `OSError`."""
     if not path.is_file():
         raise CommandError(f"{path} is not a file." if path.exists() else f"There is no file {path}.")
     try:
@@ -185,7 +192,7 @@ def probe(path: Path) -> decoder.Probe:
 
 
 async def segments_of(engine: Engine, spool: Spool, job: Job, show: Callable[[str], None]) -> list[Segment]:
-    """Return the finals as segments, none of them stored."""
+    """Run the engine to completion and return its finals as unsaved segments. Calls `show` with each text."""
     segments: list[Segment] = []
     request = Request(job.language_code, job.options, track=tracks.as_json(job.track))
     async with aclosing(transcribe_with_retries(engine, spool, request)) as results:
@@ -197,7 +204,7 @@ async def segments_of(engine: Engine, spool: Spool, job: Job, show: Callable[[st
 
 
 class Bar(tqdm):
-    """A progress bar in minutes and seconds of the recording."""
+    """A progress bar that shows minutes and seconds of the recording."""
 
     @property
     def format_dict(self) -> dict[str, Any]:
@@ -208,12 +215,12 @@ class Bar(tqdm):
 
 @asynccontextmanager
 async def progress(name: str, spool: Spool, duration: float) -> AsyncIterator[Callable[[str], None]]:
-    """Draw how far the engine has come and, below, what it says to the function. Nothing without a terminal."""
-    look = {"file": sys.stderr, "disable": None, "leave": False}
+    """Draw a progress bar, and below it the text passed to the yielded function. Draws nothing without a terminal."""
+    shared = {"file": sys.stderr, "disable": None, "leave": False}
     layout = "{desc} {percentage:3.0f}% {bar} {at} of {of}, {remaining} left"
     with (
-        Bar(total=duration, desc=name, bar_format=layout, dynamic_ncols=True, **look) as bar,
-        tqdm(bar_format="{desc}", position=1, **look) as line,
+        Bar(total=duration, desc=name, bar_format=layout, dynamic_ncols=True, **shared) as bar,
+        tqdm(bar_format="{desc}", position=1, **shared) as line,
     ):
 
         def show(text: str) -> None:
@@ -234,10 +241,10 @@ async def progress(name: str, spool: Spool, duration: float) -> AsyncIterator[Ca
 
 
 def find_targets(files: list[Path], output: Path | None, suffix: str) -> list[Path | None]:
-    """Return where each transcript goes, None for standard output. Raises `CommandError` if it can't go there."""
+    """Return the path of each transcript; None means standard output. Raises `CommandError` for an unusable path."""
     if output is None:
         if len(files) > 1 and suffix != "txt":
-            raise CommandError("Several transcripts in this format need a folder: name it with --output.")
+            raise CommandError("Several transcripts in this format need a folder. Set it with --output.")
         return [None] * len(files)
     try:
         if len(files) > 1:
@@ -247,18 +254,20 @@ def find_targets(files: list[Path], output: Path | None, suffix: str) -> list[Pa
             if not target.parent.is_dir():
                 raise CommandError(f"There is no folder {target.parent}.")
             if not os.access(target.parent, os.W_OK | os.X_OK):
-                raise CommandError(f"Nothing can be written to {target.parent}.")
+                raise CommandError(f"The folder {target.parent} is not writable. Choose another with --output.")
             if target.exists() and not target.is_file():
-                raise CommandError(f"{target} is there already, and not a file.")
+                raise CommandError(f"{target} already exists and is not a file.")
             if target in [path.resolve() for path in files]:
-                raise CommandError(f"The transcript would take the place of the recording {target}.")
+                raise CommandError(
+                    f"The transcript would overwrite the recording {target}. Choose another path with --output."
+                )
     except OSError as error:
         raise CommandError(f"{output} can't be used: {error.strerror}.") from error
     return [*targets]
 
 
 def in_folder(files: list[Path], folder: Path, suffix: str) -> list[Path]:
-    """Return a file for each transcript, numbered where recordings of several folders have one name."""
+    """Return a path for each transcript. Adds numbers where recordings in different folders have the same name."""
     targets: list[Path] = []
     for path in files:
         number, target = 1, folder.resolve() / f"{path.stem}.{suffix}"
@@ -270,12 +279,12 @@ def in_folder(files: list[Path], folder: Path, suffix: str) -> list[Path]:
 
 
 def write_file(target: Path, text: str) -> None:
-    """Write a file whole or not at all: nobody finds half a transcript. Raises `CommandError`."""
+    """Write a file atomically, so that no program reads an incomplete transcript. Raises `CommandError`."""
     part = target.with_name(f".{uuid.uuid4().hex}.part")
     try:
         part.write_text(text, encoding="utf-8")
         part.replace(target)
     except OSError as error:
-        raise CommandError(f"{target} can't be written: {error.strerror}.") from error
+        raise CommandError(f"Could not write {target}: {error.strerror}.") from error
     finally:
         part.unlink(missing_ok=True)

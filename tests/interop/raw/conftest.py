@@ -1,4 +1,4 @@
-"""The engine, pointed at the raw server, and a recording of numbers for it."""
+"""Fixtures: the engine, pointed at the raw server, and a recording of numbers."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
@@ -27,8 +27,8 @@ Point = Callable[..., None]
 
 @pytest.fixture(autouse=True)
 def decoded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The decoder finishes before the audio is sent. At this pace the engine would fill its pauses with silence, and
-    the server could not read the words around them.
+    """Decodes the recording before audio is sent. At this pace the engine would fill the decoder's pauses with silence,
+    and the server could not read the words around them.
     """
     decode = decoder.decode
 
@@ -53,7 +53,7 @@ def point(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Point:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
         monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.01)
-        # Seconds of audio, which are short at this pace on a busy machine: none of these tests is about them.
+        # Limits in seconds of audio, which are short in real time at this pace. These tests do not concern them.
         monkeypatch.setattr(session, "STUCK_SECONDS", 10_000.0)
 
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
@@ -64,7 +64,7 @@ def point(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Point:
 
 @pytest.fixture
 def transcribed(tmp_path: Path) -> Transcribe:
-    """Transcribes a recording of numbers through the engine, retries included. Returns all results."""
+    """Transcribes a recording of numbers with the engine and its retries. Returns all results."""
 
     async def transcribed(**options: Any) -> list[Result]:
         path = numbers(tmp_path / "numbers.wav", COUNT)

@@ -1,8 +1,8 @@
-"""A second server for Amazon's engine: HTTP/2 frame by frame, so that a test plays any frame at any point.
+"""A second server for tests of Amazon's engine. A test can send any HTTP/2 frame at any point of an answer.
 
-It shares nothing with the stand-in: frames are hyperframe's, headers are hpack's, and the messages of the event stream
-are written here. It keeps no rule of HTTP/2 by itself, and checks no signature. It recognises the recordings of
-numbers, as `streaming/engines/scripted.py` writes them, so that a lost or doubled word shows.
+It shares no code with the stand-in: it uses hyperframe for frames and hpack for headers, and encodes the messages of
+the event stream itself. It neither enforces the rules of HTTP/2 nor checks signatures. It recognises the numbers that
+`streaming/engines/scripted.py` encodes, so that a lost or repeated word is visible.
 """
 
 import array
@@ -32,7 +32,7 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
-from streaming.engines.scripted import BIT_SECONDS, BITS, WORD_SECONDS, hear
+from streaming.engines.scripted import BIT_SECONDS, BITS, WORD_SECONDS, decode_number
 
 STREAM = 1
 SAMPLE_RATE = 16_000
@@ -65,7 +65,7 @@ def event(payload: object, event_type: str = "TranscriptEvent") -> bytes:
 
 
 def payload_of(raw: bytes) -> bytes:
-    """Return the payload of the one message that `raw` is, and check its checksums."""
+    """Return the payload of the single message in `raw`. Checks its checksums."""
     total, headers_size, checksum = struct.unpack_from("!III", raw)
     assert total == len(raw)
     assert crc32(raw[:8]) == checksum
@@ -74,11 +74,11 @@ def payload_of(raw: bytes) -> bytes:
 
 
 class Peer:
-    """One connection as the server has it. A test's `play` function reads and writes with it."""
+    """The server's side of a connection. A test's `play` function reads and writes with it."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.request: dict[str, str] = {}
-        self.has_ended = False  # the client has: its audio is complete
+        self.has_ended = False  # by the client: its audio is complete
         self.is_lost = False
         self.gives_window = 0  # bytes that each WINDOW_UPDATE gives back at most; 0: all that was received
         self.pads = 0  # bytes of padding in each DATA frame
@@ -90,7 +90,7 @@ class Peer:
         self._told = 0  # words that have their final
         self._news = asyncio.Event()
 
-    # What the client sends.
+    # Reading from the client.
 
     async def serve(self) -> None:
         """Read frames until the connection ends."""
@@ -134,7 +134,7 @@ class Peer:
             self.send(*(WindowUpdateFrame(stream, part) for stream in (0, STREAM)))
 
     async def until(self, is_so: Callable[[], object]) -> None:
-        """Wait for what the client does. Raises `ConnectionError` where it has left before."""
+        """Wait until the client has done something. Raises `ConnectionError` if it disconnects first."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not is_so():
                 if self.is_lost:
@@ -148,7 +148,7 @@ class Peer:
     async def until_audio(self, seconds: float) -> None:
         await self.until(lambda: self.has_ended or len(self._pcm) >= seconds * SAMPLE_RATE * 2)
 
-    # What the server sends.
+    # Writing to the client.
 
     def send(self, *frames: Frame) -> None:
         self.write(b"".join(frame.serialize() for frame in frames))
@@ -158,7 +158,7 @@ class Peer:
             self._writer.write(data)
 
     def settings(self, **values: int) -> None:
-        """Send settings by the names that hyperframe has for them."""
+        """Send settings, given by hyperframe's names for them."""
         self.send(SettingsFrame(0, {getattr(SettingsFrame, name.upper()): value for name, value in values.items()}))
 
     def headers(self, *headers: tuple[str, str], is_end: bool = False, parts: int = 1) -> None:
@@ -197,17 +197,17 @@ class Peer:
         self._writer.transport.abort()
 
     async def close(self) -> None:
-        """Close the connection after what was sent, as a server that has finished does."""
+        """Close the connection once everything is sent, like a server that has finished."""
         self._writer.close()
         with suppress(OSError):
             await self._writer.wait_closed()
 
-    # What it recognises.
+    # Recognition.
 
     def words(self) -> list[tuple[str, float]]:
         """Return the words of the audio so far, each with its time in the stream.
 
-        Silence may stand anywhere, since the engine sends some while it has to wait for audio.
+        Allows silence anywhere, because the engine sends silence while it waits for audio.
         """
         heard, bits, start = [], array.array("h"), 0.0
         for place in range(0, len(self._pcm) - BIT_BYTES + 1, BIT_BYTES):
@@ -218,7 +218,7 @@ class Peer:
                 start = place / BIT_BYTES * BIT_SECONDS
             bits += samples
             if len(bits) * 2 == BITS * BIT_BYTES:
-                heard.append((f"w{hear(bits, SAMPLE_RATE)}", round(start, 2)))
+                heard.append((f"w{decode_number(bits, SAMPLE_RATE)}", round(start, 2)))
                 bits = array.array("h")
         return heard
 
@@ -232,7 +232,7 @@ class Peer:
         return self._told > before
 
     def tell_partial(self, **fields: Any) -> None:
-        """Send what has no final yet as a partial."""
+        """Send the words without a final as a partial."""
         if words := self.words()[self._told :]:
             self.data(event(result(words, IsPartial=True, **fields)))
 
@@ -254,7 +254,7 @@ def result(words: list[tuple[str, float]], **fields: Any) -> dict[str, Any]:
 
 
 class RawServer:
-    """An async context manager that serves on this machine. Each connection is played by the next of `plays`."""
+    """An async context manager that serves on this machine. The next of `plays` handles each connection."""
 
     def __init__(self, *plays: Play, host: str = "127.0.0.1", port: int = 0) -> None:
         self.plays = [*plays]
@@ -294,7 +294,7 @@ class RawServer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._folder.cleanup()
         if self.errors and kind is None:
-            raise self.errors[0]  # a test that failed for its own reason shows that one
+            raise self.errors[0]  # if the test failed itself, report only that error
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = Peer(reader, writer)
@@ -309,7 +309,7 @@ class RawServer:
             await play(peer)
         except (ConnectionError, asyncio.CancelledError):
             pass  # the client has left, or the test has ended
-        except BaseException as error:  # of a test's own function, whatever it is
+        except BaseException as error:  # any error of a test's own function
             self.errors.append(error)
             peer.cut()
 
@@ -324,7 +324,7 @@ async def nothing(peer: Peer) -> None:
 
 
 class Answer:
-    """Plays a whole answer, and something of the test's at one of these points. `fields` change every result.
+    """Plays a whole answer, and calls the test's function at one of these points. `fields` change every result.
 
     `connected`: before the request · `requested`: before the answer's headers · `midway`: after five seconds of audio ·
     `last`: before the last final · `done`: between the last final and END_STREAM · `ended`: after END_STREAM.

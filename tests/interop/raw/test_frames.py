@@ -1,4 +1,4 @@
-"""Legal HTTP/2 never interrupts a stream of the engine, at any point of the answer. An illegal end costs no word."""
+"""Legal HTTP/2 frames never interrupt a stream of the engine. After an illegal end the engine loses no word."""
 
 import asyncio
 import struct
@@ -25,8 +25,8 @@ PATIENCE_SECONDS = 30.0
 
 @pytest.fixture
 def waits_for_pings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer to a PING that the engine waits for, and that never comes, takes longer than any test."""
-    monkeypatch.setattr(connection, "LAST_WORD_SECONDS", 10 * PATIENCE_SECONDS)
+    """Makes the wait for a PING's answer longer than any test, so that a needless wait fails the test."""
+    monkeypatch.setattr(connection, "FINAL_PING_SECONDS", 10 * PATIENCE_SECONDS)
     monkeypatch.setattr(connection, "PING_SECONDS", 10 * PATIENCE_SECONDS)
 
 
@@ -115,7 +115,7 @@ async def test_legal_frames_do_not_interrupt_a_stream(
     point: Point, transcribed: Transcribe, play: Play, at: str
 ) -> None:
     async def first_frame(peer: Peer) -> None:
-        peer.settings()  # a server's first frame are its settings
+        peer.settings()  # a server's first frame is its settings
         await play(peer)
 
     async with RawServer(Answer(at, first_frame if at == "connected" else play)) as server:
@@ -128,7 +128,7 @@ async def test_legal_frames_do_not_interrupt_a_stream(
 
 @pytest.mark.parametrize("play", [graceful_goaway, goaway_in_two_phases], ids=named)
 @pytest.mark.parametrize("at", ["done", "ended"])
-async def test_a_server_that_says_goodbye_and_closes_at_the_end_is_not_waited_for(
+async def test_engine_does_not_wait_for_a_server_that_closes_after_goaway(
     point: Point, transcribed: Transcribe, waits_for_pings: None, play: Play, at: str
 ) -> None:
     async def end(peer: Peer) -> None:
@@ -151,7 +151,7 @@ async def test_a_server_that_announced_its_end_need_not_answer_a_ping(
 ) -> None:
     async def end(peer: Peer) -> None:
         peer.go_away()
-        peer._receive = lambda frame: None  # type: ignore[method-assign]  # it reads on and says nothing any more
+        peer._receive = lambda frame: None  # type: ignore[method-assign]  # it continues reading and sends nothing
         peer.end()
 
     async with RawServer(Answer(end=end)) as server:
@@ -166,9 +166,7 @@ async def informational(peer: Peer) -> None:
     peer.headers((":status", "103"), ("link", "</style.css>; rel=preload"), parts=3)
 
 
-async def test_informational_answers_before_the_headers_are_not_the_answer(
-    point: Point, transcribed: Transcribe
-) -> None:
+async def test_informational_responses_are_skipped(point: Point, transcribed: Transcribe) -> None:
     async with RawServer(Answer("requested", informational)) as server:
         point(server)
         assert lines(await transcribed()) == ALL
@@ -202,7 +200,7 @@ async def test_an_answer_may_end_with_trailers_or_empty_frames(
 
 
 @pytest.mark.parametrize("size", [1, 255])
-async def test_padding_is_no_part_of_the_answer(point: Point, transcribed: Transcribe, size: int) -> None:
+async def test_padding_is_not_part_of_the_answer(point: Point, transcribed: Transcribe, size: int) -> None:
     async def pad(peer: Peer) -> None:
         peer.pads = size
 
@@ -237,7 +235,7 @@ async def test_headers_of_any_bytes_are_read(point: Point, transcribed: Transcri
         assert server.requests == 1
 
 
-# What is no good end.
+# Abnormal ends of an answer.
 
 
 async def reset(peer: Peer) -> None:
@@ -284,7 +282,7 @@ BAD: list[Play] = [
 
 @pytest.mark.parametrize("at", ["midway", "last", "done"])
 @pytest.mark.parametrize("play", BAD, ids=named)
-async def test_an_end_that_is_not_good_costs_no_word(
+async def test_an_abnormal_end_of_the_answer_loses_no_word(
     point: Point, transcribed: Transcribe, play: Play, at: str
 ) -> None:
     async with RawServer(Answer(at, play, end=nothing_more), transcribe) as server:
@@ -294,4 +292,4 @@ async def test_an_end_that_is_not_good_costs_no_word(
 
 
 async def nothing_more(peer: Peer) -> None:
-    """The test's own function has ended the answer."""
+    """Play nothing: the test's own function has ended the answer."""

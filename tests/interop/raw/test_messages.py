@@ -1,4 +1,4 @@
-"""What the service may write into an answer: other events, missing and unexpected fields, and failures by name."""
+"""Content of an answer: other events, missing and unexpected fields, and named errors."""
 
 import json
 from typing import Any
@@ -34,7 +34,7 @@ async def test_a_channel_on_mono_results_is_ignored(point: Point, transcribed: T
     ],
     ids=str,
 )
-async def test_a_field_that_is_unexpected_or_missing_costs_no_word(
+async def test_an_unexpected_or_missing_field_loses_no_word(
     point: Point, transcribed: Transcribe, fields: dict[str, Any]
 ) -> None:
     async with RawServer(Answer(**fields)) as server:
@@ -114,7 +114,7 @@ TOO_BIG = "Your stream is too big. Reduce the frame size and try your request ag
     ],
     ids=["failure", "no body", "no name", "too big", "error", "throttled"],
 )
-async def test_a_failure_within_an_answer_that_may_pass_costs_no_word(
+async def test_a_transient_failure_within_an_answer_loses_no_word(
     point: Point, transcribed: Transcribe, raw: bytes
 ) -> None:
     async with RawServer(failing(raw), transcribe) as server:
@@ -128,7 +128,7 @@ async def test_a_failure_within_an_answer_that_may_pass_costs_no_word(
     [
         (
             message(b"", message_type="error", error_code="AccessDeniedException", error_message="No."),
-            "Amazon refused the key AKIA…MPLE: it may not use the service. "
+            "Amazon refused the key AKIA…MPLE: the key lacks a permission. "
             "Allow it transcribe:StartStreamTranscription.",
         ),
         (
@@ -147,7 +147,7 @@ async def test_a_failure_within_an_answer_that_may_pass_costs_no_word(
         ),
     ],
 )
-async def test_a_failure_within_an_answer_that_will_not_pass_is_a_sentence(
+async def test_a_permanent_failure_within_an_answer_is_reported(
     point: Point, transcribed: Transcribe, raw: bytes, sentence: str
 ) -> None:
     async with RawServer(failing(raw)) as server:
@@ -188,32 +188,32 @@ KEY = "Amazon refused the key AKIA…MPLE:"
         (refusing(400, b"<html>"), f"{PLACE} answered 400 Bad Request."),
         (
             refusing(403, b'{"__type": "ns#ExpiredTokenException"}'),
-            f"{KEY} it has expired. Renew the credentials, then try again.",
+            f"{KEY} the key has expired. Renew the credentials, then try again.",
         ),
         (
             refusing(403, b"{", x_amzn_errortype="UnrecognizedClientException:http://internal/"),
-            f"{KEY} it does not know the key. Check AWS_ACCESS_KEY_ID (and AWS_SESSION_TOKEN).",
+            f"{KEY} the key is unknown. Check AWS_ACCESS_KEY_ID (and AWS_SESSION_TOKEN).",
         ),
         (refusing(404), f"{PLACE} answered 404 Not Found."),
         (
             refusing(302, location="https://example.org/"),
-            f"{PLACE} answered 302 Found, which points to another address. "
+            f"{PLACE} answered 302 Found, a redirect to another address. "
             "Check AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING and HTTPS_PROXY.",
         ),
         (
             refusing(307, b"moved", location="https://example.org/"),
-            f"{PLACE} answered 307 Temporary Redirect, which points to another address. "
+            f"{PLACE} answered 307 Temporary Redirect, a redirect to another address. "
             "Check AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING and HTTPS_PROXY.",
         ),
         (
             refusing(407, b"<html>"),
             f"{PLACE} answered 407 Proxy Authentication Required. "
-            "A proxy asks for a user name and a password. Write them into HTTPS_PROXY.",
+            "A proxy requires a user name and a password. Add them to HTTPS_PROXY.",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_a_refusal_that_will_not_pass_is_a_sentence(
+async def test_a_permanent_refusal_is_reported_and_not_retried(
     point: Point, transcribed: Transcribe, play: Any, sentence: str
 ) -> None:
     async with RawServer(play) as server:
@@ -247,14 +247,14 @@ async def cut_refusal(peer: Peer) -> None:
     ],
     ids=["204", "202", "408", "421", "429", "500", "503", "599", "too big", "too big without a code", "cut"],
 )
-async def test_a_refusal_that_may_pass_is_tried_again(point: Point, transcribed: Transcribe, play: Any) -> None:
+async def test_a_transient_refusal_is_retried(point: Point, transcribed: Transcribe, play: Any) -> None:
     async with RawServer(play, transcribe) as server:
         point(server)
         assert lines(await transcribed()) == ALL
         assert server.requests == 2
 
 
-async def test_a_204_that_never_passes_is_a_sentence(
+async def test_a_persistent_204_is_reported(
     point: Point, transcribed: Transcribe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streaming.worker.retry.MOST_FAILURES", 1)
@@ -262,10 +262,10 @@ async def test_a_204_that_never_passes_is_a_sentence(
         point(server)
         with pytest.raises(EngineError) as caught:
             await transcribed()
-        assert str(caught.value) == f"{PLACE} answered 204 No Content, without a transcript."
+        assert str(caught.value) == f"{PLACE} answered 204 No Content, without a transcript. Try again later."
 
 
-async def test_a_limit_with_a_namespace_lets_the_job_wait(point: Point, transcribed: Transcribe) -> None:
+async def test_a_limit_error_with_a_namespace_lets_the_job_wait(point: Point, transcribed: Transcribe) -> None:
     async with RawServer(refusing(429, b"{}", x_amzn_errortype="ns#LimitExceededException:http://x/")) as server:
         point(server)
         with pytest.raises(EngineBusy):
@@ -286,7 +286,7 @@ async def test_the_id_of_each_request_is_logged(
     async with RawServer(busy, hurried, transcribe) as server:
         point(server)
         assert lines(await transcribed()) == ALL
-    logged = [record.getMessage() for record in caplog.records if record.name.endswith("aws_transport")]
+    logged = [record.getMessage() for record in caplog.records if record.name.endswith("aws.transport")]
     assert logged[:2] == [
         "Amazon Transcribe refused request first: 503 ServiceUnavailableException",
         "Amazon Transcribe accepted request second, session s-2",
@@ -294,7 +294,7 @@ async def test_the_id_of_each_request_is_logged(
     assert len(logged) == 3
 
 
-async def test_the_connection_test_interprets_results(point: Point) -> None:
+async def test_the_connection_test_reports_recognised_words(point: Point) -> None:
     async def answer(peer: Peer) -> None:
         peer.settings()
         await peer.until_requested()
@@ -307,9 +307,9 @@ async def test_the_connection_test_interprets_results(point: Point) -> None:
     async with RawServer(answer) as server:
         point(server)
         sentence = await AwsEngine.test_connection()
-        assert sentence.startswith(f"{PLACE} took the key AKIA…MPLE and answered in ")
+        assert sentence.startswith(f"{PLACE} accepted the key AKIA…MPLE and answered in ")
         assert sentence.endswith(" s. It recognised “best of”.")
-        assert len(server.peers[0]._pcm) == 3 * 48_000 * 2, "three seconds of the sample"
+        assert len(server.peers[0]._pcm) == 3 * 48_000 * 2, "the test sends three seconds of the sample"
 
 
 async def test_the_connection_test_fails_where_a_job_would(point: Point) -> None:

@@ -1,4 +1,4 @@
-"""The way to the service: several addresses, and proxies that other people wrote (PyPI's proxy.py)."""
+"""Connecting to the service: several addresses, and a real proxy (proxy.py from PyPI)."""
 
 import asyncio
 import socket
@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 30.0
 
 @contextmanager
 def silent_address(host: str, port: int) -> Iterator[None]:
-    """Listen, and answer no connection: the queue of those that wait is full, so that the kernel drops the next."""
+    """Listen without accepting: the accept queue is full, so that the kernel drops further connections."""
     with ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind((host, port))
@@ -36,7 +36,7 @@ def silent_address(host: str, port: int) -> Iterator[None]:
         yield
 
 
-async def test_an_address_that_does_not_answer_is_passed_over(
+async def test_engine_connects_to_the_next_address_if_one_does_not_answer(
     point: Point, transcribed: Transcribe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolve: Any = socket.getaddrinfo
@@ -50,7 +50,7 @@ async def test_an_address_that_does_not_answer_is_passed_over(
     async with RawServer(transcribe) as server:
         with silent_address("127.0.0.2", server.port):
             point(server, "transcribe.test")
-            async with asyncio.timeout(10.0):  # less than a start may take
+            async with asyncio.timeout(10.0):  # less than the time limit of a start
                 assert lines(await transcribed()) == ALL
             assert server.requests == 1
 
@@ -70,7 +70,7 @@ class Proxy:
         self.port = int(port_file.read_text())
 
     def tunnels(self, port: int) -> int:
-        """Return how many tunnels to a port its log has."""
+        """Return how many tunnels to a port the proxy's log has."""
         return self.log.read_text().count(f"CONNECT localhost:{port}") if self.log.exists() else 0
 
     def end(self) -> None:
@@ -92,7 +92,7 @@ def proxy(tmp_path: Path) -> Iterator[Callable[..., Proxy]]:
 
 
 async def until_logged(proxy: Proxy, port: int) -> None:
-    """Wait for the line that the proxy writes when a tunnel is over."""
+    """Wait for the log line that the proxy writes when a tunnel is closed."""
     await asyncio.to_thread(wait_until, lambda: proxy.tunnels(port) == 1, PATIENCE_SECONDS, "a line in the proxy's log")
 
 
@@ -108,7 +108,7 @@ async def test_audio_goes_through_the_proxy_that_the_environment_names(
         await until_logged(between, server.port)
 
 
-async def test_a_proxy_gets_the_name_and_password_of_its_address(
+async def test_a_proxy_receives_the_user_name_and_password_of_its_address(
     point: Point, transcribed: Transcribe, proxy: Callable[..., Proxy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     between = await asyncio.to_thread(proxy, "--basic-auth", "alice:open sesame")
@@ -119,7 +119,7 @@ async def test_a_proxy_gets_the_name_and_password_of_its_address(
         await until_logged(between, server.port)
 
 
-async def test_a_proxy_that_refuses_the_password_is_a_sentence_without_it(
+async def test_a_refused_proxy_password_is_not_shown_in_the_error(
     point: Point, transcribed: Transcribe, proxy: Callable[..., Proxy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     between = await asyncio.to_thread(proxy, "--basic-auth", "alice:secret")
@@ -129,14 +129,14 @@ async def test_a_proxy_that_refuses_the_password_is_a_sentence_without_it(
         with pytest.raises(EngineError) as caught:
             await transcribed()
         assert str(caught.value) == (
-            f"The proxy http://127.0.0.1:{between.port} asks for a user name and a password. Write them into "
-            "HTTPS_PROXY, as in http://user:password@host:port."
+            f"The proxy http://127.0.0.1:{between.port} requires a user name and a password. Add them to "
+            "HTTPS_PROXY, e.g. http://user:password@host:port."
         )
         assert caught.value.permanent
         assert server.peers == []
 
 
-async def test_a_proxy_that_speaks_tls_itself_is_used(
+async def test_engine_uses_a_proxy_over_tls(
     point: Point,
     transcribed: Transcribe,
     proxy: Callable[..., Proxy],
@@ -160,7 +160,7 @@ async def test_a_proxy_that_speaks_tls_itself_is_used(
         await until_logged(between, server.port)
 
 
-async def test_a_host_of_no_proxy_is_reached_directly(
+async def test_engine_bypasses_the_proxy_for_hosts_in_no_proxy(
     point: Point, transcribed: Transcribe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with RawServer(transcribe) as server:
@@ -170,7 +170,7 @@ async def test_a_host_of_no_proxy_is_reached_directly(
         assert lines(await transcribed()) == ALL
 
 
-async def test_a_proxy_that_is_not_there_is_named(
+async def test_an_unreachable_proxy_is_named_in_the_error(
     point: Point, transcribed: Transcribe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streaming.worker.retry.MOST_FAILURES", 1)
@@ -184,7 +184,7 @@ async def test_a_proxy_that_is_not_there_is_named(
 
 
 @pytest.mark.parametrize("address", ["socks5://127.0.0.1:1080", "http://:8080", "http://localhost:many"])
-async def test_a_proxy_that_can_not_be_used_is_a_sentence(
+async def test_an_invalid_proxy_address_is_reported(
     point: Point, transcribed: Transcribe, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     async with RawServer(transcribe) as server:
@@ -192,7 +192,7 @@ async def test_a_proxy_that_can_not_be_used_is_a_sentence(
         monkeypatch.setenv("HTTPS_PROXY", address)
         with pytest.raises(EngineError) as caught:
             await transcribed()
-        advice = "HTTPS_PROXY needs an address as in http://host:port."
+        advice = "Set HTTPS_PROXY to an address such as http://host:port."
         assert str(caught.value) == f"The proxy {address} can't be used. {advice}"
         assert caught.value.permanent
 
@@ -203,19 +203,19 @@ REFUSED = "refused the connection to Amazon Transcribe:"
 @pytest.mark.parametrize(
     ("answer", "sentence", "is_permanent"),
     [
-        (b"HTTP/1.1 403 Forbidden\r\n\r\n", f"{REFUSED} 403 Forbidden.", True),
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n", f"{REFUSED} 403 Forbidden. Check the proxy's settings.", True),
         (
             b"HTTP/1.0 502 Bad Gateway\r\nA: b\r\n\r\nno",
-            f"{REFUSED} 502 Bad Gateway.",
+            f"{REFUSED} 502 Bad Gateway. Check the proxy's settings.",
             False,
         ),
-        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "does not speak HTTP.", True),
-        (b"HTTP/1.1 200", "gave no answer: it closed the connection.", False),
-        (b"", "gave no answer: it closed the connection.", False),
+        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "does not speak HTTP. Check HTTPS_PROXY.", True),
+        (b"HTTP/1.1 200", "did not answer: the proxy closed the connection. Try again later.", False),
+        (b"", "did not answer: the proxy closed the connection. Try again later.", False),
     ],
     ids=["403", "502", "not HTTP", "cut", "closed"],
 )
-async def test_what_a_proxy_answers_is_a_sentence(
+async def test_an_error_of_the_proxy_is_reported(
     point: Point,
     transcribed: Transcribe,
     monkeypatch: pytest.MonkeyPatch,
@@ -239,7 +239,7 @@ async def test_what_a_proxy_answers_is_a_sentence(
         assert (str(caught.value), caught.value.permanent) == (f"The proxy {address} {sentence}", is_permanent)
 
 
-async def test_a_proxy_that_says_nothing_is_given_up(
+async def test_engine_fails_if_the_proxy_does_not_answer(
     point: Point, transcribed: Transcribe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streaming.engines.aws.session.START_SECONDS", 1.0)
@@ -264,6 +264,6 @@ async def test_a_proxy_that_says_nothing_is_given_up(
     assert connections
 
 
-def test_a_name_of_ipv6_stands_in_brackets() -> None:
+def test_an_ipv6_host_is_written_in_brackets() -> None:
     asked = network._request_for(urlsplit("http://p"), urlsplit("https://[::1]:8443/"))
     assert asked == b"CONNECT [::1]:8443 HTTP/1.1\r\nHost: [::1]:8443\r\n\r\n"

@@ -71,8 +71,8 @@ def test_refuses_a_request_id_of_another_recording(alice: User) -> None:
 @pytest.mark.parametrize(
     ("asked", "sentence"),
     [
-        ({"engine": "psychic"}, "There is no engine “psychic” here. There are: local, scripted."),
-        ({"language_code": "tlh"}, "does not know the language “tlh”. It knows: en-US, de-DE."),
+        ({"engine": "psychic"}, "This site has no engine “psychic”. Choose one of: local, scripted."),
+        ({"language_code": "tlh"}, "does not support the language “tlh”. Choose one of: en-US, de-DE."),
         ({"engine": "local", "options": {"magic": True}}, "has no option “magic”"),
         ({"request_id": "x" * 101}, "1 to 100 characters"),
     ],

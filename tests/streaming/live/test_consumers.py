@@ -220,7 +220,7 @@ async def test_start_message_that_cannot_be_executed_gets_an_error(
             {"identify_language": True, "language_options": ["en-US", "en-GB"]},
             "Choose only one variant per language: “English, US” or “English, British”.",
         ),
-        ({"show_speaker_label": None}, "`show_speaker_label` is true or false."),
+        ({"show_speaker_label": None}, "`show_speaker_label` must be true or false."),
         ({"language_options": {"en-US": [[1]]}}, "`language_options` must be a list of strings."),
         ({"\ud800": 1}, "The engine “Amazon Transcribe” has no option “\ufffd”."),
     ],

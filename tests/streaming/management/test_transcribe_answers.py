@@ -1,4 +1,4 @@
-"""The answers of `manage.py transcribe`, with the engine of the tests: each format, and what can't be done."""
+"""The output of `manage.py transcribe` with the scripted engine: each format, and each error."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -24,27 +24,27 @@ from uploads.models import Upload
 
 
 def answer(*arguments: object) -> tuple[str, str]:
-    """Return what the command writes, to standard output and to standard error."""
+    """Return the command's standard output and standard error."""
     output, errors = StringIO(), StringIO()
     call_command("transcribe", *map(str, arguments), stdout=output, stderr=errors, no_color=True)
     return output.getvalue(), errors.getvalue()
 
 
-def test_prints_text(tmp_path: Path) -> None:
+def test_command_prints_text(tmp_path: Path) -> None:
     assert answer(numbers(tmp_path / "six.wav", 6)) == ("w0 w1 w2 w3\nw4 w5\n", "")
 
 
-def test_prints_srt(tmp_path: Path) -> None:
+def test_command_prints_srt(tmp_path: Path) -> None:
     captions = "1\n00:00:00,000 --> 00:00:02,000\nw0 w1 w2 w3\n\n2\n00:00:02,000 --> 00:00:03,000\nw4 w5\n"
     assert answer(numbers(tmp_path / "six.wav", 6), "--format", "srt") == (captions, "")
 
 
-def test_prints_vtt(tmp_path: Path) -> None:
+def test_command_prints_vtt(tmp_path: Path) -> None:
     captions = "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\nw0 w1\n"
     assert answer(numbers(tmp_path / "two.wav", 2), "--format", "vtt") == (captions, "")
 
 
-def test_prints_json_in_the_language_that_was_asked_for(tmp_path: Path) -> None:
+def test_command_prints_json_with_the_requested_language(tmp_path: Path) -> None:
     output, _ = answer(numbers(tmp_path / "one.wav", 1), "--format", "json", "--language", "de-DE")
     content = json.loads(output)
     job = content["job"]
@@ -62,12 +62,12 @@ def test_prints_json_in_the_language_that_was_asked_for(tmp_path: Path) -> None:
     ]
 
 
-def test_tells_the_texts_of_several_recordings_apart(tmp_path: Path) -> None:
+def test_command_prints_a_heading_for_each_of_several_recordings(tmp_path: Path) -> None:
     one, two = numbers(tmp_path / "one.wav", 1), numbers(tmp_path / "two.wav", 2)
     assert answer(one, two) == (f"==> {one} <==\nw0\n\n==> {two} <==\nw0 w1\n\n", "")
 
 
-def test_one_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
+def test_command_continues_after_a_bad_file(tmp_path: Path) -> None:
     good, bad, missing = numbers(tmp_path / "good.wav", 2), tmp_path / "bad.wav", tmp_path / "missing.wav"
     bad.write_text("Dear Alice, …")
     output, errors = StringIO(), StringIO()
@@ -81,7 +81,7 @@ def test_one_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
     ]
 
 
-def test_writes_to_the_file_that_is_named_in_place_of_what_was_there(tmp_path: Path) -> None:
+def test_command_overwrites_the_output_file(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     target = tmp_path / "out" / "transcript"
     target.write_text("older, and longer than what takes its place")
@@ -91,13 +91,13 @@ def test_writes_to_the_file_that_is_named_in_place_of_what_was_there(tmp_path: P
     assert [*target.parent.iterdir()] == [target]
 
 
-def test_writes_one_transcript_into_a_folder_that_is_there(tmp_path: Path) -> None:
+def test_command_writes_one_transcript_into_an_existing_folder(tmp_path: Path) -> None:
     one = numbers(tmp_path / "one.wav", 1)
     answer(one, "--output", tmp_path, "--format", "vtt")
     assert (tmp_path / "one.vtt").read_text() == "WEBVTT\n\n00:00:00.000 --> 00:00:00.500\nw0\n"
 
 
-def test_numbers_the_transcripts_of_recordings_of_one_name(tmp_path: Path) -> None:
+def test_command_numbers_transcripts_of_recordings_with_the_same_name(tmp_path: Path) -> None:
     recordings = []
     for count in (1, 2, 3):
         (tmp_path / str(count)).mkdir()
@@ -113,24 +113,27 @@ def test_numbers_the_transcripts_of_recordings_of_one_name(tmp_path: Path) -> No
         (["missing.wav"], "There is no file missing.wav."),
         (["folder"], "folder is not a file."),
         (["empty.wav"], f"empty.wav: The file is empty. {file_types.SUPPORTED}"),
-        (["one.wav", "--engine", "abacus"], "There is no engine “abacus” here. There are: local, scripted."),
+        (["one.wav", "--engine", "abacus"], "This site has no engine “abacus”. Choose one of: local, scripted."),
         (
             ["one.wav", "--language", "tlh"],
-            "The engine “Scripted” does not know the language “tlh”. It knows: en-US, de-DE.",
+            "The engine “Scripted” does not support the language “tlh”. Choose one of: en-US, de-DE.",
         ),
-        (["one.wav", "--format", "docx"], "There is no format “docx”. There are: text, srt, vtt, json."),
+        (["one.wav", "--format", "docx"], "There is no format “docx”. Choose one of: text, srt, vtt, json."),
         (["one.wav", "--output", "nowhere/one.txt"], "There is no folder {here}/nowhere."),
-        (["one.wav", "--output", "one.wav"], "The transcript would take the place of the recording {here}/one.wav."),
-        (["one.wav", "--output", "/dev/null"], "/dev/null is there already, and not a file."),
+        (
+            ["one.wav", "--output", "one.wav"],
+            "The transcript would overwrite the recording {here}/one.wav. Choose another path with --output.",
+        ),
+        (["one.wav", "--output", "/dev/null"], "/dev/null already exists and is not a file."),
         (["one.wav", "--output", "o" * 300], f"{'o' * 300} can't be used: File name too long."),
         (["one.wav", "one.wav", "--output", "empty.wav"], "empty.wav can't be used: File exists."),
         (
             ["one.wav", "one.wav", "--format", "srt"],
-            "Several transcripts in this format need a folder: name it with --output.",
+            "Several transcripts in this format need a folder. Set it with --output.",
         ),
     ],
 )
-def test_says_what_can_not_be_done(
+def test_command_reports_invalid_arguments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], sentence: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -145,11 +148,11 @@ def test_says_what_can_not_be_done(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-# Failures that may pass
+# Transient failures
 
 
 class Faltering(ScriptedEngine):
-    """Fails at two and a half seconds, as often as it is told to."""
+    """Fails at 2.5 s, a given number of times."""
 
     def __init__(self, failures: int) -> None:
         self.failures = failures
@@ -169,12 +172,12 @@ async def heard(path: Path, engine: ScriptedEngine) -> list[str]:
         return [segment.text for segment in await segments_of(engine, spool, job, lambda _: None)]
 
 
-async def test_goes_on_after_a_failure_that_passes_and_hears_nothing_twice(tmp_path: Path) -> None:
+async def test_command_retries_after_a_transient_failure_without_repeating_words(tmp_path: Path) -> None:
     path = numbers(tmp_path / "eight.wav", 8)
     assert await heard(path, Faltering(1)) == ["w0 w1", "w2 w3", "w4 w5", "w6 w7"]
 
 
-async def test_gives_up_on_a_failure_that_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_command_fails_after_a_permanent_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streaming.worker.retry.FIRST_PAUSE_SECONDS", 0.0)
     with pytest.raises(EngineError, match="The script says so"):
         await heard(numbers(tmp_path / "eight.wav", 8), Faltering(10))
@@ -182,7 +185,7 @@ async def test_gives_up_on_a_failure_that_stays(tmp_path: Path, monkeypatch: pyt
 
 @pytest.fixture
 def asked(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Request, int]]:
-    """What the engine of Amazon Transcribe is asked for in this test, with the channels that it gets."""
+    """The requests that the Amazon Transcribe engine receives in this test, with the number of channels."""
     settings.TRANSCRIBE_ENGINES = ["scripted", "aws"]
     settings.AWS_REGION = "eu-west-1"
     asked: list[tuple[Request, int]] = []
@@ -195,7 +198,7 @@ def asked(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Req
     return asked
 
 
-def test_takes_options_each_as_what_it_is(asked: list[tuple[Request, int]]) -> None:
+def test_command_parses_each_option_by_its_type(asked: list[tuple[Request, int]]) -> None:
     given = ["--option", "show_speaker_label", "--option", "vocabulary_name=surgery", "--language", "de-DE"]
     assert answer(tone(1.0), "--engine", "aws", *given) == ("Heard.\n", "")
     given = ["--option=identify_language=yes", "--option=language_options=en-US, de-DE"]
@@ -211,30 +214,30 @@ def test_takes_options_each_as_what_it_is(asked: list[tuple[Request, int]]) -> N
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ("show_speaker_label=maybe", "show_speaker_label is on or off, not “maybe”."),
+        ("show_speaker_label=maybe", "show_speaker_label must be on or off, not “maybe”."),
         (
             "partial_results_stability=rocky",
-            "`partial_results_stability` can't be “rocky”. It can be: low, medium, high.",
+            "`partial_results_stability` can't be “rocky”. Choose one of: low, medium, high.",
         ),
         ("partial_results_stability=low", "“Stability” only applies together with “Faster live text”."),
         ("identify_language", "To detect the language, choose at least two likely languages."),
     ],
 )
-def test_says_what_is_wrong_with_an_option(asked: list[tuple[Request, int]], given: str, sentence: str) -> None:
+def test_command_reports_an_invalid_option_value(asked: list[tuple[Request, int]], given: str, sentence: str) -> None:
     with pytest.raises(CommandError) as caught:
         answer(tone(1.0), "--engine", "aws", "--option", given)
     assert str(caught.value) == sentence
     assert asked == []
 
 
-def test_says_which_options_there_are(asked: list[tuple[Request, int]]) -> None:
-    with pytest.raises(CommandError, match=r"^The engine “Scripted” has no option “a”. It has none.$"):
+def test_command_lists_the_options_after_an_unknown_one(asked: list[tuple[Request, int]]) -> None:
+    with pytest.raises(CommandError, match=r"^The engine “Scripted” has no option “a”. It has no options.$"):
         answer(tone(1.0), "--option", "a=b")
-    with pytest.raises(CommandError, match=r"has no option “a”. It has: show_speaker_label, enable_channel_id"):
+    with pytest.raises(CommandError, match=r"has no option “a”. Choose one of: show_speaker_label, enable_channel_id"):
         answer(tone(1.0), "--engine", "aws", "--option", "a=b")
 
 
-def test_channels_of_a_recording_that_has_one_are_refused_with_its_name(asked: list[tuple[Request, int]]) -> None:
+def test_command_refuses_separate_channels_for_a_mono_recording(asked: list[tuple[Request, int]]) -> None:
     path = tone(1.0)
     with pytest.raises(CommandError) as caught:
         answer(path, "--engine", "aws", "--option", "enable_channel_identification")
@@ -242,7 +245,7 @@ def test_channels_of_a_recording_that_has_one_are_refused_with_its_name(asked: l
     assert asked == []
 
 
-def test_an_engine_that_is_not_set_up_says_what_is_missing(
+def test_command_reports_the_missing_setting_of_an_engine(
     asked: list[tuple[Request, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(AwsEngine, "missing", classmethod(lambda cls: "Set AWS_REGION."))

@@ -1,4 +1,4 @@
-"""`manage.py transcribe` as anybody would run it, with the real engine."""
+"""`manage.py transcribe` as a process in a terminal, with the built-in engine."""
 
 import fcntl
 import os
@@ -23,11 +23,11 @@ from uploads import file_types
 
 pytestmark = pytest.mark.timeout(600)
 
-END_SECONDS = 120.0  # for a command to end, on a machine that is busy with other tests
+END_SECONDS = 120.0  # for a command to end, while the machine runs other tests
 
 
 class Terminal:
-    """A terminal that standard error goes to, and what was written on it."""
+    """A pseudo-terminal for standard error, and the text written to it."""
 
     def __init__(self) -> None:
         self._controller, self.stream = pty.openpty()
@@ -37,7 +37,7 @@ class Terminal:
         self._reader.start()
 
     def _read(self) -> None:
-        with suppress(OSError):  # how a terminal says that nobody writes on it any more
+        with suppress(OSError):  # the last writer has closed the terminal
             while piece := os.read(self._controller, 65536):
                 self.text += piece.decode(errors="replace")
 
@@ -49,7 +49,7 @@ class Terminal:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """A machine on which nothing was set up: no database, an empty folder for temporary files."""
+    """An environment without any set-up: no database, an empty folder for temporary files."""
     (tmp_path / "temporary").mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TRANSCRIBE_", "DJANGO_"))}
     return kept | {"TRANSCRIBE_DATA_DIR": str(tmp_path / "data"), "TMPDIR": str(tmp_path / "temporary")}
@@ -69,10 +69,10 @@ def command(*arguments: object) -> list[str]:
 
 
 def left_of(session: int) -> list[str]:
-    """Return the processes that still live in a session: those that the command started, wherever they belong now."""
+    """Return the running processes of a session: all that the command started, whichever parent they have now."""
     found = []
     for status in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # it ended in this moment
+        with suppress(OSError):  # the process ended just now
             name, rest = status.read_text().rsplit(")", 1)
             state, _, _, of_session = rest.split()[:4]
             if int(of_session) == session and state != "Z":
@@ -80,7 +80,7 @@ def left_of(session: int) -> list[str]:
     return found
 
 
-def test_prints_what_was_said_and_needs_no_database(
+def test_command_prints_a_transcript_without_a_database(
     transcribe: Callable[..., "subprocess.CompletedProcess[str]"], tmp_path: Path
 ) -> None:
     done = transcribe(speech("beckett"))
@@ -90,7 +90,7 @@ def test_prints_what_was_said_and_needs_no_database(
     assert not [*(tmp_path / "temporary").iterdir()]
 
 
-def test_shows_the_words_and_how_far_it_is_on_a_terminal_and_leaves_neither(environment: dict[str, str]) -> None:
+def test_command_shows_live_text_and_progress_and_then_clears_both(environment: dict[str, str]) -> None:
     terminal = Terminal()
     done = subprocess.run(
         command(encode(speech("two_cities"), "wav", 15.0)),
@@ -107,12 +107,12 @@ def test_shows_the_words_and_how_far_it_is_on_a_terminal_and_leaves_neither(envi
     percentages = [int(found[1]) for part in shown if (found := re.match(r"two_cities-15s\.wav +(\d+)% ", part))]
     assert percentages[0] == 0
     assert percentages == sorted(percentages)
-    assert len(set(percentages)) > 2, "it moved"
-    assert len({part for part in shown if part.startswith("It was")}) > 2, "sentences are shown as they come"
+    assert len(set(percentages)) > 2, "the progress bar moved"
+    assert len({part for part in shown if part.startswith("It was")}) > 2, "the text appears while the command runs"
     assert shown[-1] == ""
 
 
-def test_writes_captions_of_several_recordings_into_a_folder(
+def test_command_writes_captions_of_several_recordings_into_a_folder(
     transcribe: Callable[..., "subprocess.CompletedProcess[str]"], tmp_path: Path
 ) -> None:
     again = encode(speech("beckett"), "mp3")
@@ -132,7 +132,7 @@ def test_writes_captions_of_several_recordings_into_a_folder(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_ends_all_that_it_started_when_it_is_interrupted_in_the_middle(
+def test_interrupted_command_terminates_its_processes(
     environment: dict[str, str], tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     terminal = Terminal()
@@ -148,13 +148,13 @@ def test_ends_all_that_it_started_when_it_is_interrupted_in_the_middle(
     )
     wait_until(lambda: "It was the best" in terminal.text, END_SECONDS, "the first words")
     assert left_of(process.pid)
-    # As a terminal does it: to the command and to all that it started.
+    # Like a terminal: signal the command and all processes that it started.
     os.killpg(process.pid, number)
     output, _ = process.communicate(timeout=END_SECONDS)
     terminal.close()
     assert (process.returncode, output) == (code, b"")
     said = re.sub(r"\x1b\[[0-9;]*[mA]", "", terminal.text).strip().splitlines()
-    sentence = f"Cancelled before {speech('two_cities')} was finished; nothing of it was written."
+    sentence = f"Cancelled before {speech('two_cities')} was finished. No transcript of it was written."
     assert said[-1].strip() == f"CommandError: {sentence}"
     assert "Traceback" not in terminal.text
     assert left_of(process.pid) == []
@@ -164,16 +164,16 @@ def test_ends_all_that_it_started_when_it_is_interrupted_in_the_middle(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
-def test_says_so_when_standard_output_takes_no_more(
+def test_command_reports_that_standard_output_is_full(
     transcribe: Callable[..., "subprocess.CompletedProcess[str]"],
 ) -> None:
     with open("/dev/full", "w") as full:
         done = transcribe(speech("beckett"), stdout=full)
     assert done.returncode == 1
-    assert done.stderr == "CommandError: The transcript can't be written: No space left on device.\n"
+    assert done.stderr == "CommandError: Could not write the transcript: No space left on device.\n"
 
 
-def test_exits_with_one_after_a_file_that_is_no_recording(
+def test_command_exits_with_1_after_a_file_without_audio(
     transcribe: Callable[..., "subprocess.CompletedProcess[str]"], tmp_path: Path
 ) -> None:
     (tmp_path / "letter.txt").write_text("Dear Alice, …")

@@ -1,4 +1,4 @@
-"""Captions keep to two lines of 42 columns in any script, as other projects' readers see them."""
+"""Captions have at most two lines of 42 columns in any script, as independent parsers read them."""
 
 # ruff: noqa: RUF001 — signs that look alike are what SRT files have in place of markup
 
@@ -42,7 +42,7 @@ def by_webvtt(content: str) -> Iterator[Cue]:
 
 
 def by_ffmpeg(content: str) -> Iterator[Cue]:
-    """Read with FFmpeg, which turns captions of each format into the text of an ASS event."""
+    """Reads captions with FFmpeg, which converts each format into the text of an ASS event."""
     with av.open(io.BytesIO(content.encode()), format="webvtt" if content.startswith("WEBVTT") else "srt") as container:
         for packet in container.demux():
             for subtitle in packet.decode():
@@ -96,7 +96,7 @@ def end_of(text: str, words: list[tuple[str, float, float]] | None = None) -> fl
 
 
 def segment(text: str, words: list[tuple[str, float, float]] | None = None, speaker: str = "") -> Segment:
-    """Return a segment from 10 s on, an eighth of a second for each column where it has no words."""
+    """Return a segment that starts at 10 s. Without words it takes an eighth of a second per column."""
     objects = [{"text": said, "start_time": start, "end_time": end} for said, start, end in words or []]
     return Segment(seq=1, text=text, start_time=10.0, end_time=end_of(text, words), words=objects, speaker=speaker)
 
@@ -113,7 +113,7 @@ def check_form(cues: list[Cue], end_time: float) -> None:
 
 @reads
 @texts
-def test_a_segment_without_words_is_cut_into_lines_of_42_columns(name: str, read: Read, text: str) -> None:
+def test_captions_of_a_segment_without_words_have_at_most_42_columns(name: str, read: Read, text: str) -> None:
     cues = list(read(written(name, segment(text))))
     check_form(cues, end_of(text))
     assert unspaced("".join(line for cue in cues for line in cue.lines)) == unspaced(text)
@@ -121,8 +121,8 @@ def test_a_segment_without_words_is_cut_into_lines_of_42_columns(name: str, read
 
 @reads
 @texts
-def test_fast_speech_is_cut_into_lines_of_42_columns(name: str, read: Read, text: str) -> None:
-    """All of the text would fit the time of one caption."""
+def test_captions_of_fast_speech_have_at_most_42_columns(name: str, read: Read, text: str) -> None:
+    """The time would allow one caption for the whole text."""
     cues = list(read(written(name, Segment(seq=1, text=text, start_time=10.0, end_time=16.0, words=[]))))
     check_form(cues, 16.0)
     assert unspaced("".join(line for cue in cues for line in cue.lines)) == unspaced(text)
@@ -133,7 +133,7 @@ def test_fast_speech_is_cut_into_lines_of_42_columns(name: str, read: Read, text
 @pytest.mark.parametrize(
     "speaker", ["Ann", "Dr Maximiliane-Alexandra von und zu Hohenstein-Wittgenberg", "主持人" * 10]
 )
-def test_the_name_of_a_speaker_counts_too(name: str, read: Read, text: str, speaker: str) -> None:
+def test_a_speaker_name_counts_towards_the_42_columns(name: str, read: Read, text: str, speaker: str) -> None:
     cues = list(read(written(name, segment(text, speaker=speaker))))
     check_form(cues, end_of(text))
     if name == "srt":
@@ -141,7 +141,7 @@ def test_the_name_of_a_speaker_counts_too(name: str, read: Read, text: str, spea
 
 
 @reads
-def test_a_language_without_spaces_is_cut_between_words_at_their_times(name: str, read: Read) -> None:
+def test_captions_without_spaces_are_split_between_words_at_their_times(name: str, read: Read) -> None:
     thai = ["มัน", "เป็น", "ช่วงเวลา", "ที่", "ดี", "ที่สุด"] * 12
     words = [(word, 10 + place * 60 / 72, 10 + (place + 1) * 60 / 72) for place, word in enumerate(thai)]
     cues = list(read(written(name, segment("".join(thai), words))))
@@ -158,7 +158,7 @@ def test_a_language_without_spaces_is_cut_between_words_at_their_times(name: str
 
 
 @reads
-def test_characters_recognised_one_by_one_are_not_spaced(name: str, read: Read) -> None:
+def test_captions_add_no_spaces_between_single_character_words(name: str, read: Read) -> None:
     letters = [letter for letter in CHINESE if letter.isalnum()]
     step = 60 / len(letters)
     words = [(letter, 10 + place * step, 10 + (place + 1) * step) for place, letter in enumerate(letters)]
@@ -169,7 +169,7 @@ def test_characters_recognised_one_by_one_are_not_spaced(name: str, read: Read) 
 
 
 @reads
-def test_words_that_the_text_does_not_have_cost_no_caption(name: str, read: Read) -> None:
+def test_words_missing_from_the_text_lose_no_caption(name: str, read: Read) -> None:
     words = [("It", 11.0, 11.5), ("was", 11.5, 12.0), ("redacted", 12.0, 13.0), ("best", 13.0, 40.0)]
     cues = list(read(written(name, segment(ENGLISH, words))))
     check_form(cues, 40.0)
@@ -177,7 +177,7 @@ def test_words_that_the_text_does_not_have_cost_no_caption(name: str, read: Read
 
 
 @reads
-def test_a_pause_between_two_captions_belongs_to_neither(name: str, read: Read) -> None:
+def test_no_caption_is_shown_during_a_pause(name: str, read: Read) -> None:
     words = [("Hello", 10.0, 10.5), ("there", 11.0, 11.5), ("Again", 60.0, 61.0), ("then", 61.5, 70.0)]
     cues = list(read(written(name, segment("Hello there. Again, then", words))))
     assert [tuple(cue) for cue in cues] == [
@@ -188,7 +188,7 @@ def test_a_pause_between_two_captions_belongs_to_neither(name: str, read: Read) 
 
 
 @reads
-def test_a_caption_of_a_moment_at_the_end_does_not_end_later(name: str, read: Read) -> None:
+def test_a_very_short_last_caption_does_not_end_after_the_recording(name: str, read: Read) -> None:
     last = Segment(seq=1, text="Oh.", start_time=20.0, end_time=20.0, words=[])
     (cue,) = read(written(name, last))
     assert cue == Cue(19.998, 20.0, ["Oh."])
@@ -209,19 +209,19 @@ MARKUP = [
 
 @pytest.mark.parametrize("read", [by_pysubs2, by_ffmpeg])
 @pytest.mark.parametrize(("said", "shown"), MARKUP)
-def test_markup_in_srt_is_shown_and_not_obeyed(read: Read, said: str, shown: str) -> None:
+def test_srt_shows_markup_as_text(read: Read, said: str, shown: str) -> None:
     (cue,) = read(written("srt", segment(said, [(said, 10.0, 11.0)])))
     assert cue.lines == [shown]
 
 
 @pytest.mark.parametrize("read", [by_pysubs2, by_ffmpeg])
-def test_harmless_signs_stay_in_srt(read: Read) -> None:
+def test_srt_keeps_harmless_characters(read: Read) -> None:
     said = "2 < 3 & 4 > 1; <3; AT&T"
     (cue,) = read(written("srt", segment(said, [(said, 10.0, 11.0)])))
     assert cue.lines == [said]
 
 
-def test_no_cut_tears_a_character_apart() -> None:
+def test_captions_never_split_a_visible_character() -> None:
     for text in ("👩‍👩‍👧‍👦" * 30, "🇩🇪🇫🇷" * 30, "👍🏽" * 50, "e\u0301" * 90, "กำ" * 60):
         places = breaks(text, [])
         assert len(places) > 2
@@ -229,9 +229,7 @@ def test_no_cut_tears_a_character_apart() -> None:
 
 
 @pytest.mark.parametrize("part", ["a\u0301", "\u0e01", "\u200d", "\u6f22", "\U0001f1e6"], ids=ascii)
-def test_the_work_for_a_long_text_without_spaces_grows_with_its_length(
-    part: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_splitting_a_long_text_without_spaces_takes_linear_time(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     measured = []
 
     def columns(text: str) -> int:

@@ -1,4 +1,4 @@
-"""The files of a transcript: their exact form, whatever was said and whoever named the recording."""
+"""The export formats: their exact form, also with hostile transcripts and file names."""
 
 import json
 import re
@@ -24,14 +24,14 @@ HOSTILE = [
     "family 👨‍👩‍👧 and ‮turned‬",
     "{\\an8} WEBVTT NOTE STYLE",
 ]
-# A sign of markup and its substitute count as one where texts are compared.
+# Compare texts with the replaced markup characters turned back.
 ALIKE = str.maketrans("‹›(){}∖\\", "<>()()//")  # noqa: RUF001
 
 
 def transcript(
     *texts: str, name: str = "interview.wav", status: Status = Status.COMPLETED
 ) -> tuple[Job, list[Segment]]:
-    """Return a job and segments of two seconds each, none of them stored."""
+    """Return a job and its segments of two seconds each, all unsaved."""
     job = Job(upload=Upload(name=name), engine="scripted", language_code="en-US", status=status)
     return job, [segment(job, seq, text, 2.0 * seq - 2, 2.0 * seq) for seq, text in enumerate(texts, start=1)]
 
@@ -46,7 +46,7 @@ def unspaced(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return a text with the signs that an SRT file has in place of markup."""
+    """Return a text with markup replaced by the characters that an SRT file has instead."""
     text = text.replace("-->", "→").translate(str.maketrans("{}\\", "()∖"))  # noqa: RUF001
     return re.sub("<(?=[a-z/!])([^<>]*)(>?)", lambda tag: "‹" + tag[1] + "›" * len(tag[2]), text, flags=re.IGNORECASE)  # noqa: RUF001
 
@@ -58,12 +58,12 @@ def one_line(text: str) -> str:
 # The four formats, whole
 
 
-def test_writes_a_line_of_text_a_segment_in_order_of_time() -> None:
+def test_txt_has_one_line_per_segment_in_order_of_time() -> None:
     job, segments = transcript("It was the best of times,", "it was the worst of times.")
     assert exports.write(job, reversed(segments), "txt") == "It was the best of times,\nit was the worst of times.\n"
 
 
-def test_names_speakers_in_the_text_where_they_change() -> None:
+def test_txt_names_a_speaker_at_each_change() -> None:
     job, _ = transcript()
     said = [("Ann", "Hello."), ("Ann", "How are you?"), ("Ben", "Fine."), ("", "(A door.)"), ("Ann", "Bye.")]
     segments = [segment(job, seq, text, seq, seq + 1, speaker) for seq, (speaker, text) in enumerate(said, start=1)]
@@ -71,7 +71,7 @@ def test_names_speakers_in_the_text_where_they_change() -> None:
     assert exports.write(job, segments, "txt") == text
 
 
-def test_writes_srt() -> None:
+def test_writes_srt_with_numbered_captions() -> None:
     job, segments = transcript("It was the best of times,", "it was the worst of times.")
     assert exports.write(job, segments, "srt") == (
         "1\n00:00:00,000 --> 00:00:02,000\nIt was the best of times,\n"
@@ -80,7 +80,7 @@ def test_writes_srt() -> None:
     )
 
 
-def test_writes_vtt_with_voices() -> None:
+def test_writes_vtt_with_speakers_as_voices() -> None:
     job, _ = transcript()
     segments = [segment(job, 1, "Salt & pepper", 0, 1.5, "Ann <3"), segment(job, 2, "2 < 3", 1.5, 2.25)]
     assert exports.write(job, segments, "vtt") == (
@@ -131,7 +131,7 @@ def test_writes_json_with_the_job_and_every_word(alice: User) -> None:
 
 
 @pytest.mark.parametrize(("name", "content"), [("txt", ""), ("srt", ""), ("vtt", "WEBVTT\n")])
-def test_writes_an_empty_transcript(name: str, content: str) -> None:
+def test_writes_an_empty_transcript_in_every_format(name: str, content: str) -> None:
     job, segments = transcript()
     assert exports.write(job, segments, name) == content
 
@@ -139,7 +139,7 @@ def test_writes_an_empty_transcript(name: str, content: str) -> None:
 # Captions
 
 
-def test_gives_times_of_ten_hours_and_more() -> None:
+def test_writes_caption_times_of_ten_hours_and_more() -> None:
     job, _ = transcript()
     late = [segment(job, 1, "Still here", 36_000.0, 36_001.9996), segment(job, 2, "and here", 359_999.0, 360_000.5)]
     assert read_srt(exports.write(job, late, "srt"))[0] == Cue(36_000_000, 36_002_000, ["Still here"])
@@ -148,14 +148,14 @@ def test_gives_times_of_ten_hours_and_more() -> None:
 
 
 @pytest.mark.parametrize("start", [0.0, 0.0015, 1.0005, 12.3456])
-def test_a_caption_ends_after_it_begins(start: float) -> None:
+def test_every_caption_ends_after_it_begins(start: float) -> None:
     job, _ = transcript()
     for end in (start - 1, start, start + 0.0004):
         (cue,) = read_srt(exports.write(job, [segment(job, 1, "Oh", start, end)], "srt"))
         assert 0 < cue.end - cue.start <= 3
 
 
-def test_cuts_a_long_segment_into_captions_that_can_be_read_in_their_time() -> None:
+def test_splits_a_long_segment_into_readable_captions() -> None:
     job, _ = transcript()
     said = " ".join(f"word{number}" for number in range(100))
     cues = read_srt(exports.write(job, [segment(job, 1, said, 10.0, 60.0)], "srt"))
@@ -169,7 +169,7 @@ def test_cuts_a_long_segment_into_captions_that_can_be_read_in_their_time() -> N
 
 
 @pytest.mark.parametrize("read", [read_srt, read_vtt])
-def test_hostile_words_stay_words(read: Callable[[str], list[Cue]]) -> None:
+def test_exports_escape_markup_in_the_transcript(read: Callable[[str], list[Cue]]) -> None:
     job, segments = transcript(*HOSTILE, "", " \n ")
     name = "srt" if read is read_srt else "vtt"
     said = [" ".join(cue.lines) for cue in read(exports.write(job, segments, name))]
@@ -177,7 +177,7 @@ def test_hostile_words_stay_words(read: Callable[[str], list[Cue]]) -> None:
     assert said == ([plain(text) for text in expected] if name == "srt" else expected)
 
 
-def test_hostile_names_of_speakers_stay_names() -> None:
+def test_exports_escape_markup_in_speaker_names() -> None:
     job, _ = transcript()
     segments = [segment(job, 1, "Hello.", 0, 1, "Ann>\n\n2\n00:00:00,000 --> 00:00:09,000")]
     (caption,) = read_srt(exports.write(job, segments, "srt"))
@@ -189,7 +189,7 @@ def test_hostile_names_of_speakers_stay_names() -> None:
 
 
 @given(strategies.lists(strategies.text(max_size=120), max_size=5))
-def test_captions_hold_what_was_said_whatever_it_was(texts: list[str]) -> None:
+def test_captions_contain_any_transcript_unchanged(texts: list[str]) -> None:
     job, segments = transcript(*texts)
     expected = unspaced("".join(texts))
     cues = read_vtt(exports.write(job, segments, "vtt"))
@@ -220,12 +220,12 @@ def test_captions_hold_what_was_said_whatever_it_was(texts: list[str]) -> None:
         ("x" * 251 + ".wav", "x" * 200 + ".srt"),
     ],
 )
-def test_names_the_file_after_the_recording(recording: str, file: str) -> None:
+def test_exported_file_is_named_after_the_recording(recording: str, file: str) -> None:
     job, _ = transcript(name=recording)
     assert exports.file_name(job, "srt") == file
 
 
-def test_says_in_the_name_that_a_running_job_is_not_finished() -> None:
+def test_file_name_of_a_running_job_says_so_far() -> None:
     job, _ = transcript(status=Status.RUNNING)
     assert exports.file_name(job, "txt") == "interview (so far).txt"
 
@@ -239,7 +239,7 @@ def test_says_in_the_name_that_a_running_job_is_not_finished() -> None:
         ("json", "application/json"),
     ],
 )
-def test_answers_with_a_file_to_be_kept(
+def test_export_is_served_as_an_attachment(
     alice: User, client_of: Callable[[User], Client], name: str, content_type: str
 ) -> None:
     job = make_job(make_upload(alice, name='Grüße "👋".wav'))
@@ -253,7 +253,7 @@ def test_answers_with_a_file_to_be_kept(
     assert answer["Cache-Control"] == "private, no-cache"
 
 
-def test_channels_are_voices_where_nobody_is_named(alice: User) -> None:
+def test_channels_are_voices_if_no_speaker_is_named(alice: User) -> None:
     job = make_job(make_upload(alice))
     make_segments(job, ["Hello."], channel="ch_0")
     make_segments(job, ["Yes?"], channel="ch_1")

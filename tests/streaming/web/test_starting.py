@@ -60,11 +60,12 @@ def test_staff_start_jobs_for_the_owner(alice: User, bob: User, client_of: Clien
         ({"engine": "abacus"}, "Select a valid choice. abacus is not one of the available choices."),
         (
             {"language_code": "tlh"},
-            "The engine “Scripted” does not know the language “tlh”. It knows: en-US, de-DE.",
+            "The engine “Scripted” does not support the language “tlh”. Choose one of: en-US, de-DE.",
         ),
         (
             {"engine": "local", "language_code": "de-DE"},
-            f"The engine “{LocalEngine.label}” does not know the language “de-DE”. It knows: en-US, en-GB, en-AU.",
+            f"The engine “{LocalEngine.label}” does not support the language “de-DE”. "
+            "Choose one of: en-US, en-GB, en-AU.",
         ),
         ({"request_id": "r" * 101}, "Ensure this value has at most 100 characters (it has 101)."),
         ({"request_id": "\x00"}, "Null characters are not allowed."),

@@ -12,7 +12,7 @@ from django.test import Client
 
 from streaming import events
 from streaming.db import in_thread
-from streaming.engines.scripted import say
+from streaming.engines.scripted import encode_number
 from streaming.jobs import lifecycle
 from streaming.models import Job, Status
 from streaming.transcript import exports
@@ -31,7 +31,7 @@ TRACK |= {"is_default": False, "is_decodable": True, "has_sound": True}
 
 
 def numbers(count: int, first: int) -> np.ndarray:
-    return np.concatenate([np.array(say(number)) for number in range(first, first + count)]).astype("<i2")
+    return np.concatenate([np.array(encode_number(number)) for number in range(first, first + count)]).astype("<i2")
 
 
 def two_talks(path: Path) -> Path:

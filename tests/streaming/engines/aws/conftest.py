@@ -1,4 +1,4 @@
-"""The stand-in for Amazon's service, with the site pointed at it, and what is heard through it."""
+"""Fixtures: the stand-in of Amazon's service, settings that point the site at it, and helpers to read results."""
 
 import asyncio
 import re
@@ -13,7 +13,7 @@ import pytest
 
 from streaming.engines.aws.engine import AwsEngine
 from streaming.engines.base import Request
-from streaming.engines.scripted import say
+from streaming.engines.scripted import encode_number
 from streaming.results import Result
 from streaming.spool import open_spool_of_file
 from streaming.worker import retry
@@ -22,18 +22,18 @@ from tests.standin import Record, Service
 from tests.streaming.conftest import PATIENCE_SECONDS, numbers
 from uploads.decoder import client as decoder
 
-RATE = 20.0  # how many times faster than the wall's the service's clock runs
+RATE = 20.0  # how many times faster than real time the service's clock runs
 WORD_SECONDS = 0.5
-SOUNDING = 0.64  # of a recording of numbers; the rest is the silence between them
+SOUNDING = 0.64  # of speech per half second of a recording of numbers; the rest is silence
 
 Point = Callable[[Service], None]
-Hear = Callable[..., Awaitable[list[Result]]]
+Transcribe = Callable[..., Awaitable[list[Result]]]
 
 
 @pytest.fixture(autouse=True)
 def decoded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No sound is there before all of it is: the clock is so fast that a decoder which has to wait for its turn would
-    leave words with a hole of silence in them.
+    """Provides the audio only once it is decoded completely. The clock is so fast that a decoder that waits for the
+    processor would cause inserted silence within words.
     """
     decode = decoder.decode
 
@@ -47,7 +47,7 @@ def decoded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def point(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Point:
-    """Points the site at a service, at its pace, and lets failures be tried again at once."""
+    """Points the site at a service with its pace, and makes retries immediate."""
 
     def point(service: Service) -> None:
         for name, value in service.environ.items():
@@ -68,10 +68,10 @@ async def service(point: Point) -> AsyncIterator[Service]:
 
 
 @pytest.fixture
-def listen(tmp_path: Path) -> Hear:
-    """Hears a recording through the engine: of so many numbers, or the one at `path`. Returns all results."""
+def transcribe(tmp_path: Path) -> Transcribe:
+    """Transcribes a recording of so many numbers, or the one at `path`, with the engine. Returns all results."""
 
-    async def listen(
+    async def transcribe(
         count: int = 20, request: Request | None = None, path: Path | None = None, sample_rate: int = 16_000
     ) -> list[Result]:
         path = path or numbers(tmp_path / f"{count}.wav", count, sample_rate=sample_rate)
@@ -79,11 +79,11 @@ def listen(tmp_path: Path) -> Hear:
         async with open_spool_of_file(path, sample_rate, tmp_path, AwsEngine.channels(request.options)) as spool:
             return [result async for result in transcribe_with_retries(AwsEngine(), spool, request)]
 
-    return listen
+    return transcribe
 
 
 async def until_closed(service: Service) -> None:
-    """Wait until no stream is open, if only because the service has given it up: its record says whose doing it was."""
+    """Wait until no stream is open. The service may have timed it out; its record says which side closed it."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while service.streams:
             await asyncio.sleep(0.01)
@@ -99,19 +99,19 @@ def spoken(results: Iterable[Result], slot: str = "0") -> list[tuple[int, float]
     return [(int(re.sub(r"\D", "", word.text)), round(word.start_time, 2)) for word in words]
 
 
-def said(count: int, first: int = 0) -> list[tuple[int, float]]:
-    """Return what `spoken` ought to be: each number once, at its place."""
+def expected_words(count: int, first: int = 0) -> list[tuple[int, float]]:
+    """Return the expected value of `spoken`: each number once, at its time."""
     return [(number, number * WORD_SECONDS) for number in range(first, first + count)]
 
 
 def sent_seconds(record: Record) -> float:
-    """Return how much of a recording of numbers was sent, without the silence that a pause of this machine cost."""
+    """Return how many seconds of a recording of numbers were sent, without silence that the engine inserted."""
     return round((record.audio_seconds - record.silent_seconds) / SOUNDING, 2)
 
 
 def two_channels(path: Path, count: int) -> Path:
-    """Write a stereo recording that says numbers from 0 on one side and from 100 on the other."""
-    sides = [np.concatenate([say(number) for number in range(first, first + count)]) for first in (0, 100)]
+    """Write a stereo recording with numbers from 0 on one channel and from 100 on the other."""
+    sides = [np.concatenate([encode_number(number) for number in range(first, first + count)]) for first in (0, 100)]
     with wave.open(str(path), "wb") as file:
         file.setnchannels(2)
         file.setsampwidth(2)

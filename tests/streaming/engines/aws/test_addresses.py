@@ -1,4 +1,4 @@
-"""Where the engine sends audio: the region's address, in each of AWS's partitions and variants."""
+"""The endpoint to which the engine sends audio, for each of AWS's regions, partitions and variants."""
 
 import json
 from importlib.resources import files
@@ -22,7 +22,7 @@ def plain(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
 
 
-# Written down from AWS's list of endpoints.
+# Copied from AWS's list of endpoints.
 @pytest.mark.parametrize(
     ("region", "host"),
     [
@@ -38,7 +38,7 @@ def plain(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         ("xx-new-1", "transcribestreaming.xx-new-1.amazonaws.com"),
     ],
 )
-def test_each_partition_has_its_own_suffix(region: str, host: str) -> None:
+def test_endpoint_has_the_suffix_of_its_partition(region: str, host: str) -> None:
     assert account.endpoint(region) == f"https://{host}"
 
 
@@ -54,7 +54,7 @@ def test_each_partition_has_its_own_suffix(region: str, host: str) -> None:
         ({FIPS: "false", DUAL_STACK: "false"}, "us-east-1", "transcribestreaming.us-east-1.amazonaws.com"),
     ],
 )
-def test_the_variables_of_awss_tools_choose_a_variant(
+def test_environment_variables_select_an_endpoint_variant(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], region: str, host: str
 ) -> None:
     for name, value in variables.items():
@@ -62,7 +62,7 @@ def test_the_variables_of_awss_tools_choose_a_variant(
     assert account.endpoint(region) == f"https://{host}"
 
 
-def test_every_partition_that_botocore_knows_is_addressed_by_its_suffix(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endpoint_of_every_botocore_partition_has_its_suffix(monkeypatch: pytest.MonkeyPatch) -> None:
     partitions = json.loads((files("botocore") / "data" / "partitions.json").read_text())["partitions"]
     regions = [
         (region, partition["outputs"])
@@ -80,7 +80,7 @@ def test_every_partition_that_botocore_knows_is_addressed_by_its_suffix(monkeypa
             assert account.endpoint(region) == expected
 
 
-def test_a_profile_chooses_a_variant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_profile_selects_an_endpoint_variant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     config = "[profile work]\nuse_fips_endpoint = true\nuse_dualstack_endpoint = true\n"
     (tmp_path / "config").write_text(config)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
@@ -88,16 +88,16 @@ def test_a_profile_chooses_a_variant(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert account.endpoint("us-west-2") == "https://transcribestreaming-fips.us-west-2.api.aws"
 
 
-def test_an_address_of_our_own_counts_before_any_variant(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configured_endpoint_overrides_variants(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(FIPS, "true")
     settings.AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING = "https://transcribe.internal"
     assert account.endpoint("us-east-1") == "https://transcribe.internal"
 
 
-def test_a_variant_that_a_partition_does_not_have_is_a_sentence(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_endpoint_variant_is_an_error_with_advice(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DUAL_STACK, "true")
     settings.AWS_REGION = "us-iso-east-1"
-    with pytest.raises(EngineError, match="has no such address in us-iso-east-1") as caught:
+    with pytest.raises(EngineError, match="has no FIPS or dual-stack endpoint in us-iso-east-1") as caught:
         account.endpoint("us-iso-east-1")
     assert caught.value.permanent
-    assert AwsEngine.address() == str(caught.value), "a page shows it and does not fail"
+    assert AwsEngine.address() == str(caught.value), "the page shows the error and does not fail"

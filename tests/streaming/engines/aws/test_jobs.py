@@ -1,4 +1,4 @@
-"""Jobs on Amazon's engine: what they wait for, what ends them, and what they cost."""
+"""Jobs on Amazon's engine: waiting for a stream, cancellation, retries, and billed audio."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from streaming.jobs import lifecycle
 from streaming.models import Job, Status
 from tests.standin import Fault, Habits, Service
 from tests.streaming.conftest import PATIENCE_SECONDS, Other, Running, Watching, dies_at, transcript_of, words
-from tests.streaming.engines.aws.conftest import RATE, Point, said, two_channels, until_closed
+from tests.streaming.engines.aws.conftest import RATE, Point, expected_words, two_channels, until_closed
 from uploads.models import Upload
 
 Spoken = Callable[..., Upload]
@@ -38,7 +38,7 @@ async def heard(job: Job) -> list[str]:
     return [word.strip(".") for word in await in_thread(transcript_of)(job)]
 
 
-async def test_a_job_is_watched_to_its_end(
+async def test_a_viewer_receives_an_amazon_job_to_its_end(
     service: Service, running: Running, spoken: Spoken, watching: Watching, alice: Any
 ) -> None:
     job = await start(await in_thread(spoken)(30))
@@ -49,7 +49,7 @@ async def test_a_job_is_watched_to_its_end(
     assert service.streams == 0
 
 
-async def test_a_service_that_pads_results_gets_no_line_after_the_recording(
+async def test_results_after_the_end_of_the_recording_are_cut_off(
     point: Point, running: Running, spoken: Spoken
 ) -> None:
     async with Service(rate=RATE, habits=Habits(names_channel=True, end_padding=0.4)) as service:
@@ -62,11 +62,11 @@ async def test_a_service_that_pads_results_gets_no_line_after_the_recording(
     assert ended.duration == 3.0
 
 
-async def test_a_job_without_a_free_stream_waits_in_the_queue_and_says_why(
+async def test_a_job_without_a_free_stream_waits_in_the_queue_with_a_reason(
     point: Point, running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lifecycle, "FIRST_PAUSE_SECONDS", 0.2)
-    async with Service(rate=RATE, quota=0) as service:  # as if others of the account had them all
+    async with Service(rate=RATE, quota=0) as service:  # as if other users of the account occupied all streams
         point(service)
         upload = await in_thread(spoken)(20)
         async with running(max_jobs=2):
@@ -85,7 +85,7 @@ async def test_a_job_without_a_free_stream_waits_in_the_queue_and_says_why(
     assert service.requests[0].exception == "LimitExceededException"
 
 
-async def test_no_more_streams_are_asked_for_than_allowed(
+async def test_worker_opens_no_more_streams_than_the_limit(
     service: Service, running: Running, spoken: Spoken, settings: Any
 ) -> None:
     settings.TRANSCRIBE_AWS_MAX_STREAMS = 2
@@ -97,11 +97,11 @@ async def test_no_more_streams_are_asked_for_than_allowed(
     assert len(service.requests) == 5
 
 
-async def test_a_job_on_another_engine_passes_those_that_wait_for_a_stream(
+async def test_a_job_of_another_engine_overtakes_jobs_waiting_for_a_stream(
     service: Service, running: Running, spoken: Spoken, settings: Any
 ) -> None:
     settings.TRANSCRIBE_AWS_MAX_STREAMS = 1
-    service.faults = [Fault("pause", at=0.0, seconds=100_000.0)]  # the first holds its stream
+    service.faults = [Fault("pause", at=0.0, seconds=100_000.0)]  # the first job occupies its stream
     upload = await in_thread(spoken)(100)
     async with running(max_jobs=2):
         waiting = [await start(upload) for _ in range(2)]
@@ -116,12 +116,12 @@ async def test_a_refused_key_fails_the_job_with_a_sentence(service: Service, run
     async with running():
         failed = await until_status(job, Status.FAILED)
     assert failed.failure_reason == (
-        "Amazon refused the key AKIA…MPLE: it has expired. Renew the credentials, then try again."
+        "Amazon refused the key AKIA…MPLE: the key has expired. Renew the credentials, then try again."
     )
     assert len(service.requests) == 1
 
 
-async def test_a_retry_sends_nothing_again_that_is_final(service: Service, running: Running, spoken: Spoken) -> None:
+async def test_a_retry_does_not_send_final_audio_again(service: Service, running: Running, spoken: Spoken) -> None:
     service.faults = [Fault("exception:BadRequestException", at=9.0)]
     job = await start(await in_thread(spoken)(40))
     async with running():
@@ -135,11 +135,13 @@ async def test_a_retry_sends_nothing_again_that_is_final(service: Service, runni
     assert service.billed_seconds <= 20 + 15
 
 
-async def test_a_retry_of_what_is_all_final_opens_no_stream(service: Service, running: Running, spoken: Spoken) -> None:
+async def test_a_retry_opens_no_stream_if_everything_is_final(
+    service: Service, running: Running, spoken: Spoken
+) -> None:
     job = await start(await in_thread(spoken)(20))
     async with running():
         await until_status(job, Status.COMPLETED)
-        # As if the worker had died after the last final.
+        # Simulate a worker that died after the last final.
         await Job.objects.filter(pk=job.pk).aupdate(status=Status.QUEUED)
         await until_status(job, Status.COMPLETED)
     assert (len(service.requests), await heard(job)) == (1, words(20))
@@ -153,10 +155,10 @@ async def test_a_cancelled_job_closes_its_stream(service: Service, running: Runn
         await until_closed(service)
     (request,) = service.requests
     assert request.end == "left"
-    assert request.audio_seconds < 200, "not all of the sound"
+    assert request.audio_seconds < 200, "the stream was closed before all audio was sent"
 
 
-async def test_a_cancel_that_races_the_start_leaves_no_stream(
+async def test_cancelling_a_job_during_its_start_leaves_no_stream(
     service: Service, running: Running, spoken: Spoken
 ) -> None:
     upload = await in_thread(spoken)(400)
@@ -171,7 +173,7 @@ async def test_a_cancel_that_races_the_start_leaves_no_stream(
     assert sum(request.audio_seconds for request in service.requests) < 8 * 100
 
 
-async def test_a_runner_that_ends_closes_its_streams(service: Service, running: Running, spoken: Spoken) -> None:
+async def test_a_runner_closes_its_streams_when_it_stops(service: Service, running: Running, spoken: Spoken) -> None:
     job = await start(await in_thread(spoken)(200))
     async with running():
         await until(job, lambda now: now.segment_count >= 1)
@@ -182,7 +184,7 @@ async def test_a_runner_that_ends_closes_its_streams(service: Service, running: 
     assert await heard(job) == words(200)
 
 
-async def test_a_job_with_two_channels_that_is_cut_twice_has_every_word_of_both_once(
+async def test_two_channels_cut_twice_have_every_word_once(
     service: Service, running: Running, upload_of: Callable[..., Upload], alice: Any, tmp_path: Path
 ) -> None:
     upload = await in_thread(upload_of)(alice, two_channels(tmp_path / "stereo.wav", 40))
@@ -194,18 +196,18 @@ async def test_a_job_with_two_channels_that_is_cut_twice_has_every_word_of_both_
     for channel, first in (("ch_0", 0), ("ch_1", 100)):
         mine = [word for segment in stored if segment.channel == channel for word in segment.words]
         assert [(int(word["text"].strip("w.")), word["start_time"]) for word in mine] == [
-            (number + first, time) for number, time in said(40)
+            (number + first, time) for number, time in expected_words(40)
         ]
     assert len(service.requests) == 3
     assert {segment.voice for segment in stored} == {"Channel 1", "Channel 2"}
 
 
-async def test_a_worker_that_is_killed_while_it_streams_to_amazon_sends_nothing_again_that_is_final(
+async def test_after_a_worker_is_killed_final_audio_is_not_sent_again(
     other: Other, running: Running, spoken: Spoken, service: Service
 ) -> None:
     upload = await in_thread(spoken)(30)
     job, _ = await in_thread(lifecycle.start)(upload, engine="aws")
-    # At a quarter of the pace the first final is surely stored before the worker dies.
+    # At a quarter of the pace the first final is stored before the worker dies.
     pace = f"{RATE / 4:g}"
     await dies_at(
         "connected",

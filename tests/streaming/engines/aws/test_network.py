@@ -1,4 +1,4 @@
-"""The network between a worker and the service: cut, half open, slow, and byte by byte, and no word is lost."""
+"""Network faults between a worker and the service: cut, half open, slow, byte by byte. No word is lost."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,15 +13,15 @@ from tests.faults.proxy import Proxy
 from tests.standin import Fault, Service
 from tests.standin.recognition import Segment
 from tests.streaming.conftest import PATIENCE_SECONDS
-from tests.streaming.engines.aws.conftest import Hear, said, spoken
+from tests.streaming.engines.aws.conftest import Transcribe, expected_words, spoken
 
 Happen = Callable[[Proxy], None]
-HearThrough = Callable[[int, Happen], Awaitable[list[Result]]]
+TranscribeThrough = Callable[[int, Happen], Awaitable[list[Result]]]
 
 
 @pytest.fixture
 async def proxy(service: Service, settings: Any) -> AsyncIterator[Proxy]:
-    """What is between the site and the service."""
+    """The TCP proxy between the site and the service, in which a test causes faults."""
     port = urlsplit(service.url).port
     assert port is not None
     with Proxy(port) as proxy:
@@ -30,9 +30,11 @@ async def proxy(service: Service, settings: Any) -> AsyncIterator[Proxy]:
 
 
 @pytest.fixture
-def hear_through(service: Service, proxy: Proxy, listen: Hear, monkeypatch: pytest.MonkeyPatch) -> HearThrough:
-    """Hears so many numbers; when five seconds of sound were heard something happens to the network."""
-    # What gives a silent service up in the end, and a silent connection: none of it may be what notices.
+def transcribe_through(
+    service: Service, proxy: Proxy, transcribe: Transcribe, monkeypatch: pytest.MonkeyPatch
+) -> TranscribeThrough:
+    """Transcribes a recording of numbers, and causes a network fault after five seconds of audio."""
+    # Disable the other limits that would end a silent stream, so that only the tested one can.
     monkeypatch.setattr(session, "STUCK_SECONDS", 10_000.0)
     monkeypatch.setattr(session, "DRAIN_SECONDS", 10_000.0)
     monkeypatch.setattr(connection, "PING_SECONDS", 10_000.0)
@@ -45,34 +47,34 @@ def hear_through(service: Service, proxy: Proxy, listen: Hear, monkeypatch: pyte
 
         service.on_segment = look
         async with asyncio.timeout(PATIENCE_SECONDS):
-            return await listen(count)
+            return await transcribe(count)
 
     return hear
 
 
-async def test_a_connection_that_is_cut_is_noticed_at_once(service: Service, hear_through: HearThrough) -> None:
-    assert spoken(await hear_through(30, Proxy.cut)) == said(30)
+async def test_engine_notices_a_cut_connection_at_once(service: Service, transcribe_through: TranscribeThrough) -> None:
+    assert spoken(await transcribe_through(30, Proxy.cut)) == expected_words(30)
     assert len(service.requests) == 2
 
 
-async def test_an_answer_that_is_cut_within_a_frame_is_noticed_at_once(
-    service: Service, hear_through: HearThrough
+async def test_engine_notices_an_answer_cut_within_a_frame_at_once(
+    service: Service, transcribe_through: TranscribeThrough
 ) -> None:
     service.faults = [Fault("cut_in_frame", at=7.3)]
-    assert spoken(await hear_through(30, lambda proxy: None)) == said(30)
+    assert spoken(await transcribe_through(30, lambda proxy: None)) == expected_words(30)
     assert len(service.requests) == 2
 
 
-async def test_a_connection_that_is_half_open_is_noticed_by_its_silence(
-    service: Service, hear_through: HearThrough, monkeypatch: pytest.MonkeyPatch
+async def test_engine_notices_a_half_open_connection_by_its_silence(
+    service: Service, transcribe_through: TranscribeThrough, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "PING_SECONDS", 0.5)
-    assert spoken(await hear_through(30, Proxy.lose)) == said(30)
+    assert spoken(await transcribe_through(30, Proxy.lose)) == expected_words(30)
     assert len(service.requests) == 2
 
 
-async def test_a_slow_network_holds_the_sound_back(
-    service: Service, hear_through: HearThrough, monkeypatch: pytest.MonkeyPatch
+async def test_a_slow_network_applies_back_pressure_to_the_audio(
+    service: Service, transcribe_through: TranscribeThrough, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unsent: list[int] = []
     send = session.Stream.send
@@ -82,19 +84,19 @@ async def test_a_slow_network_holds_the_sound_back(
         unsent.append(self._connection.unsent_bytes)
 
     def slow(proxy: Proxy) -> None:
-        proxy.bytes_a_second = 300_000  # half of what is sent at this pace
+        proxy.bytes_a_second = 300_000  # half of the rate at which audio is sent
 
     monkeypatch.setattr(session.Stream, "send", watched)
-    assert spoken(await hear_through(80, slow)) == said(80)
+    assert spoken(await transcribe_through(80, slow)) == expected_words(80)
     assert len(service.requests) == 1
-    assert max(unsent) < 2 * 32_000, "one second, and the chunk that is being sent"
+    assert max(unsent) < 2 * 32_000, "at most one second of audio and the current chunk may wait"
 
 
-async def test_answers_that_come_byte_by_byte_are_heard_as_any_other(
-    service: Service, hear_through: HearThrough
+async def test_answers_that_arrive_byte_by_byte_lose_no_word(
+    service: Service, transcribe_through: TranscribeThrough
 ) -> None:
     def crumble(proxy: Proxy) -> None:
         proxy.answer_bytes = 1
 
-    assert spoken(await hear_through(120, crumble)) == said(120)
+    assert spoken(await transcribe_through(120, crumble)) == expected_words(120)
     assert len(service.requests) == 1

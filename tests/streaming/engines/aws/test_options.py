@@ -1,4 +1,4 @@
-"""What can be chosen for Amazon Transcribe, what goes with what, and what it costs."""
+"""The options of Amazon Transcribe, the rules for combining them, and the price."""
 
 import inspect
 from typing import Any
@@ -24,23 +24,23 @@ JSON = st.recursive(
 
 
 def refusal(language_code: str = "en-US", channels: int = 1, **options: Any) -> str:
-    """Return the sentence with which these are refused."""
+    """Return the sentence with which `check` refuses these options."""
     with pytest.raises(EngineError) as caught:
         check(language_code, options, channels)
     assert caught.value.permanent
     return str(caught.value)
 
 
-def test_knows_the_languages_by_name_the_usual_one_first() -> None:
+def test_languages_are_sorted_by_name_after_the_default() -> None:
     codes, names = [*LANGUAGES], [*LANGUAGES.values()]
     assert (codes[0], names[0], len(codes)) == ("en-US", "English, US", 99)
     assert names[1:] == sorted(names[1:])
     assert len({*names}) == len(names)
 
 
-def test_the_options_are_those_of_the_sdk() -> None:
+def test_options_are_arguments_of_the_sdk() -> None:
     known = inspect.signature(TranscribeStreamingClient.start_stream_transcription).parameters
-    assert {*NAMES} <= {*known, *NEWER_HEADERS}, "those that are newer than the SDK have headers of their own"
+    assert {*NAMES} <= {*known, *NEWER_HEADERS}, "options newer than the SDK have headers of their own"
     assert len(NAMES) == len({*NAMES}) == 18
 
 
@@ -70,7 +70,9 @@ GOOD: list[tuple[str, int, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("language_code", "channels", "options"), GOOD)
-def test_takes_what_the_service_takes(language_code: str, channels: int, options: dict[str, Any]) -> None:
+def test_accepts_option_combinations_that_the_service_accepts(
+    language_code: str, channels: int, options: dict[str, Any]
+) -> None:
     check(language_code, options, channels)
 
 
@@ -78,9 +80,9 @@ def test_takes_what_the_service_takes(language_code: str, channels: int, options
     ("options", "sentence"),
     [
         ({"banana": True}, "The engine “Amazon Transcribe” has no option “banana”."),
-        ({"show_speaker_label": "yes"}, "`show_speaker_label` is true or false."),
-        ({"show_speaker_label": None}, "`show_speaker_label` is true or false."),
-        ({"show_speaker_label": 0}, "`show_speaker_label` is true or false."),
+        ({"show_speaker_label": "yes"}, "`show_speaker_label` must be true or false."),
+        ({"show_speaker_label": None}, "`show_speaker_label` must be true or false."),
+        ({"show_speaker_label": 0}, "`show_speaker_label` must be true or false."),
         ({"vocabulary_name": ["a"]}, "`vocabulary_name` must be a string."),
         ({"vocabulary_names": "a"}, "`vocabulary_names` must be a list of strings."),
         ({"vocabulary_names": [""]}, "`vocabulary_names` must be a list of strings."),
@@ -90,13 +92,13 @@ def test_takes_what_the_service_takes(language_code: str, channels: int, options
         ({"vocabulary_names": ["a"] * 101}, "`vocabulary_names` has too many entries."),
         (
             {"partial_results_stability": "rocky"},
-            "`partial_results_stability` can't be “rocky”. It can be: low, medium, high.",
+            "`partial_results_stability` can't be “rocky”. Choose one of: low, medium, high.",
         ),
-        ({"content_redaction_type": "PHI"}, "`content_redaction_type` can't be “PHI”. It can be: PII."),
+        ({"content_redaction_type": "PHI"}, "`content_redaction_type` can't be “PHI”. Choose one of: PII."),
         ({"vocabulary_name": "x" * 60_000}, f"`vocabulary_name` can't be “{'x' * 40}…”."),
     ],
 )
-def test_says_which_value_can_not_be(options: dict[str, Any], sentence: str) -> None:
+def test_refuses_an_invalid_option_value_by_name(options: dict[str, Any], sentence: str) -> None:
     assert refusal(**options) == sentence
 
 
@@ -141,8 +143,8 @@ def test_says_which_value_can_not_be(options: dict[str, Any], sentence: str) -> 
         ),
         (
             {"vocabulary_name": "my words"},
-            "“my words” can't be the name of a vocabulary. It has letters from a to z, digits, dots, dashes and "
-            "underscores, 200 at most.",
+            "“my words” can't be the name of a vocabulary. Use at most 200 letters from a to z, digits, dots, dashes "
+            "and underscores.",
         ),
         (
             {"content_identification_type": "PII", "content_redaction_type": "PII"},
@@ -154,33 +156,33 @@ def test_says_which_value_can_not_be(options: dict[str, Any], sentence: str) -> 
         ),
         (
             {"language_code": "ja-JP", "content_redaction_type": "PII"},
-            "Amazon Transcribe does not find personal data in Japanese. Supported languages: de-CH, de-DE, en-AB, "
+            "Amazon Transcribe can't find personal data in Japanese. Supported languages: de-CH, de-DE, en-AB, "
             "en-AU, en-GB, en-IE, en-IN, en-NZ, en-US, en-WL, en-ZA, es-ES, es-US, fr-CA, fr-FR, it-IT, pt-BR, pt-PT.",
         ),
         (
             {"language_code": "zu-ZA", "language_model_name": "mine"},
-            "Amazon Transcribe takes no custom language model in Zulu. Supported languages: de-DE, en-AU, en-GB, "
+            "Amazon Transcribe has no custom language models in Zulu. Supported languages: de-DE, en-AU, en-GB, "
             "en-US, es-US, ja-JP.",
         ),
         (
             {"language_code": "tlh"},
-            "Amazon Transcribe does not know the language “tlh”. A language is named as in en-US or de-DE.",
+            "Amazon Transcribe does not support the language “tlh”. Use a code such as en-US or de-DE.",
         ),
         (
             {"language_code": "en-CA"},
-            "Amazon Transcribe does not know the language “en-CA”. A language is named as in en-US or de-DE.",
+            "Amazon Transcribe does not support the language “en-CA”. Use a code such as en-US or de-DE.",
         ),
         (
             {"transcript_format": "WRITTEN"},
-            "`transcript_format` can't be “WRITTEN”. It can be: written, spoken.",
+            "`transcript_format` can't be “WRITTEN”. Choose one of: written, spoken.",
         ),
         (
             {"language_code": ""},
-            "Amazon Transcribe does not know the language “”. A language is named as in en-US or de-DE.",
+            "Amazon Transcribe does not support the language “”. Use a code such as en-US or de-DE.",
         ),
     ],
 )
-def test_says_why_a_mix_does_not_go_together(options: dict[str, Any], sentence: str) -> None:
+def test_refuses_a_contradictory_combination_of_options(options: dict[str, Any], sentence: str) -> None:
     assert refusal(**options) == sentence
 
 
@@ -206,15 +208,15 @@ def test_says_why_a_mix_does_not_go_together(options: dict[str, Any], sentence: 
         ),
         (
             {"identify_language": True, "language_options": ["en-US", "sv-SE"]},
-            "Amazon Transcribe can't identify Swedish. Choose it as the language of the recording.",
+            "Amazon Transcribe can't detect Swedish. Choose it as the language of the recording.",
         ),
         (
             {"identify_multiple_languages": True, "language_options": ["vi-VN", "de-DE"]},
-            "Amazon Transcribe can't identify Vietnamese. Choose it as the language of the recording.",
+            "Amazon Transcribe can't detect Vietnamese. Choose it as the language of the recording.",
         ),
         (
             IDENTIFIED | {"preferred_language": "vi-VN"},
-            "Amazon Transcribe can't identify Vietnamese. Choose it as the language of the recording.",
+            "Amazon Transcribe can't detect Vietnamese. Choose it as the language of the recording.",
         ),
         (
             IDENTIFIED | {"preferred_language": "fr-FR"},
@@ -234,7 +236,7 @@ def test_says_why_a_mix_does_not_go_together(options: dict[str, Any], sentence: 
         ),
         (
             IDENTIFIED | {"vocabulary_names": ["a" * 190 + str(number) for number in range(20)]},
-            "These are too many names of a vocabulary.",
+            "The names under “Vocabularies” are too long together. Enter fewer.",
         ),
         (
             IDENTIFIED | {"language_model_name": "a"},
@@ -246,11 +248,11 @@ def test_says_why_a_mix_does_not_go_together(options: dict[str, Any], sentence: 
         ),
     ],
 )
-def test_says_what_does_not_go_with_identification(options: dict[str, Any], sentence: str) -> None:
+def test_refuses_options_that_language_detection_excludes(options: dict[str, Any], sentence: str) -> None:
     assert refusal("", **options) == sentence
 
 
-def test_a_language_that_is_identified_is_not_chosen_too() -> None:
+def test_refuses_a_chosen_language_with_language_detection() -> None:
     sentence = "Either choose a language or have it detected, not both."
     assert refusal("en-US", **IDENTIFIED) == sentence
     assert refusal("tlh", **SEVERAL) == sentence
@@ -261,7 +263,7 @@ def test_a_language_that_is_identified_is_not_chosen_too() -> None:
     options=st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=10), JSON, max_size=5),
     channels=st.integers(1, 3),
 )
-def test_any_json_is_taken_or_refused_with_a_sentence(
+def test_any_json_is_accepted_or_refused_with_a_sentence(
     language_code: str, options: dict[str, Any], channels: int
 ) -> None:
     try:
@@ -274,7 +276,7 @@ def test_any_json_is_taken_or_refused_with_a_sentence(
         assert all(value for name, value in arguments.items() if name != "language_code")
 
 
-def test_tells_whether_the_language_is_identified() -> None:
+def test_recognises_options_that_detect_the_language() -> None:
     assert identifies_language(IDENTIFIED)
     assert identifies_language(SEVERAL)
     assert not identifies_language({"identify_language": False, "language_options": ["en-US"]})
@@ -298,7 +300,9 @@ def test_tells_whether_the_language_is_identified() -> None:
         ("en-US", {"transcript_format": "written"}, {"language_code": "en-US", "transcript_format": "written"}),
     ],
 )
-def test_the_sdk_gets_what_is_set(language_code: str, options: dict[str, Any], arguments: dict[str, Any]) -> None:
+def test_the_sdk_receives_only_options_that_are_set(
+    language_code: str, options: dict[str, Any], arguments: dict[str, Any]
+) -> None:
     assert parameters(language_code, options) == arguments
     named = inspect.signature(TranscribeStreamingClient.start_stream_transcription).parameters
     assert arguments.keys() <= {*named, *NEWER_HEADERS}
@@ -308,18 +312,18 @@ def test_the_sdk_gets_what_is_set(language_code: str, options: dict[str, Any], a
     ("duration", "pace", "seconds", "price"),
     [(720.0, 1.0, 720.0, 0.288), (720.1, 1.0, 720.1, 0.2884), (3.0, 1.0, 3.0, 0.006), (600.0, 4.0, 150.0, 0.24)],
 )
-def test_the_quote_is_the_time_and_the_list_price(duration: float, pace: float, seconds: float, price: float) -> None:
+def test_quote_is_the_duration_and_the_list_price(duration: float, pace: float, seconds: float, price: float) -> None:
     found = quote(duration, {}, "eu-west-1", pace)
     assert found == Quote(seconds, found.price_usd, "eu-west-1")
     assert found.price_usd == pytest.approx(price)
 
 
-def test_options_are_told_in_words() -> None:
+def test_describes_options_that_are_set() -> None:
     asked = {"show_speaker_label": True, "content_identification_type": "PII", "vocabulary_name": "surgery"}
     rest = {"language_options": ["en-US", "de-DE"], "pii_entity_types": ["NAME"]}
     unset = {"enable_channel_identification": False}
     of_before = {"banana": 1, "partial_results_stability": "rocky"}
-    assert engine_options.in_words(OPTIONS, asked | rest | unset | of_before) == [
+    assert engine_options.descriptions(OPTIONS, asked | rest | unset | of_before) == [
         "Identify speakers",
         "Highlight personal data",
         "Kinds of personal data: Names",

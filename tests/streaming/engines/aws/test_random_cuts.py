@@ -1,4 +1,4 @@
-"""Cut and killed at random points, a transcript is the same as without; and it costs what it must."""
+"""Connections cut and workers killed at random points: the transcript stays the same, and no audio is billed twice."""
 
 import asyncio
 import math
@@ -22,17 +22,17 @@ from streaming.worker.attempt import Attempt
 from streaming.worker.retry import transcribe_with_retries
 from tests.standin import Fault, Record, Service
 from tests.streaming.conftest import PATIENCE_SECONDS, numbers
-from tests.streaming.engines.aws.conftest import WORD_SECONDS, Point, finals, said, sent_seconds, spoken
+from tests.streaming.engines.aws.conftest import WORD_SECONDS, Point, expected_words, finals, sent_seconds, spoken
 from uploads.models import Upload
 
 RATE = 50.0
 COUNT = 500  # words: a little over four minutes
-CUTS = 25  # for each seed: together 100 cuts and 100 kills
-MOST_SECONDS = 6.0  # of sound before a kill, so that on a fast machine too there is sound for all of them
+CUTS = 25  # per seed; in all 100 cuts and 100 kills
+MOST_SECONDS = 6.0  # of audio before a kill, so that even a fast machine has audio left for all kills
 
 
 def assert_sent_again_only_what_was_not_final(service: Service, final_until: list[float]) -> None:
-    """Every stream begins where what was final had ended (at most a second before); the last sends only the rest."""
+    """Each stream begins at the end of the finals before it, or at most a second earlier. The last sends the rest."""
     for request, until in zip(service.requests, final_until, strict=True):
         if request.numbers:
             number, time = request.numbers[0]
@@ -41,7 +41,7 @@ def assert_sent_again_only_what_was_not_final(service: Service, final_until: lis
 
 
 @pytest.mark.parametrize("seed", range(1, 5))
-async def test_cut_at_random_points_every_word_comes_once(point: Point, tmp_path: Path, seed: int) -> None:
+async def test_every_word_arrives_once_after_cuts_at_random_points(point: Point, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     async with Service(rate=RATE, seed=seed) as service:
         point(service)
@@ -60,7 +60,7 @@ async def test_cut_at_random_points_every_word_comes_once(point: Point, tmp_path
         async with open_spool_of_file(numbers(tmp_path / "a.wav", COUNT), 16_000, tmp_path) as spool:
             async for result in transcribe_with_retries(Noting(service, final_until), spool, Request("en-US")):
                 results.append(result)
-        assert spoken(results) == said(COUNT)
+        assert spoken(results) == expected_words(COUNT)
         assert not any(final.is_provisional for final in finals(results))
         assert len(service.requests) == CUTS + 1
         assert service.billed_seconds <= math.ceil(COUNT * WORD_SECONDS) + 15 * CUTS
@@ -68,7 +68,7 @@ async def test_cut_at_random_points_every_word_comes_once(point: Point, tmp_path
 
 
 class Noting(AwsEngine):
-    """Notes for each stream up to where all was final when it was asked for."""
+    """Records for each stream up to which time everything was final when it was requested."""
 
     def __init__(self, service: Service, final_until: list[float]) -> None:
         self._service = service
@@ -80,7 +80,7 @@ class Noting(AwsEngine):
 
 
 @pytest.mark.parametrize("seed", range(1, 5))
-async def test_killed_at_random_points_every_word_is_stored_once(
+async def test_every_word_is_stored_once_after_workers_are_killed_at_random_points(
     point: Point, tmp_path: Path, spoken: Callable[..., Upload], transactional_db: None, seed: int
 ) -> None:
     chance = random.Random(seed)
@@ -92,14 +92,14 @@ async def test_killed_at_random_points_every_word_is_stored_once(
         async with asyncio.timeout(2 * PATIENCE_SECONDS):
             while (await Job.objects.aget(pk=job.pk)).status != Status.COMPLETED:
                 claimed = await in_thread(queue.claim_next)("a worker")
-                if claimed is None:  # a thread of the worker that was killed still holds the row
+                if claimed is None:  # a thread of the killed worker still locks the row
                     await asyncio.sleep(0.02)
                     continue
                 attempt = Attempt(claimed, Noting(service, final_until), tmp_path, lambda group, message: None)
                 running = asyncio.create_task(attempt.run())
-                # A worker that was killed gives nothing back: its lease runs out.
+                # A killed worker does not release its job: the lease expires.
                 if kills < CUTS:
-                    # Half of them after some time, wherever the worker is then, and half in the middle of a stream.
+                    # Half of the kills come after a random time, the other half in the middle of a stream.
                     seconds = chance.choice([chance.uniform(0.1, 0.5), None])
                     await until_killed(service, seconds, chance.uniform(0.5, MOST_SECONDS))
                     kills += 1
@@ -110,19 +110,19 @@ async def test_killed_at_random_points_every_word_is_stored_once(
                 await asyncio.wait({running})
         stored = [segment async for segment in job.segments.order_by("seq")]
         words = [(int(word["text"].strip("w.")), word["start_time"]) for segment in stored for word in segment.words]
-        assert words == said(COUNT)
+        assert words == expected_words(COUNT)
         assert [segment.seq for segment in stored] == [*range(1, len(stored) + 1)]
         assert (await Job.objects.aget(pk=job.pk)).status == Status.COMPLETED
         assert kills == CUTS
         assert len(service.requests) - 1 <= kills
-        # A worker that was killed early had not asked for its stream yet.
+        # A worker killed early had not opened its stream yet.
         asked = iter(final_until)
         began = [until for request in service.requests if (until := next_start(request, asked)) is not None]
         assert_sent_again_only_what_was_not_final(service, began)
 
 
 async def until_killed(service: Service, seconds: float | None, sound_seconds: float) -> None:
-    """Wait so long, or until the next stream has got so far."""
+    """Wait for a time, or until the next stream has sent this much audio."""
     stream = len(service.requests)
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
@@ -131,7 +131,7 @@ async def until_killed(service: Service, seconds: float | None, sound_seconds: f
 
 
 def next_start(request: Record, final_until: Iterator[float]) -> float:
-    """Return the next of these moments at which a stream was asked for that may be this one."""
+    """Return the first of these moments that can be the request of this stream."""
     if not request.numbers:
         return 0.0
     number, time = request.numbers[0]

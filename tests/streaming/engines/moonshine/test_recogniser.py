@@ -1,4 +1,4 @@
-"""The process of the recogniser: it hangs, or its updates fail."""
+"""Failures of the recogniser process: it hangs, or its updates fail."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from streaming.engines.moonshine.engine import Recogniser
 RATE = 16_000
 
 
-async def test_a_recogniser_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_engine_fails_if_the_recogniser_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     held = await Recogniser.start()
     monkeypatch.setattr(engine, "ANSWER_TIMEOUT_SECONDS", 0.2)
     os.kill(held._process.pid, signal.SIGSTOP)
@@ -25,7 +25,7 @@ async def test_a_recogniser_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPat
 
 
 class EmptySegments:
-    """A stream of the library in which an update fails, as it does now and then where nothing is said."""
+    """A stream of the library whose updates fail, as they sometimes do on segments without speech."""
 
     def __init__(self, failures: int) -> None:
         self.left = failures
@@ -36,7 +36,7 @@ class EmptySegments:
             raise recogniser.MoonshineError("Failed to transcribe")
 
 
-def test_an_update_that_fails_is_not_a_failed_job_and_a_stream_that_only_fails_is() -> None:
+def test_recogniser_tolerates_a_failed_update_but_not_twenty_in_a_row() -> None:
     broken = recogniser.Recogniser.__new__(recogniser.Recogniser)
     broken.failures = 0
     broken.stream = EmptySegments(recogniser.FAILURES_IN_A_ROW - 1)  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""Calm partials: the rule on its own, and what it makes of the recogniser's updates of real speech."""
+"""The stabiliser alone, and with the recogniser's updates of real speech."""
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,7 @@ def shown(*updates: str) -> list[tuple[str, int]]:
 
 def test_the_first_update_of_a_line_shows_all_but_its_last_words() -> None:
     assert shown("one two three four five six seven.") == [("one two", 0)]
-    assert shown("one two.") == [("one", 0)], "some words are there at once, however few there are"
+    assert shown("one two.") == [("one", 0)], "at least one word appears at once"
 
 
 def test_a_word_appears_when_two_updates_agree_on_it() -> None:
@@ -26,7 +26,7 @@ def test_a_word_appears_when_two_updates_agree_on_it() -> None:
     ]
 
 
-def test_a_partial_never_ends_with_the_full_stop_that_the_cut_audio_gave_it() -> None:
+def test_a_partial_never_ends_with_punctuation_from_the_cut_audio() -> None:
     assert shown("one two three four five.", "one two three four five, six.", "one two three four five, six seven") == [
         ("one", 0),
         ("one two three four five", len("one")),
@@ -41,7 +41,7 @@ def test_an_update_that_contradicts_the_line_replaces_as_many_words_as_there_wer
     ) == [("insure that", 0), ("in short", 0)]
 
 
-def test_the_stable_prefix_stays_whatever_the_recogniser_says_later() -> None:
+def test_the_stable_prefix_survives_a_contradicting_update() -> None:
     line = "one two three four five six seven eight"
     texts = shown(line, line, "on to three four five six seven nine ten")
     assert texts[1] == (line, len("one two three four"))

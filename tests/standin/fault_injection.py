@@ -1,4 +1,4 @@
-"""What befalls a stream of the stand-in where a fault is asked for: the part of `stream.py` that no service wants."""
+"""Injects faults into a stream of the stand-in: the part of `stream.py` that a real service lacks."""
 
 import asyncio
 
@@ -8,25 +8,25 @@ from tests.standin.http2 import EVERY_STREAM
 from tests.standin.requests import ServiceError
 
 IDLE_SECONDS = 15.0
-SECOND_GOAWAY_SECONDS = 0.05  # of the wall's: a round trip, as RFC 9113 advises
+SECOND_GOAWAY_SECONDS = 0.05  # of real time: a round trip, as RFC 9113 recommends
 
 
-class Misfortunes:
-    def _go_deaf(self) -> None:
-        """Answer nothing any more. The stream counts as open for 15 s: the service gives a dead one up like this."""
-        self._is_deaf = True
+class FaultInjection:
+    def _stop_responding(self) -> None:
+        """Stop answering. The stream counts as open for another 15 s, as the service's own timeout would have it."""
+        self._ignores_input = True
         self._waiting.clear()
         self._stop_timers()
         self._at("idle", self._clock.now() + IDLE_SECONDS, lambda: self._close("fault"))
 
-    def _meet_fault(self) -> None:
-        """Let the fault happen when its moment in the audio has come."""
+    def _inject_due_fault(self) -> None:
+        """Inject the fault once the audio has reached its time."""
         fault = self._fault
         if fault is None or self._position < (fault.at or 0.0):
             return
         if fault.name in ("close", "half_close"):
-            # The client's end may have come together with the sound that is heard now.
-            self._is_deciding = True
+            # The client's end may have arrived together with the audio that is processed now.
+            self._is_held = True
             asyncio.get_running_loop().call_soon(self._end_early)
         elif fault.name in BREAKING:
             self._close("fault")
@@ -37,10 +37,10 @@ class Misfortunes:
             self._fail(ServiceError(fault.exception, fault.message), "fault")
         elif fault.name == "hang":
             self._connection.hang()
-            self._go_deaf()
+            self._stop_responding()
             self._fault = None
         elif fault.name == "unread":
-            self._is_deaf = self._is_unread = True
+            self._ignores_input = self._is_unread = True
             self._waiting.clear()
             self._stop_timers()
         elif fault.name == "no_window":
@@ -55,7 +55,7 @@ class Misfortunes:
             self._fault = None
 
     def _drain(self) -> None:
-        """Send the GOAWAYs of a front end that is about to restart. The stream continues to its end."""
+        """Send the GOAWAYs of a load balancer that is about to restart. The stream continues to its end."""
         assert self._fault is not None
         is_announced, self._fault = self._fault.name == "drain_twice", None
         if is_announced:
@@ -70,7 +70,7 @@ class Misfortunes:
             return
         assert self._fault is not None
         if self._is_audio_ended:
-            self._fault, self._is_deciding = None, False
+            self._fault, self._is_held = None, False
             self._process_what_is_due()
         else:
             self._close("fault")
