@@ -107,7 +107,7 @@ def start(
 
 
 def cancel(job: Job) -> Job:
-    """Cancel a queued or running job. Its finals are kept. Returns the new row. Raises `JobRefused` if it has ended."""
+    """Cancel a queued or running job, and keep its finals. Returns the new row. Raises `JobRefused` if it has ended."""
     if not Job.objects.filter(pk=job.pk).cancel():
         raise _refused(job, "This job has already finished.")
     return _publish_change(job, "stop")
@@ -126,8 +126,8 @@ def delete(job: Job) -> None:
         mine = Job.objects.filter(pk=job.pk)
         mine.fence()  # its worker must not store another final before the row is deleted
         mine.delete()
-        gone = publisher.envelope(job.pk, job.attempt + 1, job.segment_count, events.job_deleted())
-        publisher.send_after_commit(publisher.feed_group(job.pk), gone)
+        deleted = publisher.envelope(job.pk, job.attempt + 1, job.segment_count, events.job_deleted())
+        publisher.send_after_commit(publisher.feed_group(job.pk), deleted)
         publisher.notify_workers("stop", job.pk)
 
 
@@ -170,7 +170,7 @@ def _refused(job: Job, reason: str) -> JobRefused:
 
 
 def requeue_jobs_of(workers: list[str]) -> int:
-    """Return the jobs of dead workers to the queue. Returns their number. Each counts as a lost worker of its job."""
+    """Requeue the jobs of dead workers, and count one lost worker more for each job. Returns the number of jobs."""
     held = Job.objects.filter(status=Status.RUNNING, worker__in=workers)
     return held.update(lost_count=F("lost_count") + 1, **requeued(timezone.now()))
 
@@ -200,6 +200,7 @@ def store_final(job_id: uuid.UUID, attempt: int, seq: int, result: Result, posit
         }
         segment = Segment.of(job_id, seq, result)
         if not held.update(**changes):
+            # No row matched: the worker has lost the job, or an earlier call has stored this final.
             same = {"seq": seq, "text": segment.text, "start_time": segment.start_time, "end_time": segment.end_time}
             job = Job.objects.filter(pk=job_id, segment_count=seq).held(attempt)
             stored = Segment.objects.filter(job__in=job, **same).first()

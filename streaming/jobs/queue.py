@@ -92,7 +92,7 @@ def claims(worker: str) -> Iterator[Job]:
     worker is claiming is skipped until the worker's next poll, a second later. The attempt notifies viewers.
     """
     free, first, running_counts = openings()
-    people = sorted((running_counts[owner], since, owner) for owner, since in first.items())  # a heap
+    people = sorted((running_counts[owner], since, owner) for owner, since in first.items())  # a sorted list is a heap
     while people:
         count, since, owner = people[0]
         job = _claim_of(free.filter(owner_id=owner), worker)
@@ -154,10 +154,11 @@ def limits() -> dict[str, int]:
 
 def places() -> dict[uuid.UUID, int]:
     """Return the position of each queued job, 1 for the next, if no running job ends first. Two queries."""
-    taken = Counter(dict(running().values_list("owner").annotate(Count("pk"))))
+    # Simulate the claims: the n-th job of an owner, running ones included, comes after all (n-1)-th jobs.
+    counts = Counter(dict(running().values_list("owner").annotate(Count("pk"))))
     turns = []
     waiting = Job.objects.filter(status=Status.QUEUED).order_by("created_at", "id").values_list("pk", "owner")
     for index, (pk, owner) in enumerate(waiting):
-        taken[owner] += 1
-        turns.append((taken[owner], index, pk))
+        counts[owner] += 1
+        turns.append((counts[owner], index, pk))
     return {pk: place for place, (_, _, pk) in enumerate(sorted(turns), 1)}

@@ -112,6 +112,7 @@ class Feed:
 
     @property
     def is_running(self) -> bool:
+        """Whether a worker runs the job, as far as this feed knows."""
         return bool(self._job.get("status") == Status.RUNNING)
 
     def pending(self, subscriber: Subscriber) -> list[str] | None:
@@ -157,6 +158,7 @@ class Feed:
         is_of_running = kind == "partial" or (status is not None and status["job"]["status"] == Status.RUNNING)
         if is_of_running and message["attempt"] == self._attempt and self._job["status"] != Status.RUNNING:
             return True  # late: the job's end overtook it. An ended attempt never runs again
+        # An earlier final was lost, or the status that announced a new attempt.
         if seq > self.seq + (kind == "final") or (kind != "status" and message["attempt"] > self._attempt):
             return False
         self._set_attempt(message["attempt"])
@@ -201,7 +203,7 @@ class Feed:
         )
 
     def update_place(self, places: Mapping[UUID, int]) -> None:
-        """Update the queue position of a queued job, by job id in `places`. Notifies viewers if it has changed."""
+        """Update the queue position of a queued job from `places` (by job id). Notifies viewers of a change."""
         job = events.queued(self._job, places)
         if self._job["status"] == Status.QUEUED and job != self._job:
             self._set_status({"type": "status", "job": job})
@@ -212,9 +214,9 @@ class Feed:
         `Hub` calls this every 2 s, so brief stalls are tolerated.
         """
         for subscriber in self.subscribers:
-            is_stuck = not subscriber.count_sent()
+            is_stalled = not subscriber.count_sent()
             since = subscriber.published_at_send
-            if is_stuck and since is not None and self.published_characters - since > MAX_UNREAD_CHARACTERS:
+            if is_stalled and since is not None and self.published_characters - since > MAX_UNREAD_CHARACTERS:
                 subscriber.evict(close_codes.TRY_AGAIN)
 
     def shorten_log(self) -> None:
@@ -223,14 +225,14 @@ class Feed:
             del self._log[:-LOG_LENGTH]
 
     def mark_deleted(self) -> None:
-        """Send viewers the error that the job was deleted. Later messages are ignored."""
+        """Send viewers the error that the job was deleted, and ignore later messages."""
         if not self.is_deleted:
             self.is_deleted = True
             self.loaded.set()  # wake tasks that wait for the job to be loaded
             self._partials.clear()
             self._set_status_text(events.encode(events.job_deleted()))
 
-    # Inside
+    # Internal
 
     def _append(self, seq: int, text: str) -> None:
         if seq == self.seq + 1:  # else the final is in the log already, from a message or from the database

@@ -102,7 +102,7 @@ class Library:
         self._tasks: list[asyncio.Task[None]] = []
         self._is_subscribed = asyncio.Event()
         self._is_check_due = asyncio.Event()  # set when a session may have ended: check access now
-        self._checks_asked = 0
+        self._checks_asked = 0  # messages received; `watch` compares it to notice one during its own check
 
     @asynccontextmanager
     async def watch(self, listing: Listing) -> AsyncIterator[events.Event]:
@@ -133,7 +133,7 @@ class Library:
                     await asyncio.wait(tasks)
 
     async def _recheck_access(self, listing: Listing, rows: Rows) -> None:
-        """Determine which rows a listing may show now. Evicts the socket if its session has ended. A few queries."""
+        """Determine which rows a listing may show now. Evicts the socket if its session has ended."""
         jobs = listing.jobs_in(rows)
         found = await in_thread(visible)(listing.session_key, listing.ids, jobs)
         listing.checked_jobs = jobs
@@ -166,7 +166,7 @@ class Library:
                         await self._recheck_access(listing, rows)
                     listing.update(rows, is_full=is_full)
             except Error as error:
-                # The database is restarting or locked. The next poll finds the changes of the meantime.
+                # The database is restarting or locked. The next poll finds the changes that this one missed.
                 logger.warning("Could not compare the lists with the database; trying again", exc_info=error)
             except Exception:
                 # A bug in one listing must not end the updates of all.
