@@ -1,4 +1,7 @@
-"""The list of failed sign-ins, where deleting a row unlocks its account for that address, and autocompletion."""
+"""Two parts of the admin: the list of failed sign-ins and the autocomplete view.
+
+Deleting a row of the list unlocks its account for that address.
+"""
 
 from axes.models import AccessAttempt
 from django.contrib import admin
@@ -30,9 +33,9 @@ class FailedSignInAdmin(OwnLookups):
 
 
 def autocomplete(request: HttpRequest) -> HttpResponseBase:
-    """Answer for the fields that forms of this admin autocomplete; `urls.py` puts this in place of Django's view.
+    """Answer only for the fields that forms of this admin autocomplete. `urls.py` replaces Django's view by this one.
 
-    Django's answers for any field of any model, and fails with an error 500 for the reverse side of a relation.
+    Django's view answers for any field of any model, and with status 500 for the reverse side of a relation.
     """
     given = tuple(request.GET.get(name) for name in ("app_label", "model_name", "field_name"))
     own = {

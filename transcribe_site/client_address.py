@@ -1,4 +1,4 @@
-"""Which address a request comes from: the connection's, or the one that a trusted proxy names.
+"""Determines the client's address of a request: that of the connection, or the one that a trusted proxy reports.
 
 The limits on connections (`server/connections.py`) and on sign-ins (django-axes) use the same function.
 """
@@ -12,14 +12,14 @@ from django.http import HttpRequest
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-IPV6_PREFIX = 64  # the smallest network that one customer gets; a host in it changes its address at will
+IPV6_PREFIX = 64  # providers assign at least a /64 to a customer, whose hosts can change their address within it
 
 
 def client_address(peer: str, forwarded_for: Iterable[str] = (), trusted: Collection[Network] | None = None) -> str:
-    """Return the address that limits count a request for; of IPv6 the first address of the /64.
+    """Return the address by which limits count a request. For IPv6 it is the first address of the /64.
 
-    `forwarded_for` are the values of X-Forwarded-For, in their order. They are read only if `peer` is a trusted proxy,
-    from the right, up to the first address that is not one: everything left of it may be invented by the client.
+    `forwarded_for` has the values of X-Forwarded-For in their order. They are used only if `peer` is a trusted proxy,
+    from the right up to the first address that is not a trusted proxy: a client can forge the entries left of it.
     """
     if trusted is None:
         trusted = settings.TRANSCRIBE_TRUSTED_PROXIES
@@ -30,7 +30,7 @@ def client_address(peer: str, forwarded_for: Iterable[str] = (), trusted: Collec
         if not any(found in network for network in trusted):
             break
         if (further := parsed(value)) is None:
-            break  # not an address: the entries to its left are not reliable either
+            break  # not an address, so the entries to its left are not reliable either
         found = further
     if isinstance(found, IPv6Address):
         return str(ip_network((found, IPV6_PREFIX), strict=False).network_address)

@@ -1,6 +1,6 @@
-"""Read the environment once at the start, for `settings.py`.
+"""Reads the environment variables once at the start, for `settings.py`.
 
-A value that cannot be used stops the start with one sentence: the name, the value, and what is allowed.
+An invalid value stops the start with one sentence: the name, the value and the allowed values.
 """
 
 import re
@@ -12,26 +12,26 @@ from django.core.exceptions import ImproperlyConfigured
 from transcribe_site.variables import VARIABLES
 
 PREFIX = "TRANSCRIBE_"
-PASSWORD = re.compile(r"//.*@")  # and the name before it, in an address
+PASSWORD = re.compile(r"//.*@")  # and the user name before it, in a URL
 
 
 def read(environ: Mapping[str, str]) -> dict[str, Any]:
     """Return the value of every variable, parsed.
 
     Raises `ImproperlyConfigured` for a value that is not allowed, and for an unknown name that begins with
-    `TRANSCRIBE_` (a spelling mistake there would otherwise go unnoticed).
+    `TRANSCRIBE_` (a misspelt setting would otherwise have no effect).
     """
     known = {variable.name for variable in VARIABLES}
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known:
             ours = ", ".join(sorted(other for other in known if other.startswith(PREFIX)))
-            raise ImproperlyConfigured(f"{name}={environ[name]!r}: there is no such setting. There are: {ours}.")
+            raise ImproperlyConfigured(f"{name}={environ[name]!r}: there is no such setting. The settings are: {ours}.")
     values: dict[str, Any] = {}
     for variable in VARIABLES:
         given = environ.get(variable.name, variable.default)
         try:
             values[variable.name] = variable.kind.parse(given)
         except ValueError:
-            shown = PASSWORD.sub("//…@", given)  # it goes into logs
+            shown = PASSWORD.sub("//…@", given)  # the message goes into logs
             raise ImproperlyConfigured(f"{variable.name}={shown!r}: allowed is {variable.kind.allowed}.") from None
     return values

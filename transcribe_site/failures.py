@@ -1,7 +1,7 @@
-"""Answers where a disk is full or the database is away: 507 or 503 with a sentence, never 500.
+"""Answers requests that fail because a disk is full (507) or the database or storage is unavailable (503).
 
 `middleware.py` calls `answer` for errors of views, sessions and the sign-in. The error handler of `urls.py` calls it
-for the rest, such as an error page that needs the database.
+for other errors, such as those of an error page that needs the database.
 """
 
 import logging
@@ -20,13 +20,13 @@ from uploads.files.storage import StorageAway
 logger = logging.getLogger(__name__)
 
 DISK_FULL = "The server's disk is full. Nothing was changed; try again later."
-DATABASE_AWAY = "The database is not available or busy. Nothing was changed; try again in a moment."
-STORAGE_AWAY = "The storage of the recordings can't be reached now. Nothing was changed; try again in a moment."
+DATABASE_AWAY = "The database is busy or unavailable. Nothing was changed; try again in a moment."
+STORAGE_AWAY = "The storage of the recordings is unavailable. Nothing was changed; try again in a moment."
 BUSY = "Too many passwords are being checked. Try again in a moment."
 
 
 def answer(request: HttpRequest, error: BaseException | None) -> HttpResponse | None:
-    """Return the answer to a request that an error ended, or None for an error of our own."""
+    """Return the answer to a request that failed with `error`, or None for a bug, which Django answers with 500."""
     for each in causes(error):
         if is_full(each):
             return refused(request, DISK_FULL, 507, each)
@@ -41,14 +41,14 @@ def answer(request: HttpRequest, error: BaseException | None) -> HttpResponse | 
 
 def refused(request: HttpRequest, sentence: str, status: int, error: BaseException) -> HttpResponse:
     if outage := outage_in(error):
-        outage.failed(error)  # one line for all requests of an outage
+        outage.failed(error)  # logs one line for all requests of an outage
     else:
-        logger.error("A request was refused with %s: %s", status, error)
+        logger.error("Answered a request with %s: %s", status, error)
     response = negotiation.unavailable(request, sentence, status)
-    response._has_been_logged = True  # type: ignore[attr-defined]  # Django would add a line a request, or a traceback
+    response._has_been_logged = True  # type: ignore[attr-defined]  # otherwise Django would log each request, with a traceback
     return response
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
-    """Django's handler of uncaught exceptions, which calls this while it handles one."""
+    """Answer an uncaught exception. Django calls this while it handles the exception."""
     return answer(request, sys.exc_info()[1]) or defaults.server_error(request)

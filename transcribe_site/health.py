@@ -1,6 +1,7 @@
-"""What machines ask: does the process live, can it work, and how does it do. Before session, host and sign-in.
+"""Liveness, readiness and metrics endpoints for load balancers and Prometheus: /healthz, /readyz and /metrics.
 
-Whoever asks may be a load balancer that calls the site by a number, and nobody has signed it in.
+A middleware answers them before the checks of host, session and sign-in, because a load balancer requests the site by
+its IP address and without an account.
 """
 
 import hmac
@@ -23,16 +24,16 @@ logger = logging.getLogger(__name__)
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
-PART_SECONDS = 2.0  # what takes longer to answer can't be worked with
-KEEP_SECONDS = 1.0  # anybody may ask, but not as often as he likes
+CHECK_SECONDS = 2.0  # a slower dependency counts as failed
+CACHE_SECONDS = 1.0  # the endpoints are public, so each dependency is checked at most once a second
 
 
-class Part:
-    """A part that the site needs, asked in a thread of its own: if it hangs, that thread hangs and nothing else."""
+class Dependency:
+    """A service that the site needs. Each is checked in its own thread, so a check that hangs blocks no other."""
 
-    def __init__(self, name: str, ask: Callable[[], None]) -> None:
+    def __init__(self, name: str, check: Callable[[], None]) -> None:
         self.name = name
-        self._ask = ask
+        self._check = check
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"ready-{name}")
         self._lock = threading.Lock()
         self._answer: Future[None] | None = None
@@ -40,27 +41,27 @@ class Part:
         self._is_ok = True
 
     def begin(self) -> "Future[None]":
-        """Return the answer that is on its way, or one that is not older than a second, or ask."""
+        """Return the running check, or one that ended less than a second ago, or start a new one."""
         with self._lock:
-            is_old = time.monotonic() - self._answered_at >= KEEP_SECONDS
+            is_old = time.monotonic() - self._answered_at >= CACHE_SECONDS
             if self._answer is None or (self._answer.done() and is_old):
                 self._answer = self._executor.submit(self._timed)
             return self._answer
 
     def _timed(self) -> None:
         try:
-            self._ask()
+            self._check()
         finally:
             self._answered_at = time.monotonic()
 
     def is_ok(self, answer: "Future[None]", until: float) -> bool:
-        """Say whether that is a good answer, at the latest at `until`. The log has why not, once."""
+        """Return whether the check succeeds before `until`. Logs the first failure and the recovery."""
         failure = ""
         try:
             answer.result(timeout=max(0.0, until - time.monotonic()))
         except TimeoutError:
-            failure = f"nothing within {PART_SECONDS:g} s"
-        except Exception as error:  # whatever its client raises: it can't be worked with
+            failure = f"no answer within {CHECK_SECONDS:g} s"
+        except Exception as error:  # client libraries have their own; any means that it is unusable
             failure = f"{type(error).__name__}: {error}"
         if self._is_ok is not (not failure):
             self._is_ok = not failure
@@ -71,28 +72,28 @@ class Part:
         return not failure
 
 
-def ask_database() -> None:
+def check_database() -> None:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM django_migrations LIMIT 1")
     finally:
-        connection.close()  # of this thread, which no request looks after
+        connection.close()  # Django closes connections after requests, which this thread does not run
 
 
-PARTS = [Part("database", ask_database), Part("storage", storage.check)]
+DEPENDENCIES = [Dependency("database", check_database), Dependency("storage", storage.check)]
 
 
 def failing() -> list[str]:
-    """Return the names of the parts that don't answer, after `PART_SECONDS` at most for all of them."""
-    until = time.monotonic() + PART_SECONDS
-    answers = [(part, part.begin()) for part in PARTS]
-    # The channel layer belongs to the event loop, which runs it for this thread; it has a timeout of its own.
+    """Return the names of the dependencies that don't answer, after `CHECK_SECONDS` at most for all of them."""
+    until = time.monotonic() + CHECK_SECONDS
+    answers = [(each, each.begin()) for each in DEPENDENCIES]
+    # The channel layer belongs to the event loop, which runs the check for this thread. The check has its own timeout.
     layer = [] if async_to_sync(publisher.is_answering)() else ["channel layer"]
-    return [part.name for part, answer in answers if not part.is_ok(answer, until)] + layer
+    return [each.name for each, answer in answers if not each.is_ok(answer, until)] + layer
 
 
 def monitoring(get_response: GetResponse) -> GetResponse:
-    """Answer /healthz, /readyz and /metrics; pass on everything else."""
+    """Answer /healthz, /readyz and /metrics; pass all other requests on."""
 
     def answer(request: HttpRequest) -> HttpResponse:
         match request.path:
@@ -101,7 +102,7 @@ def monitoring(get_response: GetResponse) -> GetResponse:
             case "/readyz":
                 return ready()
             case "/metrics" if settings.TRANSCRIBE_METRICS_TOKEN:
-                return measured(request)
+                return metrics_response(request)
         return get_response(request)
 
     return answer
@@ -113,7 +114,7 @@ def ready() -> HttpResponse:
     return HttpResponse(text, status=status, content_type="text/plain", headers={"Cache-Control": "no-store"})
 
 
-def measured(request: HttpRequest) -> HttpResponse:
+def metrics_response(request: HttpRequest) -> HttpResponse:
     given = request.headers.get("Authorization", "").encode()
     if not hmac.compare_digest(given, f"Bearer {settings.TRANSCRIBE_METRICS_TOKEN}".encode()):
         return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})

@@ -1,4 +1,4 @@
-"""What every request passes: the sign-in, and errors that a program can read."""
+"""The site's middleware: sign-in, CSRF, sessions, caching, scheme and errors. `settings.py` lists it."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from uploads import negotiation, recordings
 from uploads.files.upload_handler import DISK_ERROR
 from uploads.negotiation import wants_json
 
-SCHEME_KEY = "transcribe_site.scheme"  # in META; headers of clients get keys that begin with `HTTP_`
+SCHEME_KEY = "transcribe_site.scheme"  # in META, where the keys of client headers begin with `HTTP_`
 
 CHARSETS = {"utf-8", "utf8", "us-ascii", "iso-8859-1"}
 SENTENCES = {
@@ -29,9 +29,9 @@ SENTENCES = {
 
 
 class PrivateMiddleware(MiddlewareMixin):
-    """Keep pages out of every cache, unless a view has set another rule.
+    """Forbid caching, unless a view sets another rule.
 
-    Another person at the same browser cannot go back to them, and Back shows the current list.
+    After a sign-out the next user of the browser can't go back to a page, and Back shows current lists.
     """
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
@@ -40,10 +40,10 @@ class PrivateMiddleware(MiddlewareMixin):
 
 
 class SchemeMiddleware(MiddlewareMixin):
-    """Make a request secure where people reach the site by https alone: the TLS proxy in front talks plain HTTP.
+    """Mark requests as secure if the site is reached by https only: the TLS proxy forwards them as plain HTTP.
 
     Django then sends Strict-Transport-Security, builds https addresses and refuses forms of http pages. It reads the
-    scheme from SCHEME_KEY (`SECURE_PROXY_SSL_HEADER`), so that no header of a client can choose it.
+    scheme from SCHEME_KEY (`SECURE_PROXY_SSL_HEADER`), which a client's header can't set.
     """
 
     def process_request(self, request: HttpRequest) -> None:
@@ -52,9 +52,9 @@ class SchemeMiddleware(MiddlewareMixin):
 
 
 class CsrfMiddleware(CsrfViewMiddleware):
-    """Django's, but a secure request needs no Referer if it has none.
+    """Django's middleware, which also accepts a secure request without Referer.
 
-    Browsers send Origin or Referer with every form. Programs send neither, and carry no other site's cookies.
+    Browsers send Origin or Referer with every form. Other clients send neither, and no other site can control them.
     """
 
     def _check_referer(self, request: HttpRequest) -> None:
@@ -63,17 +63,17 @@ class CsrfMiddleware(CsrfViewMiddleware):
 
 
 def is_bad_value(error: Exception) -> bool:
-    """Tell whether a value was of a kind that a field or the database does not take.
+    """Return whether a field or the database rejected a value.
 
-    Some views of Django's admin hand a value from the address to the database as it is.
+    Some views of Django's admin pass values of the query string to the database unchecked.
     """
     return isinstance(error, ValidationError | DataError | OverflowError)
 
 
 class FailuresMiddleware(MiddlewareMixin):
-    """Answers with 507 or 503 where a disk is full or the database is away, whatever a view was doing.
+    """Answers with 507 or 503 if a disk is full or the database is unavailable.
 
-    And with 400 where an address of the admin names a value that the database does not take.
+    Answers with 400 if the address of an admin page has a value that the database rejects.
     """
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
@@ -83,7 +83,7 @@ class FailuresMiddleware(MiddlewareMixin):
         return failures.answer(request, exception)
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        """Replace the response of a view whose form did not fit on the disk."""
+        """Replace the response of a view whose form could not be stored on the disk."""
         error = request.META.get(DISK_ERROR)
         if error is None or response.status_code in negotiation.UNAVAILABLE:
             return response
@@ -92,11 +92,11 @@ class FailuresMiddleware(MiddlewareMixin):
 
 
 class SessionMiddleware(sessions.SessionMiddleware):
-    """Django's, but a session that can't be saved is answered by `failures.py`; Django would log an error of ours."""
+    """Django's middleware. If a session can't be saved, `failures.py` answers; Django would answer and log a bug."""
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         if response.status_code in negotiation.UNAVAILABLE:
-            return response  # the session could not be saved either
+            return response  # saving the session would fail too
         try:
             return super().process_response(request, response)
         except Exception as error:
@@ -106,10 +106,10 @@ class SessionMiddleware(sessions.SessionMiddleware):
 
 
 class JsonErrorsMiddleware(MiddlewareMixin):
-    """Gives a program that asks for JSON the error as JSON, where there is only a page for people."""
+    """Replaces an error page by JSON for clients that ask for JSON."""
 
     def process_request(self, request: HttpRequest) -> HttpResponse | None:
-        """Refuse forms in encodings that no browser sends: Python has some that decode to nothing like text."""
+        """Refuse forms in encodings that no browser sends: some of Python's codecs don't decode to text."""
         if (request.content_params or {}).get("charset", "utf-8").lower() in CHARSETS:
             return None
         return HttpResponse("Send text as UTF-8.", status=400, content_type="text/plain")
@@ -120,27 +120,27 @@ class JsonErrorsMiddleware(MiddlewareMixin):
             return response
         kept = {name: response[name] for name in ("Allow",) if name in response}
         answer = JsonResponse({"error": sentence}, status=response.status_code, headers=kept)
-        # Django marks the answers that it has logged; without the mark it would log this one again.
+        # Django marks the responses that it has logged. Without the mark it would log this one again.
         setattr(answer, "_has_been_logged", getattr(response, "_has_been_logged", False))  # noqa: B010
         return answer
 
 
 class SignInMiddleware(LoginRequiredMiddleware):
-    """Django's, but a program is told that it is signed out: it could do nothing with the sign-in page.
+    """Django's middleware. A client that asks for JSON gets 401 instead of a redirect to the sign-in page.
 
-    Tells our own server which requests are those of signed-in people: it closes other connections first.
+    Also reports signed-in requests to our own server, which closes anonymous connections first.
     """
 
     def process_view(self, request: HttpRequest, *view: Any) -> Any:
         try:
             refusal = super().process_view(request, *view)
-        except Exception as error:  # the session or the account can't be read
+        except Exception as error:  # the session or the account could not be read
             if (answer := failures.answer(request, error)) is not None:
                 return answer
             raise
-        note = getattr(request, "scope", {}).get(SIGNED_IN)  # not there in tests' requests, nor behind other servers
-        if refusal is None and note is not None and request.user.is_authenticated:
-            note()
+        report_sign_in = getattr(request, "scope", {}).get(SIGNED_IN)  # missing in tests and behind other servers
+        if refusal is None and report_sign_in is not None and request.user.is_authenticated:
+            report_sign_in()
         return refusal
 
     def handle_no_permission(self, request: HttpRequest, view_func: Any) -> Any:  # a redirect, or JSON

@@ -1,4 +1,4 @@
-"""The kinds of values that environment variables have: what is allowed, and how text becomes such a value."""
+"""Parsers for the values of environment variables, each with a description of the allowed values."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 
 @dataclass(frozen=True)
 class Kind:
-    """`allowed` says in words which text `parse` accepts; for any other text `parse` raises ValueError."""
+    """`allowed` describes the texts that `parse` accepts. For any other text `parse` raises ValueError."""
 
     allowed: str
     parse: Callable[[str], Any] = str
@@ -45,11 +45,11 @@ NETWORKS = Kind("networks, separated by commas, as in 10.0.0.0/8,fd00::/8", _net
 
 
 def number(lowest: float, highest: float) -> Kind:
-    """Return the kind of numbers within these bounds: of whole numbers if `lowest` is one."""
+    """Return the kind of numbers within these bounds; of integers if `lowest` is an integer."""
 
     def parse(value: str) -> float:
         found = type(lowest)(value)
-        if not lowest <= found <= highest:  # NaN is neither
+        if not lowest <= found <= highest:  # NaN is not between them
             raise ValueError
         return found
 
@@ -70,9 +70,9 @@ def url(*schemes: str, note: str = "") -> Kind:
         if value and value.split(":", 1)[0] not in schemes:
             raise ValueError
         parts = urlsplit(value)
-        parts.port  # noqa: B018 raises ValueError for what is no port
+        parts.port  # noqa: B018 raises ValueError for an invalid port
         if parts.scheme not in {"sqlite", "unix"} and "@" in parts.path + parts.query + parts.fragment:
-            raise ValueError  # a password is not written as an address wants it
+            raise ValueError  # a special character of a password is not percent-encoded
         if value.startswith("https:") and not parts.hostname:
             raise ValueError
         return value

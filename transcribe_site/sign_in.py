@@ -1,7 +1,7 @@
-"""Failed sign-ins: an account and address that fail again and again wait longer each time. django-axes counts them.
+"""Locks a pair of account and address after failed sign-ins, longer after each. django-axes counts them.
 
-The admin lists the failures; deleting one there unlocks it. `urls.py` puts `limited` around the sign-in views, and
-`limited` and `counted` around the views that change a password: a stolen session must not allow to guess it.
+The admin lists the failures; deleting a row unlocks its pair. `urls.py` wraps the sign-in views in `limited`, and the
+views that change a password in `limited` and `counted`: a stolen session must not allow guessing the password.
 """
 
 import math
@@ -34,13 +34,13 @@ BUSY_SECONDS = 10
 
 View = Callable[..., HttpResponseBase]
 
-# One for each pair of account and address that is being tried; the last attempt removes it.
+# A lock for each pair of account and address with attempts in progress. Garbage collection removes it after the last.
 _locks: WeakValueDictionary[tuple[str, str], threading.Lock] = WeakValueDictionary()
-_guard = threading.Lock()  # of `_locks`
+_guard = threading.Lock()  # protects `_locks`
 
 
 def delay(failures: int) -> timedelta:
-    """Return how long a pair of account and address waits after so many failures within a day."""
+    """Return how long a pair of account and address stays locked after this number of failures within a day."""
     further = failures - settings.AXES_FAILURE_LIMIT
     if further < 0:
         return timedelta(0)
@@ -48,7 +48,7 @@ def delay(failures: int) -> timedelta:
 
 
 class SignInHandler(AxesDatabaseHandler):
-    """The handler of django-axes, with a lock that grows with each failure instead of one of a fixed length."""
+    """The handler of django-axes, with a lock that grows with each failure instead of a fixed one."""
 
     def is_locked(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> bool:
         return self.remaining(request, credentials) > timedelta(0)
@@ -64,9 +64,9 @@ class SignInHandler(AxesDatabaseHandler):
 
 
 def counted(view: View) -> View:
-    """Check the old password of a POST as a sign-in does, so that it is counted and a locked account is refused.
+    """Check the old password of a POST as a sign-in does, so that failures count and a locked account is refused.
 
-    The view's form checks it once more.
+    The view's form checks the password again.
     """
 
     @wraps(view)
@@ -85,12 +85,13 @@ def counted(view: View) -> View:
 
 
 @contextmanager
-def one_at_a_time(account: str, address: str) -> Iterator[None]:
-    """Wait for other attempts at this account from this address. Raises `TooManyHashes`.
+def serialised(account: str, address: str) -> Iterator[None]:
+    """Serialise attempts at an account from one address. Raises `TooManyHashes` after a long wait.
 
-    A guess is counted after its password was checked: of a hundred at once, all would find the account unlocked.
+    A failure is counted after the password check. Without this lock, a hundred concurrent guesses would all find the
+    account unlocked.
     """
-    release()  # a hundred that wait must not hold all connections of the pool
+    release()  # waiting threads must not hold all database connections of the pool
     with _guard:
         lock = _locks.setdefault((account, address), threading.Lock())
     if not lock.acquire(timeout=passwords.WAIT_SECONDS):
@@ -102,7 +103,7 @@ def one_at_a_time(account: str, address: str) -> Iterator[None]:
 
 
 def account_of_form(request: HttpRequest) -> str:
-    return str(UsernameField().to_python(request.POST.get("username", "")))  # as the form reads it
+    return str(UsernameField().to_python(request.POST.get("username", "")))  # normalised as by the form
 
 
 def account_of_session(request: HttpRequest) -> str:
@@ -110,7 +111,7 @@ def account_of_session(request: HttpRequest) -> str:
 
 
 def limited(view: View, account: Callable[[HttpRequest], str] = account_of_form) -> View:
-    """Return a view that answers 429 to a locked account, and 503 where too many passwords are checked at once.
+    """Return a view that answers 429 for a locked account, and 503 while too many passwords are being checked.
 
     `account` returns the name of the account whose password a POST to the view checks.
     """
@@ -120,14 +121,14 @@ def limited(view: View, account: Callable[[HttpRequest], str] = account_of_form)
         if request.method != "POST":
             return view(request, *args, **kwargs)
         try:
-            with one_at_a_time(account(request), of_request(request)):
+            with serialised(account(request), of_request(request)):
                 response = view(request, *args, **kwargs)
                 if not getattr(request, "axes_locked_out", False):
                     return response
                 handler: Any = AxesProxyHandler.get_implementation()
                 remaining = handler.remaining(request, getattr(request, "axes_credentials", None))
         except TooManyHashes:
-            return refuse(request, "Many passwords are being checked at this moment.", BUSY_SECONDS, 503)
+            return refuse(request, "The server is checking too many passwords.", BUSY_SECONDS, 503)
         return refuse(request, "Too many failed attempts.", math.ceil(remaining.total_seconds()), 429)
 
     return answer

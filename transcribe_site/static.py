@@ -1,4 +1,4 @@
-"""Static files: hashed names, ES module imports rewritten to them, and whole responses under ASGI."""
+"""Static files: names with hashes, ES module imports that use these names, and serving under ASGI."""
 
 from typing import Any
 
@@ -12,29 +12,28 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 
 
 def refuse_uncollected() -> None:
-    """Raise `CommandError` where the files of the pages are not those of this version: every page would fail."""
+    """Raise `CommandError` if a static file of this version was not collected: pages would fail. `serve` calls this."""
     if settings.DEBUG:
-        return  # they are served from where they are
+        return  # Django serves the files from their sources
     collected = getattr(staticfiles_storage, "hashed_files", {})
     ignored = apps.get_app_config("staticfiles").ignore_patterns  # type: ignore[attr-defined]
     if any(path not in collected for finder in get_finders() for path, _ in finder.list(ignored)):
         raise CommandError(
-            "The files of the pages are missing or of another version: run `manage.py collectstatic --noinput` first "
+            "Static files are missing or of another version: run `manage.py collectstatic --noinput` first "
             "(`make run` does)."
         )
 
 
 class HashedStaticFilesStorage(ManifestStaticFilesStorage):
-    """Names with a hash of the content, in the `import` lines of ES modules too."""
+    """Adds hashes of the content to file names, also in the `import` lines of ES modules."""
 
     support_js_module_import_aggregation = True
 
 
 class StaticFilesMiddleware(WhiteNoiseMiddleware):
-    """WhiteNoise, with a response that needs no iteration.
+    """WhiteNoise with a response that contains the bytes; static files are small.
 
-    Its own is a `FileResponse`, whose synchronous iterator Django complains about under ASGI. Static files
-    are small, so the answer carries the bytes.
+    WhiteNoise itself returns a `FileResponse`, for whose synchronous iterator Django warns under ASGI.
     """
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""The front door: where each address goes."""
+"""The root of the addresses, with the sign-in limits and access checks around Django's account views."""
 
 from django.contrib import admin
 from django.contrib.auth import views as auth

@@ -1,7 +1,7 @@
 """The environment variables that configure the site.
 
-`environment.py` reads them for `settings.py`. The table in the README says what each is for. It and `.env.example` hold
-the same names and defaults, and a test compares them.
+`environment.py` reads them for `settings.py`. The table in the README describes them. A test compares its
+names and defaults, and those of `.env.example`, with this list.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ DATABASES = " (a file is sqlite:///…; a password's @ : / # ? % are written %40
 
 
 class Variable(NamedTuple):
-    """One variable; its `default` as it would be written in the environment."""
+    """A variable. `default` is written as in the environment."""
 
     name: str
     default: str

@@ -1,7 +1,7 @@
-"""A system check that stops every command when a package whose internals we override has another version.
+"""A system check that stops every command if a package whose internals the site overrides has an untested version.
 
-`server/` overrides private parts of daphne, Twisted and autobahn, and `streaming/engines` those of
-h2 and of the Amazon Transcribe SDK. With another version an override may silently do nothing: a limit would be gone.
+`transcribe_site/server` overrides internals of daphne, Twisted and autobahn; `streaming/engines/aws` those of h2
+and the Amazon Transcribe SDK. With another version an override may silently do nothing, which would remove a limit.
 """
 
 from importlib import metadata
@@ -21,7 +21,7 @@ OVERRIDDEN = {
 
 @register
 def check_versions(**kwargs: Any) -> list[CheckMessage]:
-    """Return an error for each package in `OVERRIDDEN` that is not there in the version named."""
+    """Return an error for each package in `OVERRIDDEN` that is missing or has another version."""
     errors: list[CheckMessage] = []
     for name, wanted in OVERRIDDEN.items():
         try:

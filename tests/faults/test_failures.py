@@ -130,7 +130,7 @@ def test_every_action_is_refused_with_503_while_sqlite_is_locked(new_site: Calla
         assert_refused(answers, 503, accept, {failures.DATABASE_AWAY, failures.BUSY})
         assert visitor.http.get("/").status_code == 200
     assert "Traceback" not in site.log()
-    assert site.log().count("A request was refused with 503") < len(answers), "the site logs it once in ten seconds"
+    assert site.log().count("Answered a request with 503") < len(answers), "the site logs it once in ten seconds"
 
 
 def test_every_action_and_page_is_refused_with_503_while_postgresql_is_down(

@@ -98,13 +98,13 @@ MUTATIONS = [
     Mutation(
         fault="Many people sign in at once: few passwords are hashed at a time",
         of="_slots",
-        replace="AT_ONCE",
+        replace="MAX_HASHES",
         by="100",
         fails="test_only_a_few_passwords_are_hashed_at_once",
     ),
     Mutation(
         fault="A burst of guesses arrives before the first one is counted",
-        of="one_at_a_time",
+        of="serialised",
         replace="_locks.setdefault((account, address), threading.Lock())",
         by="threading.Lock()",
         fails="test_attempts_at_one_account_from_one_address_wait_for_each_other",

@@ -89,20 +89,20 @@ MUTATIONS = [
     ),
     Mutation(
         fault="One person sends more forms than there are threads: the forms of other people have threads",
-        of="_take_thread",
+        of="_reserve_thread",
         remove="_forms_of[person_id] < MAX_FORMS_OF_PERSON",
         fails="test_one_person_leaves_threads_for_the_forms_of_other_people",
     ),
     Mutation(
         fault="A long body arrives too slowly",
-        of="Pace._look",
+        of="RateMonitor._check",
         replace="self._received_bytes < RATE_BYTES * RATE_SECONDS",
         by="False",
         fails="test_a_long_body_that_arrives_too_slowly_times_out",
     ),
     Mutation(
         fault="A short body never ends",
-        of="Pace.__init__",
+        of="RateMonitor.__init__",
         replace="ANONYMOUS_SECONDS",
         by="3600.0",
         fails="test_a_short_body_that_does_not_end_times_out",

@@ -81,7 +81,7 @@ def test_a_disk_that_takes_nothing_is_a_storage_that_does_not_answer(site: Site)
 
 
 def test_a_part_that_hangs_is_given_up_on_and_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "KEEP_SECONDS", 600.0)
+    monkeypatch.setattr(health, "CACHE_SECONDS", 600.0)
     asked: queue.Queue[int] = queue.Queue()
     answer = threading.Event()
 
@@ -89,7 +89,7 @@ def test_a_part_that_hangs_is_given_up_on_and_asked_once(monkeypatch: pytest.Mon
         asked.put(1)
         answer.wait()
 
-    part = health.Part("clock", hang)
+    part = health.Dependency("clock", hang)
     assert [part.is_ok(part.begin(), time.monotonic() + 0.05) for _ in range(3)] == [False, False, False]
     asked.get(timeout=60)
     answer.set()
@@ -98,7 +98,7 @@ def test_a_part_that_hangs_is_given_up_on_and_asked_once(monkeypatch: pytest.Mon
 
 
 def test_a_part_that_takes_all_the_time_leaves_the_others_their_good_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Quick(health.Part):
+    class Quick(health.Dependency):
         """Has answered when the asking has begun."""
 
         def begin(self) -> "Future[None]":
@@ -107,10 +107,10 @@ def test_a_part_that_takes_all_the_time_leaves_the_others_their_good_answer(monk
             return answer
 
     hanging = threading.Event()
-    parts = [health.Part("database", hanging.wait), Quick("storage", lambda: None)]  # type: ignore[arg-type]
-    monkeypatch.setattr(health, "PARTS", parts)
-    monkeypatch.setattr(health, "PART_SECONDS", 0.2)
-    monkeypatch.setattr(health, "KEEP_SECONDS", 0.1)
+    parts = [health.Dependency("database", hanging.wait), Quick("storage", lambda: None)]  # type: ignore[arg-type]
+    monkeypatch.setattr(health, "DEPENDENCIES", parts)
+    monkeypatch.setattr(health, "CHECK_SECONDS", 0.2)
+    monkeypatch.setattr(health, "CACHE_SECONDS", 0.1)
     assert [health.failing() for _ in range(3)] == [["database"]] * 3
     hanging.set()
 
@@ -125,11 +125,11 @@ def test_a_disk_that_is_full_is_noticed(settings: Settings, tmp_path: Path, monk
 
 def test_an_answer_is_kept_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    part = health.Part("clock", lambda: asked.append(1))
-    monkeypatch.setattr(health, "KEEP_SECONDS", 600.0)
+    part = health.Dependency("clock", lambda: asked.append(1))
+    monkeypatch.setattr(health, "CACHE_SECONDS", 600.0)
     assert [part.is_ok(part.begin(), time.monotonic() + 60) for _ in range(5)] == [True] * 5
     assert len(asked) == 1
-    monkeypatch.setattr(health, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(health, "CACHE_SECONDS", 0.0)
     assert part.is_ok(part.begin(), time.monotonic() + 60)
     assert len(asked) == 2
 

@@ -39,7 +39,7 @@ def pass_time(**time: float) -> None:
 def is_free(account: str, address: str = "127.0.0.1") -> bool:
     """Return whether an attempt would not have to wait."""
     try:
-        with sign_in.one_at_a_time(account, address):
+        with sign_in.serialised(account, address):
             return True
     except passwords.TooManyHashes:
         return False
@@ -196,7 +196,7 @@ def test_only_a_few_passwords_are_hashed_at_once(settings: Settings, monkeypatch
     assert identify_hasher(encoded).algorithm == "pbkdf2_sha256", "hashes of Django's default hasher stay valid"
     with ThreadPoolExecutor(12) as together:
         assert all(together.map(lambda _: check_password("wonderland", encoded), range(12)))
-    assert most == passwords.AT_ONCE
+    assert most == passwords.MAX_HASHES
 
 
 @pytest.mark.django_db(transaction=True)
@@ -242,7 +242,7 @@ def test_attempts_at_one_account_from_one_address_wait_for_each_other(
     rf: RequestFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(passwords, "WAIT_SECONDS", 0.01)
-    with sign_in.one_at_a_time("alice", "127.0.0.1"):
+    with sign_in.serialised("alice", "127.0.0.1"):
         for name in ("alice", " alice ", "\uff41lice"):
             account = sign_in.account_of_form(rf.post(DOORS[0], {"username": name}))
             assert not is_free(account), f"the form takes {name!r} for alice"
@@ -257,7 +257,7 @@ def test_a_sign_in_waits_for_other_attempts_at_its_account(
     client: Client, alice: User, monkeypatch: pytest.MonkeyPatch, door: str
 ) -> None:
     monkeypatch.setattr(passwords, "WAIT_SECONDS", 0.05)
-    with sign_in.one_at_a_time("alice", "127.0.0.1"):
+    with sign_in.serialised("alice", "127.0.0.1"):
         assert attempt(client, door) == (503, "10")
     assert attempt(client, door) == (200, None)
 

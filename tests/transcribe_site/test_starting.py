@@ -37,7 +37,7 @@ def test_files_of_the_pages_that_were_not_collected(new_site: Callable[..., Site
     site = new_site()
     shutil.rmtree(site.folder / "static")
     assert refused(site) == (
-        "CommandError: The files of the pages are missing or of another version: "
+        "CommandError: Static files are missing or of another version: "
         "run `manage.py collectstatic --noinput` first (`make run` does)."
     )
 

@@ -1,8 +1,8 @@
-"""Django's PostgreSQL with a pool that survives a restart of the server; named in the settings as ENGINE.
+"""Django's PostgreSQL backend with a pool that recovers from a restart of the server. `settings.py` names it.
 
-Django can ask the pool to look at a connection before it is given out (`CONN_HEALTH_CHECKS`), but after a restart
-all that lie there are dead, and the pool waits 1, 2, 4 … seconds between one that is found dead and the next. Here
-the first that is found dead means all of them.
+Django can have the pool check a connection before its use (`CONN_HEALTH_CHECKS`). But after a restart all pooled
+connections are dead, and the pool waits 1, 2, 4 … seconds after each dead one. This backend discards all of them after
+the first.
 """
 
 from typing import Any
@@ -15,14 +15,14 @@ from streaming import outages
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:  # psycopg's, as the stubs don't say
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:  # a psycopg connection; the stubs have no type
         connection = super().get_new_connection(conn_params)
         if not self.pool:
             return connection
         try:
             ConnectionPool.check_connection(connection)
         except psycopg.OperationalError:
-            # The server has restarted, or cut us off. What is in use is replaced when it comes back to the pool.
+            # The server has restarted or closed the connection. The pool replaces connections in use when they return.
             self.pool.putconn(connection)
             self.pool.drain()
             connection = super().get_new_connection(conn_params)

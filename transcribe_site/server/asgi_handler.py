@@ -1,4 +1,7 @@
-"""Django's handler of requests, with the rules of `bodies.py` and answers where Django would log an error of ours."""
+"""ASGI handler that applies the rules of `bodies.py`, and answers full disks and malformed requests with 507 and 400.
+
+`asgi.py` routes HTTP to it. Django's own handler would answer these requests with 500 and log a bug.
+"""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -17,26 +20,26 @@ from uploads import db_connections
 
 logger = logging.getLogger(__name__)
 
-# In a scope of our own server, which has applied the rules for bodies: a function that returns the body as a file.
-TAKE_BODY = "transcribe_site.take_body"
+# A scope's key, set by our own server, which has applied the rules for bodies: a function that returns the body's file.
+DETACH_BODY = "transcribe_site.detach_body"
 
 
-class Taken:
-    """The `receive` of our own server, whose body can be taken as a file."""
+class ReceiveWithBody:
+    """The `receive` of our own server, with access to the file of the request's body."""
 
-    def __init__(self, take: Callable[[], Any], receive: Any) -> None:
-        self.take = take
+    def __init__(self, detach: Callable[[], Any], receive: Any) -> None:
+        self.detach = detach
         self._receive = receive
 
     async def __call__(self) -> dict[str, Any]:
         message: dict[str, Any]
         while (message := await self._receive())["type"] == "http.request":
-            pass  # daphne's own, of the body that it was not shown
+            pass  # daphne's message of the empty body that it saw
         return message
 
 
 class Request(ASGIRequest):
-    """A request whose form may have been parsed while it arrived."""
+    """A request whose form `multipart.py` may have parsed while it arrived."""
 
     def parse_file_upload(self, META: Mapping[str, Any], post_data: Any) -> tuple[QueryDict, MultiValueDict]:
         if isinstance(self._stream, Form):
@@ -48,19 +51,19 @@ class Handler(ASGIHandler):
     request_class = Request
 
     def load_middleware(self, is_async: bool = False) -> None:
-        """Load the middleware without its asynchronous variant, for `get_response_async` below."""
+        """Load synchronous middleware only: `get_response_async` below runs it in a thread."""
         super().load_middleware(is_async=False)
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         """Run the middleware and the view in one thread.
 
-        Django would send each method of each middleware from the event loop to that thread and back, 24 times a page:
-        each time both wait for the interpreter lock, which all other requests want too.
+        Django would switch between the event loop and the thread for each method of each middleware, 24 times a page.
+        Each switch waits for the interpreter lock, for which all other requests compete.
         """
         return await sync_to_async(self._respond_and_release)(request)
 
     def _respond_and_release(self, request: HttpRequest) -> HttpResponseBase:
-        """Release the database connection before the response is sent: a client may never read it to its end."""
+        """Release the database connection before sending the response: a client may read slowly or never finish."""
         try:
             return self.get_response(request)
         finally:
@@ -68,24 +71,24 @@ class Handler(ASGIHandler):
 
     async def handle(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         try:
-            if TAKE_BODY in scope:
-                receive = Taken(scope.pop(TAKE_BODY), receive)
+            if DETACH_BODY in scope:
+                receive = ReceiveWithBody(scope.pop(DETACH_BODY), receive)
             else:
                 receive = await guarded(scope, receive, settings.MAX_BODY_BYTES)
             await super().handle(scope, receive, send)
-        except BodyRefused as refused:  # only before Django has begun to answer
+        except BodyRefused as refused:  # raised only before Django has begun to answer
             await self.send_response(refused.refusal.response(scope["headers"]), send)
 
     async def read_body(self, receive: Any) -> Any:
-        if isinstance(receive, Taken):
-            body = receive.take()  # Django would copy it to another file
+        if isinstance(receive, ReceiveWithBody):
+            body = receive.detach()  # Django would copy the body to another file
             if body.closed:
-                raise RequestAborted  # the client has left
+                raise RequestAborted  # the client has disconnected
             return body
         try:
             return await super().read_body(receive)
         except OSError as error:
-            logger.error("The body of a request can't be stored: %s", error)
+            logger.error("Could not store the body of a request: %s", error)
             raise BodyRefused(DISK_FULL) from error
 
     def create_request(
@@ -94,5 +97,5 @@ class Handler(ASGIHandler):
         """Return the request, or the answer to one that can't be read."""
         try:
             return super().create_request(scope, body_file)
-        except ValueError:  # a parameter of its Content-Type is in an encoding that Python doesn't know
+        except ValueError:  # a parameter of its Content-Type has an encoding that Python doesn't know
             return None, BAD_REQUEST.response(scope["headers"])

@@ -1,11 +1,12 @@
-"""How an application waits for a client that reads slowly: what daphne's requests and sockets have in common."""
+"""Back-pressure for daphne's requests and sockets: the application waits while a slow client has not read enough."""
 
 import asyncio
 
 
 class Flow:
-    """A connection that an application waits for: what the client has not read yet is in the transport's buffer, and
-    the transport says when that is full.
+    """A connection that registers with its transport as producer.
+
+    The transport calls `pauseProducing` when its buffer of unread data is full, and `resumeProducing` when it has room.
     """
 
     _has_producer = False
@@ -13,12 +14,12 @@ class Flow:
 
     @property
     def has_room(self) -> bool:
-        """Whether the client has read enough, as far as the transport knows."""
+        """Whether the transport's buffer has room for more."""
         self._watch_flow()
         return self._has_room.is_set()
 
     async def drained(self) -> None:
-        """Wait until the client has read enough. Returns at once if it is gone."""
+        """Wait until the buffer has room. Returns at once if the connection has ended."""
         if not self.has_room:
             await self._has_room.wait()
 
@@ -41,8 +42,8 @@ class Flow:
     def stopProducing(self) -> None:
         self._has_room.set()
 
-    def let_go(self) -> None:
-        """Let nobody wait any longer: the connection ends."""
+    def end_flow(self) -> None:
+        """Wake the waiting application and unregister the producer, because the connection ends."""
         if self._has_producer:
             self._has_producer = False
             self._has_room.set()

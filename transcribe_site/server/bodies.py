@@ -1,6 +1,6 @@
-"""Rules for the bodies of requests: how long they may be, how fast they must come, and which requests are refused.
+"""Rules for request bodies: maximum length, minimum rate, and the sign-in that long ones need.
 
-They apply before any of a body is stored: by `http.py` in our own server, by `asgi_handler.py` behind others.
+They are applied before anything is stored: by `http.py` in our own server, by `asgi_handler.py` behind other servers.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from uploads.negotiation import wants_json
 
 # A longer body needs a signed-in sender. Forms of anonymous visitors have some hundred bytes.
 ANONYMOUS_BYTES = 64 * 1024
-ANONYMOUS_SECONDS = 30.0  # until all of a short body has arrived, from any sender
-# A longer body: 16 KiB/s, measured over 30 s. The slowest mobile networks in use are faster.
+ANONYMOUS_SECONDS = 30.0  # until a short body has arrived completely, from any sender
+# Minimum rate of a longer body: 16 KiB/s, measured over 30 s. The slowest mobile networks in use are faster.
 RATE_BYTES, RATE_SECONDS, GRACE_SECONDS = 16 * 1024, 30.0, 10.0
 RETRY_SECONDS = 10
 
@@ -37,7 +37,7 @@ class Refusal:
     sentence: str
 
     def response(self, headers: Headers) -> HttpResponse:
-        """Return the answer: JSON where the client asks for it. The rest of the body is not awaited."""
+        """Return the answer, as JSON if the client asks for it. It closes the connection without reading the rest."""
         request = HttpRequest()
         request.META["HTTP_ACCEPT"] = header(headers, b"accept", "*/*")
         response: HttpResponse
@@ -94,9 +94,9 @@ def header(headers: Headers, name: bytes, default: str = "") -> str:
 
 
 async def permit(headers: Headers, length: int | None, max_bytes: int) -> Permit:
-    """Return the limits of a request with a body of `length` bytes (None: unknown, it comes in chunks).
+    """Return the limits of a request with a body of `length` bytes (None: unknown, sent in chunks).
 
-    Asks the database only about long bodies, one query, and holds no connection when it returns. Raises `BodyRefused`.
+    Runs one query, for long bodies only, and holds no connection when it returns. Raises `BodyRefused`.
     """
     if length is not None and length <= ANONYMOUS_BYTES:
         return ANONYMOUS
@@ -110,13 +110,13 @@ async def permit(headers: Headers, length: int | None, max_bytes: int) -> Permit
 
 
 def session_key(headers: Headers) -> str | None:
-    """Return the session that a request names, which need not exist."""
+    """Return the session key in a request's cookie. The session may not exist."""
     cookies = parse_cookie(";".join(value.decode("latin-1") for name, value in headers if name == b"cookie"))
     return cookies.get(settings.SESSION_COOKIE_NAME)
 
 
 async def signed_in_sender(headers: Headers) -> User | None:
-    """Return the person whose valid session a request has. Raises `BodyRefused` if the database does not answer."""
+    """Return the user of a valid session, or None. Raises `BodyRefused` if the database is unavailable."""
     key = session_key(headers)
     if key is None:
         return None
@@ -126,14 +126,14 @@ async def signed_in_sender(headers: Headers) -> User | None:
         raise BodyRefused(DATABASE_AWAY) from error
 
 
-class Pace:
+class RateMonitor:
     """Measures the rate of a body and calls `on_slow` once if it arrives too slowly."""
 
     def __init__(self, on_slow: Callable[[], None], *, is_signed_in: bool) -> None:
         self._on_slow = on_slow
         self._is_signed_in = is_signed_in
         self._received_bytes = 0
-        self._look_in(GRACE_SECONDS + RATE_SECONDS if is_signed_in else ANONYMOUS_SECONDS)
+        self._check_in(GRACE_SECONDS + RATE_SECONDS if is_signed_in else ANONYMOUS_SECONDS)
 
     def received(self, count: int) -> None:
         self._received_bytes += count
@@ -141,59 +141,59 @@ class Pace:
     def end(self) -> None:
         self._timer.cancel()
 
-    def _look_in(self, seconds: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
+    def _check_in(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         if not self._is_signed_in or self._received_bytes < RATE_BYTES * RATE_SECONDS:
             self._on_slow()
             return
         self._received_bytes = 0
-        self._look_in(RATE_SECONDS)
+        self._check_in(RATE_SECONDS)
 
 
 class Guarded:
-    """The `receive` of a server that is not ours, with the rules of `permit` and `Pace`. Raises `BodyRefused`."""
+    """The `receive` of another server, with the rules of `permit` and `RateMonitor`. Raises `BodyRefused`."""
 
     def __init__(self, receive: Receive, allowed: Permit) -> None:
         self._receive = receive
         self._allowed = allowed
         self._left = allowed.max_bytes
-        self._pace: Pace | None = Pace(self._give_up, is_signed_in=allowed.is_signed_in)
+        self._rate: RateMonitor | None = RateMonitor(self._stop_waiting, is_signed_in=allowed.is_signed_in)
         self._waiting: asyncio.Future[dict[str, Any]] | None = None
         self._is_slow = False
 
     async def __call__(self) -> dict[str, Any]:
-        if self._pace is None:
+        if self._rate is None:
             return await self._receive()
-        if self._is_slow:  # it was found too slow at the moment when a message arrived
-            self._pace.end()
+        if self._is_slow:  # the timer fired between two messages
+            self._rate.end()
             raise BodyRefused(TOO_SLOW)
         self._waiting = asyncio.ensure_future(self._receive())
         try:
             message = await self._waiting
         except asyncio.CancelledError:
-            self._pace.end()
+            self._rate.end()
             if self._is_slow:
                 raise BodyRefused(TOO_SLOW) from None
             raise
-        self._pace.received(len(message.get("body", b"")))
+        self._rate.received(len(message.get("body", b"")))
         self._left -= len(message.get("body", b""))
         if not message.get("more_body") or self._left < 0:
-            self._pace.end()
-            self._pace = None
+            self._rate.end()
+            self._rate = None
         if self._left < 0:
             raise BodyRefused(self._allowed.refusal)
         return message
 
-    def _give_up(self) -> None:
+    def _stop_waiting(self) -> None:
         self._is_slow = True
         if self._waiting is not None:
             self._waiting.cancel()
 
 
 async def guarded(scope: Mapping[str, Any], receive: Receive, max_bytes: int) -> Receive:
-    """Return a `receive` for an application behind a server that checks nothing. Raises `BodyRefused`."""
+    """Return a `receive` that applies the rules behind another server. Raises `BodyRefused`."""
     headers: Headers = scope["headers"]
     given = header(headers, b"content-length")
     is_chunked = any(name == b"transfer-encoding" for name, _ in headers)

@@ -1,8 +1,8 @@
-"""How many connections the server keeps, in all and from one address. `http.py` reports what happens to each.
+"""Limits the connections of the server, in total and for each address. `http.py` reports their events.
 
-A connection that waits for its client (for a request, or for the rest of one) can be closed without a loss: browsers
-and proxies open another. So a new connection is accepted as long as an older one waits, and an attacker with any number
-of idle connections locks nobody out. Connections of signed-in people with a request or socket in progress stay.
+Closing a connection that waits for (the rest of) a request loses nothing: browsers and proxies open another. So the
+server accepts a new connection by evicting the one that has waited longest, and an attacker with any number of idle
+connections locks out no other client. Connections with a request or socket of a signed-in user are never evicted.
 """
 
 import resource
@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 WANTED_DESCRIPTORS = 65_536
-OTHER_DESCRIPTORS = 256  # at least, for files, databases, decoders and connections that are being closed
-ADDRESS_CONNECTIONS = 200  # from one address, without a signed-in person; a browser opens six
+OTHER_DESCRIPTORS = 256  # minimum reserve for files, databases, decoders and closing connections
+ADDRESS_CONNECTIONS = 200  # anonymous, from one address; a browser opens six
 
 
 def raise_descriptor_limit() -> int:
-    """Raise the soft limit of descriptors as far as the system allows. Returns how many connections leave enough."""
+    """Raise the soft limit of file descriptors as far as allowed. Returns how many connections leave enough free."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = WANTED_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(WANTED_DESCRIPTORS, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -28,7 +28,7 @@ def raise_descriptor_limit() -> int:
 
 @dataclass(eq=False)
 class Seat:
-    """One connection. `address` is None between requests of a proxy; `is_extra`: it was accepted from the reserve."""
+    """One connection. `address` is None between requests of a proxy; `is_extra`: it uses the reserve."""
 
     transport: Any = None
     address: str | None = None
@@ -39,16 +39,16 @@ class Seat:
 
 @dataclass
 class Connections:
-    """All connections of the server, `most` at once; a quarter of them are for signed-in people and health checks."""
+    """The open connections, at most `most`. A quarter is reserved for signed-in users and health checks."""
 
     most: int
     _seats: set[Seat] = field(default_factory=set)
-    _waiting: dict[Seat, None] = field(default_factory=dict)  # the longest waiting first
+    _waiting: dict[Seat, None] = field(default_factory=dict)  # ordered by the start of the wait
     _anonymous: Counter[str | None] = field(default_factory=Counter)
     _all: Counter[str | None] = field(default_factory=Counter)
 
     def open(self, address: str | None) -> Seat | None:
-        """Return the seat of a new connection, which waits for its first request, or None where there is no room."""
+        """Return the seat of a new connection, which waits for its first request, or None if the server is full."""
         if len(self._seats) >= self.most and not self._evict():
             return None
         if address is not None and not self._has_room_for(address):
@@ -61,8 +61,8 @@ class Connections:
         self._count(seat, 1)
         return seat
 
-    def name(self, seat: Seat, address: str) -> bool:
-        """Note the client's address of a proxy's request. Returns False where that address has too many."""
+    def set_address(self, seat: Seat, address: str) -> bool:
+        """Record the client's address of a proxy's request. Returns False if that address has too many connections."""
         if seat.address == address:
             return True
         if not self._has_room_for(address):
@@ -72,20 +72,20 @@ class Connections:
         self._count(seat, 1)
         return True
 
-    def works(self, seat: Seat) -> None:
-        """Note that a whole request has arrived: the connection is not closed until it is answered."""
+    def begin_request(self, seat: Seat) -> None:
+        """Record that a complete request has arrived: the connection is not evicted until the answer is sent."""
         self._waiting.pop(seat, None)
 
     def sign_in(self, seat: Seat) -> None:
-        """Note that the request or socket in progress is that of a signed-in person."""
+        """Record that the request or socket in progress belongs to a signed-in user."""
         if seat.is_open and not seat.is_signed_in:
-            self.works(seat)
+            self.begin_request(seat)
             self._count(seat, -1)
             seat.is_signed_in = True
             self._count(seat, 1)
 
-    def waits(self, seat: Seat, address: str | None) -> None:
-        """Note that the request was answered; `address` is that of the connection, None for a proxy's."""
+    def end_request(self, seat: Seat, address: str | None) -> None:
+        """Record that the request was answered. `address` is the connection's, or None for a proxy."""
         if seat.is_open:
             self._count(seat, -1)
             seat.is_signed_in, seat.is_extra, seat.address = False, False, address
@@ -105,7 +105,7 @@ class Connections:
         return self._anonymous[address] < ADDRESS_CONNECTIONS or self._evict(address)
 
     def _evict(self, address: str | None = None) -> bool:
-        """Close the connection that has waited longest, of an address if one is given. Returns whether one did."""
+        """Close the connection that has waited longest, of `address` if given. Returns False if none waits."""
         waiting = (seat for seat in self._waiting if address is None or seat.address == address)
         longest = next(waiting, None)
         if longest is None:

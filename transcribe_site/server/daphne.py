@@ -1,10 +1,10 @@
-"""daphne, mended where it would hurt. `manage.py serve` runs this.
+"""daphne with request-size limits and write back-pressure. `manage.py serve` runs this.
 
-As it comes, daphne takes a body of any length; then Twisted parses a form of it as an e-mail, for nobody, daphne puts
-the whole of it on the application's queue, and it takes from the application whatever that sends without regard to
-how fast the client reads. A hundred megabytes are seconds in which the event loop does nothing else, and 1.2 GB.
-Here a body that breaks the rules of `bodies.py` is refused before it is stored (`http.py`), Django takes the others as
-files, and an application that sends waits for the client.
+Unmodified, daphne accepts a body of any length. Twisted then parses a form although nothing uses the result, and daphne
+puts the whole body on the application's queue. A body of 100 MB blocks the event loop for seconds and takes 1.2 GB.
+daphne also buffers everything that an application sends to a slow client.
+This server refuses a body that breaks the rules of `bodies.py` before storing it (`http.py`), passes other bodies to
+Django as files, and makes a sending application wait for its client.
 """
 
 import asyncio
@@ -18,28 +18,28 @@ from twisted.internet import defer
 from twisted.internet import reactor as installed_reactor
 
 from streaming.live.auth import SIGNED_IN
-from transcribe_site.server.asgi_handler import TAKE_BODY
+from transcribe_site.server.asgi_handler import DETACH_BODY
 from transcribe_site.server.backpressure import Flow
 from transcribe_site.server.connections import Connections
 from transcribe_site.server.http import Request, RequestFactory
 from transcribe_site.server.websocket import Receive, Socket, SocketFactory
 
 logger = logging.getLogger(__name__)
-reactor: Any = installed_reactor  # Twisted types it as each of its interfaces at a time
+reactor: Any = installed_reactor  # Twisted's types know only one of its interfaces at a time
 
 Scope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-ARRIVE_SECONDS = 0.5  # for requests on connections that were accepted just before the end of the server
-FINISH_SECONDS = 4.0  # for requests that run then; a proxy sends new ones to another process meanwhile
-END_SECONDS = 5.0  # for applications that are cancelled after that
+ARRIVE_SECONDS = 0.5  # for requests on connections accepted just before the shutdown
+FINISH_SECONDS = 4.0  # for requests in progress; a proxy sends new ones to another process
+END_SECONDS = 5.0  # for applications that were cancelled after that
 RESTARTING = 1012
-READER = "transcribe_site.reader"  # in a scope: what makes the application's `receive` of daphne's
+READER = "transcribe_site.reader"  # a scope's key: a function that wraps daphne's `receive`
 
 
 def with_back_pressure(application: Application) -> Application:
-    """Return an application that takes the messages of sockets through `Socket.reader`."""
+    """Return an application that receives the messages of sockets through `Socket.reader`."""
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
         read = scope.pop(READER, None)
@@ -49,9 +49,9 @@ def with_back_pressure(application: Application) -> Application:
 
 
 class Server(daphne.server.Server):
-    """`max_body_bytes` is the longest body of any request, `max_connections` how many connections are open at most.
+    """`max_body_bytes` is the longest body of any request, `max_connections` the maximum of open connections.
 
-    `on_listening` gets the address; `on_stop` is awaited.
+    Calls `on_listening(host, port)` for each address, and awaits `on_stop()` during the shutdown.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class Server(daphne.server.Server):
         self.limits = Connections(max_connections)
         self._on_listening = on_listening
         self._on_stop = on_stop
-        self.failure = ""  # why it could not listen
+        self.failure = ""  # why the server could not listen
         self._ports: list[Any] = []
         self._is_ending = False
 
     def run(self) -> None:
-        # There is no other way to choose them.
+        # daphne has no parameter for its factories.
         daphne.server.HTTPFactory = RequestFactory
         daphne.server.WebSocketFactory = SocketFactory
         reactor.addSystemEventTrigger("before", "shutdown", self._stop)
@@ -91,39 +91,39 @@ class Server(daphne.server.Server):
 
     def create_application(self, protocol: Any, scope: Scope) -> Any:
         if isinstance(protocol, Request):
-            scope[TAKE_BODY] = protocol.content.take
+            scope[DETACH_BODY] = protocol.content.detach
             if not any(name == b"content-length" for name, _ in scope["headers"]):
-                # A chunked body has come to its end: its length is known now, and Django asks for it.
+                # Django needs the length. That of a chunked body is known now, after its end.
                 scope["headers"].append((b"content-length", b"%d" % protocol.body_bytes))
         if isinstance(protocol, Socket):
             scope[READER] = protocol.reader
         elif self._is_ending:
-            protocol.setHeader(b"Connection", b"close")  # the client sends its next request elsewhere
+            protocol.setHeader(b"Connection", b"close")  # the client must open a new connection, to another process
             protocol.channel.persistent = False
         seat = getattr(protocol.transport, "seat", None)
         if seat is not None:
             sign_in = partial(self.limits.sign_in, seat)
-            # Called from the threads of requests.
+            # Middleware calls it in the thread of the request.
             scope[SIGNED_IN] = partial(asyncio.get_running_loop().call_soon_threadsafe, sign_in)
         return super().create_application(protocol, scope)
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         if isinstance(protocol, Socket) and "text" in message and protocol.state != Socket.STATE_CONNECTING:
-            if protocol.is_connected:  # else it is closing, and autobahn would raise
+            if protocol.is_connected:  # autobahn raises on a closing socket
                 await protocol.send_text(message["text"])
             return
         await super().handle_reply(protocol, message)
         is_more = message.get("more_body")
-        # The connection may have ended, and been forgotten, while its application was still sending.
+        # daphne may have removed an ended connection while its application was still sending.
         connection = self.connections.get(protocol, {"disconnected": True})
         if is_more and isinstance(protocol, Flow) and "disconnected" not in connection:
             await protocol.drained()
 
     def _stop(self) -> defer.Deferred:
-        """Refuse new connections, close sockets with 1012, and release running jobs. Requests run on for a while."""
+        """Refuse new connections, close sockets with 1012, then release running jobs. Requests in progress continue."""
         self._is_ending = True
         for port in self._ports:
-            port.doRead()  # accepts the connections that wait already; to close the port would reset them
+            port.doRead()  # accept the pending connections, which closing the port would reset
             port.stopListening()
         for protocol in self.connections:
             if isinstance(protocol, Socket) and protocol.is_connected:
@@ -131,9 +131,9 @@ class Server(daphne.server.Server):
         return defer.Deferred.fromFuture(asyncio.ensure_future(self._on_stop()))
 
     def kill_all_applications(self) -> defer.Deferred:
-        """Let requests finish, then cancel what still runs. daphne calls this at its end, after `_stop`.
+        """Wait for requests to finish, then cancel the other applications. daphne calls this after `_stop`.
 
-        daphne's own cancels at once, and fails at a request that has no application yet.
+        daphne's own method cancels at once, and fails for a request that has no application yet.
         """
         return defer.Deferred.fromFuture(asyncio.ensure_future(self._end_applications()))
 
@@ -150,7 +150,7 @@ class Server(daphne.server.Server):
             await asyncio.wait(running, timeout=END_SECONDS)
 
     def _has_requests(self) -> bool:
-        """Return whether an HTTP request arrives or is answered now."""
+        """Return whether an HTTP request is being received or answered."""
         return any(
             isinstance(protocol, Request) and "disconnected" not in details
             for protocol, details in self.connections.items()

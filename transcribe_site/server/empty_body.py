@@ -1,10 +1,10 @@
-"""What `http.py` shows to Twisted and daphne in place of a body, so that they neither parse nor queue it."""
+"""Hides a body from Twisted's form parser and daphne's in-memory queue. Used by `http.py`."""
 
 from typing import Any
 
 
-class SetAside:
-    """Stands in for a body: Twisted and daphne get an empty one."""
+class EmptyBody:
+    """A file that looks empty to Twisted and daphne, and keeps the real body for the application."""
 
     closed = False
 
@@ -24,7 +24,7 @@ class SetAside:
         if self._content is not None:
             self._content.close()
 
-    def take(self) -> Any:
-        """Return the body, which the caller closes. It stays open when the request ends: a thread may be reading it."""
+    def detach(self) -> Any:
+        """Return the body. The caller closes it, not the end of the request: a thread may still be reading it."""
         content, self._content = self._content, None
         return content

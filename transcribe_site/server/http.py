@@ -1,4 +1,4 @@
-"""The HTTP side of `daphne.py`: requests are checked before their bodies are stored, and slow ones time out."""
+"""The HTTP side of `daphne.py`: checks requests before it stores their bodies, and times out slow ones."""
 
 import asyncio
 import logging
@@ -13,27 +13,36 @@ from twisted.web.http import HTTPChannel
 from transcribe_site import client_address
 from transcribe_site.server import bodies, multipart
 from transcribe_site.server.backpressure import Flow
-from transcribe_site.server.bodies import ANONYMOUS, DISK_FULL, TOO_SLOW, BodyRefused, Headers, Pace, Permit, Refusal
+from transcribe_site.server.bodies import (
+    ANONYMOUS,
+    DISK_FULL,
+    TOO_SLOW,
+    BodyRefused,
+    Headers,
+    Permit,
+    RateMonitor,
+    Refusal,
+)
 from transcribe_site.server.connections import Connections, Seat
-from transcribe_site.server.empty_body import SetAside
+from transcribe_site.server.empty_body import EmptyBody
 from transcribe_site.server.multipart import Form
 
 logger = logging.getLogger(__name__)
-reactor: Any = installed_reactor  # Twisted types it as each of its interfaces at a time
+reactor: Any = installed_reactor  # Twisted's types know only one of its interfaces at a time
 
-IDLE_SECONDS = 60.0  # of a request that stops half way
-HEAD_SECONDS = 60.0  # for all of a request's head, whatever arrives meanwhile
-LINGER_SECONDS = 5.0  # a browser sees the refusal only if it can send its body for a while
+IDLE_SECONDS = 60.0  # for a request whose data stops arriving
+HEAD_SECONDS = 60.0  # for a complete request head, even if its bytes keep arriving
+LINGER_SECONDS = 5.0  # a browser reads the refusal only if it can go on sending its body
 
 
 class Request(Flow, WebRequest):
-    """A request whose body is limited in length and time, and refused with a sentence where the disk is full."""
+    """A request with limits on the length and rate of its body. A refusal is a sentence for the user."""
 
     content: Any
     channel: Any
     allowed: Permit = ANONYMOUS
     is_refused = False
-    _pace: Pace | None = None
+    _rate: RateMonitor | None = None
     _line: tuple[bytes, bytes, bytes] | None = None  # command, path and version, once all of the body has arrived
 
     @property
@@ -46,7 +55,7 @@ class Request(Flow, WebRequest):
         if self.is_refused:
             return
         if length != 0:
-            self._pace = Pace(lambda: self.refuse(TOO_SLOW), is_signed_in=self.allowed.is_signed_in)
+            self._rate = RateMonitor(lambda: self.refuse(TOO_SLOW), is_signed_in=self.allowed.is_signed_in)
         sender_id = self.allowed.sender_id
         if sender_id is None:
             self.content = BytesIO()  # never a file: an anonymous sender must not occupy disk
@@ -58,26 +67,26 @@ class Request(Flow, WebRequest):
             return
         try:
             super().gotLength(length)
-        except OSError as error:  # there is no file to be had for it
+        except OSError as error:  # no file could be created
             self._refuse_for_disk(error)
 
     def handleContentChunk(self, data: bytes) -> None:
         if self.is_refused:
-            return  # read, so that the client sees the answer, but not kept
+            return  # reading on lets the client see the answer; the data is dropped
         self._left -= len(data)
         if self._left < 0:
-            self.refuse(self.allowed.refusal)  # a chunked body does not say its length before
+            self.refuse(self.allowed.refusal)  # a chunked body declares no length in advance
             return
-        if self._pace is not None:
-            self._pace.received(len(data))
+        if self._rate is not None:
+            self._rate.received(len(data))
         try:
             super().handleContentChunk(data)
         except OSError as error:
             self._refuse_for_disk(error)
 
     def _form_is_full(self, is_full: bool) -> None:
-        if self.channel is not None:  # else the connection is lost
-            self.channel.hold() if is_full else self.channel.go_on()
+        if self.channel is not None:  # None after the connection was lost
+            self.channel.pause() if is_full else self.channel.resume()
 
     def _form_is_parsed(self) -> None:
         if isinstance(error := self.content.error, OSError):
@@ -86,15 +95,15 @@ class Request(Flow, WebRequest):
             self._begin(*self._line)
 
     def _refuse_for_disk(self, error: OSError) -> None:
-        logger.error("The body of a request can't be stored: %s", error)
+        logger.error("Could not store the body of a request: %s", error)
         self.refuse(DISK_FULL)
 
     def refuse(self, refusal: Refusal) -> None:
-        """Answer at once, and close the connection when the client has had time to read that."""
+        """Answer at once, and close the connection after the client has had time to read the answer."""
         self.is_refused = True
-        self._end_pace()
+        self._end_rate()
         if self.content is not None:
-            self.content.close()  # gives back the space of a file
+            self.content.close()  # frees the disk space
         self.content = BytesIO()
         answer = refusal.response(self.headers)
         lines = [f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}"]
@@ -102,14 +111,14 @@ class Request(Flow, WebRequest):
         self.channel.transport.write("\r\n".join([*lines, "", ""]).encode("latin-1") + answer.content)
         reactor.callLater(LINGER_SECONDS, self.channel.transport.abortConnection)
 
-    def _end_pace(self) -> None:
-        if self._pace is not None:
-            self._pace.end()
-            self._pace = None
+    def _end_rate(self) -> None:
+        if self._rate is not None:
+            self._rate.end()
+            self._rate = None
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """Begin with the request once the form in its body is parsed."""
-        self._end_pace()
+        """Pass the request on once its body is complete, and once a form in it is parsed."""
+        self._end_rate()
         self._line = command, path, version
         if isinstance(self.content, Form) and not self.content.is_parsed:
             self.content.end()
@@ -117,21 +126,21 @@ class Request(Flow, WebRequest):
             self._begin(*self._line)
 
     def _begin(self, command: bytes, path: bytes, version: bytes) -> None:
-        """Set the body aside before Twisted parses it as a form and daphne puts it on its queue."""
+        """Hide the body from Twisted's form parser and daphne's in-memory queue, then pass the request on."""
         if self.is_refused:
             self.channel.transport.loseConnection()
             return
-        self.channel.limits.works(self.channel.seat)
-        # daphne takes the site's own address from this header, and any client can send it.
+        self.channel.limits.begin_request(self.channel.seat)
+        # daphne reads the site's root path from this header, which any client can send.
         self.requestHeaders.removeHeader(b"daphne-root-path")
         self.body_bytes = self.content.tell()
         self.content.seek(0)
-        self.content = SetAside(self.content)
+        self.content = EmptyBody(self.content)
         super().requestReceived(command, path, version)
 
     def finish(self) -> None:
-        """End the answer. Close the connection after one that is shorter than its length: the client waits for more."""
-        self.let_go()
+        """End the answer. Close the connection if it is shorter than declared: the client would wait for the rest."""
+        self.end_flow()
         declared = self.responseHeaders.getRawHeaders(b"content-length")
         has_body = self.method != b"HEAD" and self.code != HTTPStatus.NOT_MODIFIED
         if declared and has_body and self.channel is not None and self.sentLength < int(declared[0]):
@@ -139,25 +148,25 @@ class Request(Flow, WebRequest):
         super().finish()
 
     def handle_exception(self, exception: Exception) -> None:
-        """Cut off an answer that has begun, so that the client sees that something is missing.
+        """Abort an answer that has begun, so that the client notices that it is incomplete.
 
-        daphne's own method raises then, and that ends daphne's loop over the connections of all clients.
+        daphne's own method raises in this case, which ends daphne's loop over all connections.
         """
         if not self._response_started:
             super().handle_exception(exception)
-        elif self.channel is not None:  # else the client has left
+        elif self.channel is not None:  # None after the client has disconnected
             self.channel.transport.abortConnection()
 
     def connectionLost(self, reason: Any) -> None:
-        self._end_pace()
-        self.let_go()
+        self._end_rate()
+        self.end_flow()
         super().connectionLost(reason)
 
 
 class Channel(HTTPChannel):
-    """A connection that checks the sender of a long body before it reads on, and limits the time of a request's head.
+    """A connection that checks the sender of a long body before it reads on, and limits the time for a request's head.
 
-    Twisted restarts its timeout at each byte of a head.
+    Twisted alone restarts its timeout at each byte of a head.
     """
 
     transport: Any
@@ -197,30 +206,30 @@ class Channel(HTTPChannel):
         if self.length is not None and self.length <= bodies.ANONYMOUS_BYTES:
             super().allHeadersReceived()
             return
-        self.hold()
+        self.pause()
         self._checking = asyncio.ensure_future(self._check(self.requests[-1]))
 
     def _refusal(self) -> Refusal | None:
-        """Return the answer to a request for which there is no connection left."""
+        """Return the answer to a request that exceeds the limits on connections, or None."""
         request, peer = self.requests[-1], self.transport.getPeer()
         if client_address.is_trusted(host := getattr(peer, "host", "")):
             forwarded = request.requestHeaders.getRawHeaders(b"X-Forwarded-For", [])
             address = client_address.client_address(host, [value.decode("latin-1") for value in forwarded])
-            if not self.limits.name(self.seat, address):
+            if not self.limits.set_address(self.seat, address):
                 return bodies.TOO_MANY
         is_for_reserve = self._path == b"/healthz" or bodies.session_key(request.headers) is not None
         return bodies.FULL if self.seat.is_extra and not is_for_reserve else None
 
     async def _check(self, request: Request) -> None:
-        """Decide on a long body, then read on."""
+        """Check the sender of a long body, then read on."""
         refusal = None
         try:
             max_bytes = self.factory.server.max_body_bytes
             request.allowed = await bodies.permit(request.headers, self.length, max_bytes)
         except BodyRefused as refused:
             refusal = refused.refusal
-        except Exception:  # a fault of ours: without an end here the client would wait for its own timeout
-            logger.exception("The sender of a request can't be checked")
+        except Exception:  # a bug: without an answer the client would wait for its own timeout
+            logger.exception("Could not check the sender of a request")
             refusal = bodies.DATABASE_AWAY
         if self._is_lost:
             return
@@ -229,18 +238,18 @@ class Channel(HTTPChannel):
         elif request.allowed.is_signed_in:
             self.limits.sign_in(self.seat)
         super().allHeadersReceived()
-        self.go_on()
+        self.resume()
 
-    def hold(self) -> None:
-        """Pause the sender. Nothing is parsed or read meanwhile: `paused` is the line receiver's own flag."""
+    def pause(self) -> None:
+        """Stop reading and parsing. `paused` is the flag of Twisted's line receiver."""
         self.paused = True
         self._networkProducer.pauseProducing()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         self.paused = False
         if not self._waitingForTransport:
             self._networkProducer.resumeProducing()
-        self.dataReceived(b"")  # what was read before the pause
+        self.dataReceived(b"")  # parse the data that was read before the pause
 
     def resumeProducing(self) -> None:
         super().resumeProducing()
@@ -252,8 +261,8 @@ class Channel(HTTPChannel):
             super()._send100Continue()
 
     def requestDone(self, request: Request) -> None:
-        self.limits.waits(self.seat, connection_address(self.transport.getPeer()))
-        super().requestDone(request)  # which begins with the next request if that has arrived
+        self.limits.end_request(self.seat, connection_address(self.transport.getPeer()))
+        super().requestDone(request)  # starts the next request if it has arrived
 
     def connectionLost(self, reason: Any) -> None:  # type: ignore[override]
         self._is_lost = True

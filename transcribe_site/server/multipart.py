@@ -23,11 +23,11 @@ from uploads.files.upload_handler import DISK_ERROR
 
 # Each form has a thread. The bodies of further forms are stored first and parsed afterwards.
 MAX_FORMS = 32
-MAX_FORMS_OF_PERSON = 8  # one person's slow uploads must not take the threads of everybody else
+MAX_FORMS_OF_PERSON = 8  # slow uploads of one user must not use up the threads of all
 QUEUE_BYTES = 256 * 1024  # the sender is paused above this
 READ_BYTES = 64 * 1024
 
-_lock = threading.Lock()  # a form begins on the event loop and ends in its thread
+_lock = threading.Lock()  # forms begin on the event loop and end in their threads
 _forms_of: Counter[int] = Counter()  # the running forms by the primary keys of their senders
 
 
@@ -51,7 +51,7 @@ class Form:
         self._queued_bytes = 0
         self._queue: SimpleQueue[bytes] = SimpleQueue()  # an empty chunk is the end of the body
         self._is_read = False
-        self._chunk = bytearray()  # taken from the queue, but not yet read
+        self._chunk = bytearray()  # removed from the queue, but not yet read
         self._loop = asyncio.get_running_loop()
 
     def start(self, request: ASGIRequest, person_id: int) -> None:
@@ -61,7 +61,9 @@ class Form:
 
     def write(self, data: bytes) -> None:
         self._received_bytes += len(data)
-        if not self.is_parsed:  # else the parser has failed, and the client sends the rest before it reads the answer
+        if (
+            not self.is_parsed
+        ):  # otherwise the parser has failed: drop the rest, which the client sends before it reads the answer
             self._queued_bytes += len(data)
             self._queue.put(data)
             self._set_full(self._queued_bytes > QUEUE_BYTES)
@@ -71,7 +73,7 @@ class Form:
         self._queue.put(b"")
 
     def close(self) -> None:
-        """Close the files, which removes those that were not moved. Stop the parser if it still runs."""
+        """Stop the parser if it runs, and close the files, which deletes those that no view has moved."""
         self.closed = True
         self._queue.put(b"")
         self._set_full(False)
@@ -90,17 +92,17 @@ class Form:
             data = self._queue.get()
             self._is_read = not data
             self._chunk += data
-            self._call(self._taken, len(data))
+            self._call(self._dequeued, len(data))
         if self.closed:
             raise StopUpload(connection_reset=True)
         if (disk_error := self._request.META.get(DISK_ERROR)) is not None:
-            raise disk_error  # the parser would read all of the rest first
+            raise disk_error  # otherwise the parser would read the whole rest first
         data = bytes(self._chunk[:size])
         del self._chunk[:size]
         return data
 
     def readline(self) -> bytes:
-        """Return some of what follows the form: Django reads that in lines, and drops it."""
+        """Return data after the end of the form, which Django reads in lines and drops."""
         return self.read(READ_BYTES)
 
     def result(self) -> tuple[QueryDict, MultiValueDict]:
@@ -112,7 +114,7 @@ class Form:
     def _parse(self) -> None:
         try:
             self._request.FILES  # noqa: B018 the property runs the parser
-        except Exception as error:  # any: the request is answered as if the view had parsed the form
+        except Exception as error:  # raised again in `result`, as if the view had parsed the form
             self.error = error
         finally:
             _release_thread(self._person_id)
@@ -124,7 +126,7 @@ class Form:
         with suppress(RuntimeError):  # the event loop is closed: the server has ended
             self._loop.call_soon_threadsafe(function, *args)
 
-    def _taken(self, count: int) -> None:
+    def _dequeued(self, count: int) -> None:
         self._queued_bytes -= count
         self._set_full(self._queued_bytes > QUEUE_BYTES)
 
@@ -148,7 +150,7 @@ class Form:
                 unfinished.close()
 
 
-def _take_thread(person_id: int) -> bool:
+def _reserve_thread(person_id: int) -> bool:
     """Count a form of a person. Returns False if all threads, or all that one person may have, are in use."""
     with _lock:
         is_free = _forms_of.total() < MAX_FORMS and _forms_of[person_id] < MAX_FORMS_OF_PERSON
@@ -190,7 +192,7 @@ def begin(
     is_form = request.method == "POST" and request.content_type == "multipart/form-data"
     # Other encodings are rare, and a middleware refuses most of them before anything is decoded.
     is_utf8 = (request.content_params or {}).get("charset", "utf-8").lower() == "utf-8"
-    if not is_form or not is_utf8 or not _take_thread(person_id):
+    if not is_form or not is_utf8 or not _reserve_thread(person_id):
         return None
     try:
         form.start(request, person_id)

@@ -1,8 +1,8 @@
-"""The WebSockets of `daphne.py`: what an application sends goes straight to the kernel, in frames that are made once.
+"""The WebSocket side of `daphne.py`: writes frames directly to the kernel, with back-pressure in both directions.
 
-A message is sent to hundreds of viewers at the same moment, so its frame is made for the first of them only. Nothing
-is buffered here but what the kernel did not take of one fragment, and the kernel is told to take little that it cannot
-send: what waits for a slow viewer waits in the application, which knows what is out of date.
+The application sends one message to hundreds of viewers, so its frame is encoded once and cached. At most the unsent
+part of one fragment is buffered here, and the kernel's send buffer is limited: data for a slow viewer waits in the
+application, which can drop partials that are out of date.
 """
 
 import asyncio
@@ -18,24 +18,24 @@ from twisted.internet.tcp import Server as Connection
 from streaming.live.send_buffer import limit_send_buffer
 from transcribe_site.server.backpressure import Flow
 
-SHORT_CHARACTERS = 8 * 1024  # a longer message goes in fragments
-FRAGMENT_BYTES = 32 * 1024  # at most: a ping that waits behind one is answered in time even at 2 KB/s
-MOST_WAITING, FEW_WAITING = 32, 8  # messages: with more nothing is read from a socket, until the application has so few
+SHORT_CHARACTERS = 8 * 1024  # a longer message is sent in fragments
+FRAGMENT_BYTES = 32 * 1024  # maximum: at 2 KB/s, a ping behind one fragment is still answered in time
+PAUSE_ABOVE, RESUME_BELOW = 32, 8  # queued messages of a socket at which reading from it stops and continues
 TEXT, CONTINUATION, LAST = 0x01, 0x00, 0x80  # of RFC 6455, 5.2
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
 class Socket(Flow, WebSocketProtocol):
-    """Sends by itself what the application says, and waits until the client takes it; autobahn does the rest.
+    """Sends the application's messages with back-pressure; autobahn does the rest.
 
-    It can be closed with every code of RFC 6455; autobahn's own `sendClose` refuses 1008 to 1013.
+    Can close with every code of RFC 6455; autobahn's own `sendClose` refuses 1008 to 1013.
     """
 
     transport: Any
-    state = WebSocketProtocol.STATE_CLOSED  # until it is connected
-    _is_direct = False  # may the frames go past Twisted's buffer?
-    _is_held = False  # does the application have enough to do with what has come?
+    state = WebSocketProtocol.STATE_CLOSED  # until the handshake
+    _is_direct = False  # write directly to the socket?
+    _is_reading_paused = False
 
     @property
     def is_connected(self) -> bool:
@@ -48,11 +48,11 @@ class Socket(Flow, WebSocketProtocol):
             self.transport.setTcpNoDelay(True)
             limit_send_buffer(self.transport.socket)
             self._watch_flow()
-            self._await_flush()  # of the handshake
+            self._await_flush()  # the handshake may not be sent yet
         super().onOpen()
 
     def begin_flow(self) -> None:
-        # The HTTP channel that the socket began as has left itself behind as producer.
+        # The HTTP channel of the handshake is still registered as producer; unregister it.
         self.transport.unregisterProducer()
         super().begin_flow()
 
@@ -63,7 +63,8 @@ class Socket(Flow, WebSocketProtocol):
             await self.drained()
             return
         await self._sending.acquire()
-        # Who waits may go away in the middle; the message goes on to its end, or the next would not be understood.
+        # Shielded: after a cancellation of the caller the remaining fragments must still be sent. Otherwise the next
+        # message would arrive inside this one.
         await asyncio.shield(asyncio.ensure_future(self._send_fragments(text)))
 
     async def _send_fragments(self, text: str) -> None:
@@ -78,29 +79,29 @@ class Socket(Flow, WebSocketProtocol):
 
     def _write(self, data: bytes) -> None:
         if self._is_direct and self.has_room:
-            # Twisted would ask the reactor to be called again when there is room; nearly always there is now.
+            # Twisted would wait for the reactor to report room, which nearly always exists already.
             taken = self.transport.writeSomeData(data)
             if taken == len(data):
                 return
-            if isinstance(taken, int):  # else the connection is lost, and the reactor finds out
+            if isinstance(taken, int):  # an exception: the connection is lost, which the reactor handles
                 data = data[taken:]
         self.transport.write(data)
         if self._is_direct:
             self._await_flush()
 
     def _await_flush(self) -> None:
-        """Have no room until the kernel has taken everything; Twisted by itself says so only when much is buffered."""
+        """Report the transport as full until the kernel accepts all bytes; Twisted does so past its high-water mark."""
         self.transport.producerPaused = True
         self.pauseProducing()
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
-        """What autobahn writes (pings, close frames) goes the same way: nothing overtakes the rest of a frame."""
+        """Write autobahn's own frames (pings, close) in the same order: they must not overtake the rest of a frame."""
         self._write(data)
 
     def _fail_connection(self, code: int, reason: str) -> None:
-        """Say why the socket ends (1002, 1007, 1009), where autobahn would drop the connection without a word.
+        """Close with the reason (1002, 1007 or 1009); by default autobahn drops the connection without a close frame.
 
-        Its own option to do so (`failByDrop`) goes on to read what is wrong, and keeps it.
+        autobahn's own option for this (`failByDrop`) would go on to read and buffer the invalid data.
         """
         self.failedByMe = True
         self.sendCloseFrame(code=code)
@@ -111,23 +112,23 @@ class Socket(Flow, WebSocketProtocol):
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         super().onMessage(payload, isBinary)
-        if self.application_queue.qsize() > MOST_WAITING:
-            self._is_held = True
-            self.transport.pauseProducing()  # what the transport produces is what it reads
+        if self.application_queue.qsize() > PAUSE_ABOVE:
+            self._is_reading_paused = True
+            self.transport.pauseProducing()  # stops reading from the socket
 
     def processData(self) -> bool:
-        """Take one frame, or a part of it, of what was read; what comes after many that wait is left there."""
-        return not self._is_held and bool(super().processData())
+        """Parse one frame or a part of it. While reading is paused, the data stays unparsed."""
+        return not self._is_reading_paused and bool(super().processData())
 
     def reader(self, receive: Receive) -> Receive:
-        """Return a `receive` that lets the socket be read again when few messages wait."""
+        """Return a `receive` that resumes reading from the socket when few messages are queued."""
 
         async def read() -> dict[str, Any]:
             message = await receive()
-            if self._is_held and self.application_queue.qsize() < FEW_WAITING:
-                self._is_held = False
+            if self._is_reading_paused and self.application_queue.qsize() < RESUME_BELOW:
+                self._is_reading_paused = False
                 self.consumeData()
-                if not self._is_held:
+                if not self._is_reading_paused:
                     self.transport.resumeProducing()
             return message
 
@@ -141,7 +142,7 @@ class Socket(Flow, WebSocketProtocol):
         super().connectionLost(reason)
 
     def onClose(self, wasClean: bool, code: int, reason: str) -> None:
-        self.let_go()
+        self.end_flow()
         super().onClose(wasClean, code, reason)
 
 
@@ -156,17 +157,17 @@ def frame(text: str) -> bytes:
 
 
 class Fragments(list[bytes]):
-    """The frames of a long message; each is whole, so that pings may come between."""
+    """The frames of a long message. Each is complete, so pings may be sent between them."""
 
 
-_being_sent: WeakValueDictionary[str, Fragments] = WeakValueDictionary()
+_fragments_of: WeakValueDictionary[str, Fragments] = WeakValueDictionary()
 
 
 def fragments(text: str) -> Fragments:
-    """Return the frames of a long message, the same ones to all to whom it is being sent."""
-    made = _being_sent.get(text)
+    """Return the frames of a long message. All concurrent sends of one text share them."""
+    made = _fragments_of.get(text)
     if made is None:
-        made = _being_sent[text] = Fragments(_cut(text))
+        made = _fragments_of[text] = Fragments(_cut(text))
     return made
 
 

@@ -46,7 +46,7 @@ def test_a_body_for_which_there_is_no_room_is_refused_with_a_sentence(site: Site
     assert (answer.status_code, answer.json()) == (507, {"error": DISK_FULL.sentence})
     answer = visitor.http.post("/uploads/", content=bytes(4 * MIB), headers={"Accept": "text/html"})
     assert (answer.status_code, answer.text) == (507, DISK_FULL.sentence)
-    assert "The body of a request can't be stored" in site.log()
+    assert "Could not store the body of a request" in site.log()
 
 
 @pytest.mark.filterwarnings("ignore:Unclosed file")  # Django leaves its own to the garbage collector

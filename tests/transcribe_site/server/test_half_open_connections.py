@@ -8,7 +8,7 @@ import pytest
 from asgiref.sync import SyncToAsync
 from asgiref.testing import ApplicationCommunicator
 
-from transcribe_site.server.asgi_handler import TAKE_BODY, Handler
+from transcribe_site.server.asgi_handler import DETACH_BODY, Handler
 from transcribe_site.server.daphne import Server, Socket
 
 
@@ -100,5 +100,5 @@ async def test_a_client_that_left_before_its_request_began_gets_no_answer() -> N
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "path": "/healthz", "query_string": b"", "headers": []}
-    await Handler()({**scope, TAKE_BODY: lambda: body}, receive, send)
+    await Handler()({**scope, DETACH_BODY: lambda: body}, receive, send)
     assert sent == []

@@ -1,4 +1,4 @@
-"""`manage.py ensure_admin`: the first account, so that a fresh clone can be used at once."""
+"""`manage.py ensure_admin` creates the first account, so that a new installation can be used at once."""
 
 import secrets
 from typing import Any

@@ -1,4 +1,4 @@
-"""`manage.py serve`: the site on daphne and, unless TRANSCRIBE_RUN_JOBS=0, the runner on the same event loop."""
+"""`manage.py serve` runs daphne and, unless TRANSCRIBE_RUN_JOBS=0, the job runner on the same event loop."""
 
 import asyncio
 import gc
@@ -20,22 +20,22 @@ from transcribe_site.static import refuse_uncollected
 
 logger = logging.getLogger(__name__)
 
-MESSAGE_BYTES = 256 * 1024  # a longer WebSocket message ends its socket; from 64 KB on it gets an error
-HANDSHAKE_SECONDS = 10  # as long as a page waits; many who come at once to a busy machine need it
-PING_SECONDS, PONG_SECONDS = 20.0, 30.0  # a viewer who does not answer is gone, though nobody said so
-SWEEP_SECONDS = 3600.0  # between two looks for what was left
-LEFT_SECONDS = 2 * 3600.0  # no file that somebody works with is written to so rarely
+MESSAGE_BYTES = 256 * 1024  # a longer WebSocket message closes its socket; one above 64 KB gets an error event
+HANDSHAKE_SECONDS = 10  # the timeout of the page; on a busy machine, many concurrent handshakes take this long
+PING_SECONDS, PONG_SECONDS = 20.0, 30.0  # a peer that sends no pong is gone, even if its connection was not closed
+SWEEP_SECONDS = 3600.0  # interval of the sweeps
+STALE_SECONDS = 2 * 3600.0  # a file in use is written to more often
 
 
 def sweep(folder: Path) -> None:
-    """Remove what uploads left that were cut off with their process."""
-    for path in folder.glob("*"):  # of a folder that is away, nothing
-        with suppress(OSError):  # somebody else was faster
-            if time.time() - path.stat().st_mtime > LEFT_SECONDS:
+    """Delete the temporary files of uploads whose process was killed."""
+    for path in folder.glob("*"):  # a missing folder has no files
+        with suppress(OSError):  # another process has deleted the file
+            if time.time() - path.stat().st_mtime > STALE_SECONDS:
                 path.unlink()
 
 
-async def keep_swept(folder: Path) -> None:
+async def sweep_periodically(folder: Path) -> None:
     while True:
         await asyncio.to_thread(sweep, folder)
         await asyncio.sleep(SWEEP_SECONDS)
@@ -45,13 +45,13 @@ class Command(BaseCommand):
     help = "Serves the site and, unless TRANSCRIBE_RUN_JOBS=0, runs jobs."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        # Imported here: daphne installs Twisted's reactor, which no other command shall have.
+        # Imported here: daphne installs Twisted's reactor, which other commands must not do.
         from transcribe_site.asgi import application
         from transcribe_site.server.daphne import Server
 
         require_migrated()
         refuse_uncollected()
-        # Bodies of requests go to files on the disk that recordings are meant for, not to the system's.
+        # Store request bodies on the disk of the recordings, not in the system's temporary folder, which may be small.
         tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)
         self.running: asyncio.Task[None] | None = None
         self.sweeping: asyncio.Task[None] | None = None
@@ -63,7 +63,7 @@ class Command(BaseCommand):
             websocket_handshake_timeout=HANDSHAKE_SECONDS,
             websocket_max_message_size=MESSAGE_BYTES,
             websocket_max_frame_size=MESSAGE_BYTES,
-            websocket_timeout=-1,  # pings find out who is gone; who is there may watch as long as he likes
+            websocket_timeout=-1,  # no overall timeout; pings detect dead peers
             ping_interval=PING_SECONDS,
             ping_timeout=PONG_SECONDS,
             http_timeout=3600,
@@ -72,7 +72,7 @@ class Command(BaseCommand):
             on_listening=self.announce,
             on_stop=self.stop,
         )
-        # What was imported stays: to look through it for garbage, again and again, takes tens of milliseconds a time.
+        # Exclude the imported modules from garbage collection: scanning them takes tens of milliseconds each time.
         gc.collect()
         gc.freeze()
         try:
@@ -82,16 +82,16 @@ class Command(BaseCommand):
         if self.server.failure:
             raise CommandError(f"The site can't listen on {settings.HOST}:{settings.PORT}: {self.server.failure}.")
         if self.running is not None and not self.running.cancelled() and self.running.exception() is not None:
-            raise CommandError("The runner failed, and the server with it: whoever watches over it may start it again.")
+            raise CommandError("The runner failed, so the server stopped. A process manager may restart it.")
 
     def begin(self) -> None:
-        self.sweeping = asyncio.get_event_loop().create_task(keep_swept(settings.FILE_UPLOAD_TEMP_DIR))
+        self.sweeping = asyncio.get_event_loop().create_task(sweep_periodically(settings.FILE_UPLOAD_TEMP_DIR))
         if settings.TRANSCRIBE_RUN_JOBS:
             self.running = asyncio.get_event_loop().create_task(Runner().run())
             self.running.add_done_callback(self.runner_ended)
 
     def runner_ended(self, running: "asyncio.Task[None]") -> None:
-        """End a server whose runner has failed: one that takes recordings and never transcribes them is worse."""
+        """Stop the server if its runner has failed: otherwise it would accept recordings and never transcribe them."""
         if not running.cancelled() and (error := running.exception()):
             logger.critical("The runner failed", exc_info=error)
             self.server.stop()
