@@ -47,7 +47,7 @@ def test_space_plays_and_pauses(page: Page) -> None:
     assert page.evaluate("scrollY") == 0, "the key scrolls nothing"
 
 
-def test_j_and_l_go_back_and_on_five_seconds_but_not_in_a_field(page: Page) -> None:
+def test_j_and_l_seek_five_seconds_back_and_forward_except_in_a_text_field(page: Page) -> None:
     now = page.locator(".now")
     for key, place in (("l", "0:05"), ("l", "0:10"), ("j", "0:05"), ("j", "0:00"), ("j", "0:00")):
         page.keyboard.press(key)
@@ -81,7 +81,7 @@ def test_the_waveform_is_a_slider_for_the_arrow_keys(page: Page) -> None:
 
 
 @pytest.mark.parametrize("place", ["library", "upload"])
-def test_a_new_name_can_be_taken_back(new_page: NewPage, site: Site, visitor: Visitor, place: str) -> None:
+def test_undo_restores_the_old_name_of_a_recording(new_page: NewPage, site: Site, visitor: Visitor, place: str) -> None:
     upload = visitor.upload(recordings.tone(1.0))
 
     def stored() -> str:

@@ -20,7 +20,7 @@ def site(shared_site: Callable[..., Site]) -> Site:
     return shared_site(TRANSCRIBE_RUN_JOBS="0", AWS_REGION="eu-west-1")
 
 
-def test_a_test_is_started_once_and_says_that_it_runs(new_page: Callable[..., Page]) -> None:
+def test_a_connection_test_starts_once_and_shows_that_it_is_running(new_page: Callable[..., Page]) -> None:
     page = new_page()
     page.goto("/admin/")
     page.get_by_role("link", name="Engines").last.click()

@@ -13,7 +13,7 @@ from tests.tls import TLSProxy
 pytestmark = pytest.mark.chromium("its subject is the server")
 
 
-def test_signs_in_uploads_and_watches_a_job_behind_tls(browser: Browser, new_site: Callable[..., Site]) -> None:
+def test_a_user_signs_in_uploads_and_watches_a_job_behind_tls(browser: Browser, new_site: Callable[..., Site]) -> None:
     with TLSProxy() as proxy:
         site = new_site(CSRF_TRUSTED_ORIGINS=proxy.url)
         site.start()

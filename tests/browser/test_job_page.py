@@ -34,7 +34,7 @@ def job(visitor: Visitor) -> str:
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_jump_to_live_stands_in_the_bar_and_covers_no_words(new_page: NewPage, job: str, width: int) -> None:
+def test_the_jump_to_live_button_covers_no_text(new_page: NewPage, job: str, width: int) -> None:
     page = new_page(viewport={"width": width, "height": 700})
     stage = Stage(page, job).open()
     stage.finals(30)
@@ -52,7 +52,7 @@ def test_jump_to_live_stands_in_the_bar_and_covers_no_words(new_page: NewPage, j
     assert re.fullmatch(r"rgb\(.*\)", colour), "no words shine through"
 
 
-def test_a_long_reason_does_not_grow_the_bar_that_stays_in_view(new_page: NewPage, job: str) -> None:
+def test_a_long_failure_reason_does_not_enlarge_the_sticky_bar(new_page: NewPage, job: str) -> None:
     page = new_page(viewport={"width": 390, "height": 700})
     stage = Stage(page, job).open()
     stage.finals(30)
@@ -76,7 +76,9 @@ def test_a_link_to_a_line_moves_the_player_there(new_page: NewPage, job: str) ->
 
 
 @pytest.mark.chromium("JavaScript can't be switched off")
-def test_without_javascript_a_running_page_reloads_and_promises_no_keys(new_page: NewPage, job: str) -> None:
+def test_without_javascript_the_page_of_a_running_job_reloads_and_hides_the_key_hints(
+    new_page: NewPage, job: str
+) -> None:
     page = new_page(java_script_enabled=False)
     page.goto(f"/jobs/{job}/")
     assert page.locator("noscript meta[http-equiv=refresh]").count() or 'http-equiv="refresh"' in page.content()
@@ -85,7 +87,7 @@ def test_without_javascript_a_running_page_reloads_and_promises_no_keys(new_page
         pass  # the page comes again by itself
 
 
-def test_a_new_name_is_said_everywhere(new_page: NewPage, visitor: Visitor) -> None:
+def test_a_rename_changes_every_name_on_the_page(new_page: NewPage, visitor: Visitor) -> None:
     upload = visitor.upload(recordings.tone(1.0))
     page = new_page()
     for address in (f"/uploads/{upload}/", "/"):
@@ -106,7 +108,7 @@ def test_a_new_name_is_said_everywhere(new_page: NewPage, visitor: Visitor) -> N
         page.keyboard.press("Escape")
 
 
-def test_the_facts_of_a_job_take_little_room_in_the_admin_on_a_phone(new_page: NewPage, job: str) -> None:
+def test_the_admin_shows_a_jobs_facts_compactly_on_a_phone(new_page: NewPage, job: str) -> None:
     page = new_page(viewport={"width": 390, "height": 844})
     page.goto(f"/admin/streaming/job/{job}/change/")
     heights = page.locator(".form-multiline > div").evaluate_all("rows => rows.map((row) => row.offsetHeight)")

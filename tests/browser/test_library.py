@@ -19,7 +19,7 @@ def names(site: Site) -> list[str]:
     return [row[0] for row in rows(site, "select name from uploads_upload order by name")]
 
 
-def test_the_first_minute_with_the_sample(new_page: NewPage, site: Site) -> None:
+def test_a_new_user_transcribes_the_sample(new_page: NewPage, site: Site) -> None:
     page = new_page()
     page.goto("/")
     page.get_by_role("button", name="Try it with a sample").click()
@@ -31,7 +31,7 @@ def test_the_first_minute_with_the_sample(new_page: NewPage, site: Site) -> None
     expect(page.get_by_role("link", name="Sample: A Tale of Two Cities.wav")).to_be_visible()
 
 
-def test_several_files_are_sent_at_once_and_one_that_is_not_audio_says_so(
+def test_several_files_are_uploaded_at_once_and_one_without_audio_shows_why_it_failed(
     new_page: NewPage, site: Site, tmp_path: Path
 ) -> None:
     lie = tmp_path / "song.mp3"
@@ -66,7 +66,7 @@ def test_a_file_can_be_dropped_on_the_page(new_page: NewPage, site: Site) -> Non
     assert names(site) == ["dropped.wav"]
 
 
-def test_a_file_that_is_too_long_is_refused_before_it_is_sent(new_page: NewPage, site: Site) -> None:
+def test_a_file_above_the_size_limit_is_refused_before_its_upload(new_page: NewPage, site: Site) -> None:
     page = new_page()
     page.goto("/")
     sent: list[str] = []
@@ -86,7 +86,9 @@ def test_a_file_that_is_too_long_is_refused_before_it_is_sent(new_page: NewPage,
     assert "POST" not in sent
 
 
-def test_renaming_and_deleting(new_page: NewPage, site: Site, visitor: Visitor) -> None:
+def test_an_owner_renames_and_deletes_a_recording_in_the_library(
+    new_page: NewPage, site: Site, visitor: Visitor
+) -> None:
     upload = visitor.upload(recordings.speech("beckett"))
     stored = next((site.folder / "media").rglob(upload))
     page = new_page()

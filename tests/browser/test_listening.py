@@ -128,6 +128,8 @@ def check_clicks(page: Page) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_a_click_on_a_line_plays_that_line(kind: str, open_job: Callable[[Path], Stage], tmp_path: Path) -> None:
+def test_a_click_on_a_segment_plays_its_audio_in_every_format(
+    kind: str, open_job: Callable[[Path], Stage], tmp_path: Path
+) -> None:
     path = write(tmp_path / f"tones.{kind}", *KINDS[kind])
     check_clicks(open_job(path).page)

@@ -29,7 +29,7 @@ def stored_words(site: Site) -> str:
     return " ".join(row[3] for row in segments(site))
 
 
-def test_a_page_goes_on_by_itself_after_the_server_was_killed(new_page: NewPage, site: Site, visitor: Visitor) -> None:
+def test_a_job_page_reconnects_after_the_server_was_killed(new_page: NewPage, site: Site, visitor: Visitor) -> None:
     job = visitor.start(visitor.upload(recordings.speech("two_cities")))
     page = new_page(tells_errors=False)  # the browser's own, of connections that fail
     page.goto(f"/jobs/{job}/")
@@ -50,7 +50,7 @@ def slow_job(visitor: Visitor, tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("site", [{"DJANGO_SETTINGS_MODULE": "tests.served"}], indirect=True)
-def test_cancelling_and_going_on_from_the_page(new_page: NewPage, site: Site, slow_job: str) -> None:
+def test_a_job_can_be_cancelled_and_resumed_on_its_page(new_page: NewPage, site: Site, slow_job: str) -> None:
     page, other = new_page(), new_page()
     for window in (page, other):
         window.goto(f"/jobs/{slow_job}/")
@@ -67,7 +67,9 @@ def test_cancelling_and_going_on_from_the_page(new_page: NewPage, site: Site, sl
     assert words_on(page) == words_on(other) == stored_words(site) == " ".join(words(60))
 
 
-def test_downloads_at_the_end_hold_what_is_on_the_page(new_page: NewPage, site: Site, visitor: Visitor) -> None:
+def test_downloads_of_a_finished_job_contain_the_text_of_its_page(
+    new_page: NewPage, site: Site, visitor: Visitor
+) -> None:
     job = visitor.start(visitor.upload(recordings.speech("beckett")))
     page = new_page()
     page.goto(f"/jobs/{job}/")
@@ -80,7 +82,7 @@ def test_downloads_at_the_end_hold_what_is_on_the_page(new_page: NewPage, site: 
     assert download.value.suggested_filename == "beckett.json"
 
 
-def test_a_job_that_is_deleted_while_it_is_watched_says_so(new_page: NewPage, visitor: Visitor) -> None:
+def test_a_watched_job_page_shows_that_its_job_was_deleted(new_page: NewPage, visitor: Visitor) -> None:
     job = visitor.start(visitor.upload(recordings.speech("beckett")))
     page = new_page()
     page.goto(f"/jobs/{job}/")
@@ -90,7 +92,7 @@ def test_a_job_that_is_deleted_while_it_is_watched_says_so(new_page: NewPage, vi
     assert page.locator(".segment").count() > 0, "what is on the page can still be read"
 
 
-def test_clicking_a_line_plays_it(new_page: NewPage, site: Site, visitor: Visitor) -> None:
+def test_a_click_on_a_segment_plays_it_on_a_live_page(new_page: NewPage, site: Site, visitor: Visitor) -> None:
     job = visitor.start(visitor.upload(recordings.speech("two_cities")))
     page = new_page()
     page.goto(f"/jobs/{job}/")

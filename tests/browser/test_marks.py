@@ -89,7 +89,7 @@ def shown(page: Page) -> list[str]:
     )
 
 
-def test_what_comes_live_looks_as_it_does_when_the_page_is_loaded_again(
+def test_live_segments_look_the_same_after_a_reload(
     stage: Stage, new_page: Callable[..., Page], stored_job: str
 ) -> None:
     for number, segment in enumerate(SEGMENTS, start=1):
@@ -113,7 +113,7 @@ def test_what_comes_live_looks_as_it_does_when_the_page_is_loaded_again(
     assert loaded.locator(".speaker:visible").all_text_contents() == ["Speaker 1", "Channel 1", "Channel 2"]
 
 
-def test_what_is_said_can_not_mark_up_the_page(stage: Stage) -> None:
+def test_transcript_text_with_html_is_shown_as_text(stage: Stage) -> None:
     text = "<img src=x> <b>Anna</b>"
     say(stage, 0.0, {"text": text, "words": [{"text": "<b>Anna</b>", "pii": "<i>NAME"}], "channel": "<u>"})
     expect(stage.page.locator("mark")).to_have_text("<b>Anna</b>")
@@ -121,7 +121,7 @@ def test_what_is_said_can_not_mark_up_the_page(stage: Stage) -> None:
     assert stage.page.locator(".segment :is(img, i, u)").count() == 0
 
 
-def test_two_channels_speak_at_once(stage: Stage) -> None:
+def test_partials_of_two_channels_are_shown_side_by_side(stage: Stage) -> None:
     page = stage.page
     for slot, text in (("ch_0", "I say"), ("ch_1", "and I say"), ("ch_0", "I say so")):
         stage.send("partial", slot=slot, start_time=4.0, end_time=6.0, text=text, channel=slot)
@@ -132,7 +132,7 @@ def test_two_channels_speak_at_once(stage: Stage) -> None:
     expect(page.locator(".segment:not(.partial) .text")).to_have_text(["and I say no."])
 
 
-def test_what_will_not_change_has_the_final_ink(stage: Stage) -> None:
+def test_the_stable_prefix_of_a_partial_has_the_colour_of_a_final(stage: Stage) -> None:
     page = stage.page
     text = "One 😀 two three"
     stage.send("partial", slot="0", start_time=0.0, end_time=2.0, text=text, stable=9)
@@ -146,7 +146,7 @@ def test_what_will_not_change_has_the_final_ink(stage: Stage) -> None:
     assert (inks[1], inks[0] != final) == (final, True)
 
 
-def test_a_job_that_waits_says_for_what(stage: Stage) -> None:
+def test_a_queued_job_shows_the_reason_of_its_wait(stage: Stage) -> None:
     page = stage.page
     reason = "Waiting for a free Amazon Transcribe stream."
     stage.status(status="queued", failure_reason=reason, started_at=None)

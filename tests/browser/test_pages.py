@@ -32,7 +32,7 @@ def set_status(site: Site, job: str, status: str, reason: str = "") -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_every_page_is_accessible_and_fits(
+def test_every_page_is_accessible_and_fits_the_window(
     new_page: NewPage, site: Site, visitor: Visitor, scheme: str, width: int
 ) -> None:
     page = new_page(color_scheme=scheme, viewport={"width": width, "height": 800})

@@ -74,19 +74,19 @@ def expect_play(page: Page) -> None:
     wait_until(lambda: audio(page, "!audio.paused && audio.currentTime > 10"), what="playing")
 
 
-def test_a_lost_connection_is_named_and_can_be_tried_again(page: Page) -> None:
+def test_the_player_reports_a_lost_connection_and_retries(page: Page) -> None:
     page.unroute(LISTEN)
     expect_play(page)
 
 
-def test_a_press_on_play_tries_again_too(page: Page) -> None:
+def test_play_retries_after_a_player_fault(page: Page) -> None:
     page.unroute(LISTEN)
     page.get_by_role("button", name="Play", exact=True).click()
     wait_until(lambda: audio(page, "!audio.paused && audio.currentTime > 0"), what="playing")
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
-def test_a_server_that_is_not_available_is_named_and_can_be_tried_again(page: Page) -> None:
+def test_the_player_reports_an_unavailable_server_and_retries(page: Page) -> None:
     page.unroute(LISTEN)
     page.route(LISTEN, lambda route: route.fulfill(status=503, body="The storage can't be reached now."))
     try_again(page)
@@ -95,7 +95,7 @@ def test_a_server_that_is_not_available_is_named_and_can_be_tried_again(page: Pa
     expect_play(page)
 
 
-def test_a_sign_out_is_named_and_after_a_new_sign_in_the_audio_plays(page: Page) -> None:
+def test_the_player_reports_a_sign_out_and_plays_after_a_sign_in(page: Page) -> None:
     cookies = page.context.cookies()
     page.unroute(LISTEN)
     page.context.clear_cookies(name="sessionid")
@@ -105,7 +105,7 @@ def test_a_sign_out_is_named_and_after_a_new_sign_in_the_audio_plays(page: Page)
     expect_play(page)
 
 
-def test_a_missing_file_is_named(page: Page, site: Site, upload: str) -> None:
+def test_the_player_reports_a_missing_file(page: Page, site: Site, upload: str) -> None:
     next((site.folder / "media").rglob(upload)).unlink()
     page.unroute(LISTEN)
     try_again(page)
@@ -120,7 +120,7 @@ def damaged(m4a: Path) -> bytes:
 
 
 @pytest.mark.parametrize(("kind", "sentence"), [("audio/mp4", DECODING), ("audio/x-unknown", FORMAT)])
-def test_an_unknown_format_and_damaged_audio_are_told_apart(page: Page, kind: str, sentence: str) -> None:
+def test_the_player_distinguishes_an_unknown_format_from_damaged_audio(page: Page, kind: str, sentence: str) -> None:
     body = damaged(recordings.encode(recordings.speech("two_cities"), "m4a")) if kind == "audio/mp4" else b"text " * 99
 
     def answer(route: Route) -> None:
@@ -136,7 +136,7 @@ def test_an_unknown_format_and_damaged_audio_are_told_apart(page: Page, kind: st
 
 
 @pytest.mark.firefox("Chromium plays without an audio device")
-def test_a_missing_audio_device_is_named(deaf_firefox: Browser, site: Site, upload: str) -> None:
+def test_the_player_reports_a_missing_audio_device(deaf_firefox: Browser, site: Site, upload: str) -> None:
     with open_context(deaf_firefox, site) as context:
         page = context.new_page()
         page.goto(f"/uploads/{upload}/")

@@ -22,7 +22,7 @@ SCRIPTED = pytest.mark.parametrize("site", [{"DJANGO_SETTINGS_MODULE": "tests.se
 
 @SCRIPTED
 @pytest.mark.parametrize("address", ["/", "/jobs/"])
-def test_a_job_is_followed_to_its_end_with_its_words(
+def test_the_library_shows_a_running_job_with_its_words_to_the_end(
     new_page: NewPage, site: Site, visitor: Visitor, address: str, tmp_path: Path
 ) -> None:
     upload = visitor.upload(recordings.numbers(tmp_path / "numbers.wav", 40))
@@ -36,7 +36,7 @@ def test_a_job_is_followed_to_its_end_with_its_words(
     expect(row.locator(".last-words")).to_be_hidden()
 
 
-def test_a_job_that_another_tab_starts_appears(new_page: NewPage, site: Site, visitor: Visitor) -> None:
+def test_a_list_shows_a_job_that_another_tab_starts(new_page: NewPage, site: Site, visitor: Visitor) -> None:
     upload = visitor.upload(recordings.speech("beckett"))
     page = new_page()
     page.goto("/")
@@ -57,7 +57,7 @@ def test_the_page_of_a_recording_lists_a_new_transcript(new_page: NewPage, site:
     expect(page.get_by_text("No transcripts yet")).to_be_hidden()
 
 
-def test_new_names_and_deleted_recordings_are_seen_but_an_open_field_is_left_alone(
+def test_the_library_follows_renames_and_deletions_but_keeps_an_open_rename_form(
     new_page: NewPage, site: Site, visitor: Visitor
 ) -> None:
     kept = visitor.upload(recordings.speech("beckett"))
@@ -76,7 +76,7 @@ def test_new_names_and_deleted_recordings_are_seen_but_an_open_field_is_left_alo
     expect(row.get_by_role("link", name="Elsewhere.wav")).to_be_visible()
 
 
-def test_a_waveform_that_is_made_later_is_drawn(new_page: NewPage, site: Site, visitor: Visitor) -> None:
+def test_a_list_draws_a_waveform_that_was_not_ready_at_first(new_page: NewPage, site: Site, visitor: Visitor) -> None:
     upload = visitor.upload(recordings.speech("beckett"))
     wait_until(lambda: rows(site, "select 1 from uploads_upload where peaks is not null"), what="the waveform")
     change(site, "update uploads_upload set peaks = null")  # as it was before that

@@ -61,7 +61,7 @@ def sent(row: Locator) -> float:
     return part
 
 
-def test_the_bar_moves_while_a_recording_is_sent(new_page: NewPage, site: Site, recording: Path) -> None:
+def test_the_progress_bar_moves_during_an_upload(new_page: NewPage, site: Site, recording: Path) -> None:
     page = new_page()
     page.goto("/")
     line = limit(page, 20 * KIB)
@@ -78,7 +78,7 @@ def test_the_bar_moves_while_a_recording_is_sent(new_page: NewPage, site: Site, 
     assert recording.name in names(site)
 
 
-def test_every_name_survives_on_its_way_and_when_it_is_typed(new_page: NewPage, site: Site, tmp_path: Path) -> None:
+def test_every_file_name_is_kept_by_uploads_and_renames(new_page: NewPage, site: Site, tmp_path: Path) -> None:
     """Browsers write quotes as %22 in a multipart file name, and Django cuts it at a backslash."""
     given = ['say "hi".wav', "back\\slash.wav", "100% %22.wav", "&amp;<b>.wav", "ראיון 🎙️.wav", "n" * 240 + ".wav"]
     given = [f"{tmp_path.name} {name}"[-251:] for name in given]
@@ -93,9 +93,7 @@ def test_every_name_survives_on_its_way_and_when_it_is_typed(new_page: NewPage, 
     expect(page.get_by_role("heading", name=given[0])).to_be_visible()
 
 
-def test_a_sending_that_is_cancelled_stops_and_nothing_is_stored(
-    new_page: NewPage, site: Site, recording: Path
-) -> None:
+def test_cancelling_an_upload_aborts_it_and_stores_nothing(new_page: NewPage, site: Site, recording: Path) -> None:
     page = new_page()
     page.goto("/")
     line = limit(page, 10 * KIB)
@@ -111,7 +109,7 @@ def test_a_sending_that_is_cancelled_stops_and_nothing_is_stored(
     assert names(site) == sorted([*before, recordings.tone(1.0).name])
 
 
-def test_a_sending_that_is_cancelled_when_the_server_has_it_is_taken_back(
+def test_cancelling_a_received_upload_deletes_the_stored_recording(
     new_page: NewPage, site: Site, recording: Path
 ) -> None:
     page = new_page()
@@ -128,7 +126,7 @@ def test_a_sending_that_is_cancelled_when_the_server_has_it_is_taken_back(
     assert names(site) == before
 
 
-def test_a_sending_that_broke_or_was_refused_can_be_tried_again(new_page: NewPage, site: Site, recording: Path) -> None:
+def test_a_failed_or_refused_upload_can_be_retried(new_page: NewPage, site: Site, recording: Path) -> None:
     page = new_page(tells_errors=False)  # the browser notes both on its console
     answers = [
         lambda route: route.abort("connectionreset"),
@@ -176,7 +174,7 @@ def test_a_recording_can_be_pasted_and_transcribed(new_page: NewPage, site: Site
     page.wait_for_url("**/jobs/*/")
 
 
-def test_leaving_while_something_is_sent_asks_first(new_page: NewPage, recording: Path) -> None:
+def test_leaving_the_page_during_an_upload_shows_a_warning(new_page: NewPage, recording: Path) -> None:
     page = new_page()
     page.goto("/")
     asked: list[str] = []
@@ -200,9 +198,7 @@ def test_leaving_while_something_is_sent_asks_first(new_page: NewPage, recording
     assert asked == ["beforeunload"]
 
 
-def test_starting_a_job_does_not_leave_the_page_while_a_file_is_sent(
-    new_page: NewPage, site: Site, recording: Path
-) -> None:
+def test_starting_a_job_during_an_upload_stays_on_the_page(new_page: NewPage, site: Site, recording: Path) -> None:
     page = new_page()
     asked: list[str] = []
     page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
@@ -222,7 +218,9 @@ def test_starting_a_job_does_not_leave_the_page_while_a_file_is_sent(
     page.wait_for_url("**/jobs/*/")
 
 
-def test_a_form_that_was_kept_from_leaving_can_be_sent_later(new_page: NewPage, site: Site, recording: Path) -> None:
+def test_a_form_can_be_submitted_again_after_the_reader_stayed_on_the_page(
+    new_page: NewPage, site: Site, recording: Path
+) -> None:
     """The dialog that deletes leaves the page; after Stay its button works again."""
     page = new_page()
     page.on("dialog", lambda dialog: dialog.dismiss())
@@ -251,7 +249,9 @@ def choose_and_wait(page: Page) -> str:
     return row.get_attribute("data-upload") or ""
 
 
-def test_files_wait_for_a_new_sign_in_and_are_sent_then(new_page: NewPage, site: Site, recording: Path) -> None:
+def test_files_chosen_while_signed_out_are_uploaded_after_a_sign_in(
+    new_page: NewPage, site: Site, recording: Path
+) -> None:
     page = new_page(tells_errors=False)  # the browser notes the refusal on its console
     page.goto("/")
     signed_in = page.context.cookies()

@@ -31,7 +31,7 @@ class Silent(Stage):
         super()._connect(socket)
 
 
-def test_a_page_that_hears_nothing_asks_and_comes_again_without_an_answer(
+def test_a_page_probes_a_silent_socket_and_reconnects_without_an_answer(
     new_page: Callable[..., Page], visitor: Visitor
 ) -> None:
     page = new_page()

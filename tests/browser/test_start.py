@@ -47,7 +47,7 @@ def started(site: Site) -> tuple[str, str, str]:
     return found[0]  # type: ignore[return-value]
 
 
-def test_what_belongs_to_an_engine_shows_when_it_is_chosen(page: Page) -> None:
+def test_the_start_form_shows_the_fields_of_the_chosen_engine_only(page: Page) -> None:
     quote, more = page.get_by_text(QUOTE), page.get_by_text("More options for Amazon Transcribe")
     expect(page.get_by_label("Engine")).to_have_value("local")
     expect(quote).to_be_hidden()
@@ -68,7 +68,7 @@ def test_what_belongs_to_an_engine_shows_when_it_is_chosen(page: Page) -> None:
     expect(page.get_by_label("Language", exact=True)).to_have_value("zu-ZA")
 
 
-def test_a_language_is_asked_for_only_where_it_is_not_found_out(page: Page, site: Site) -> None:
+def test_the_language_field_is_disabled_while_the_engine_detects_the_language(page: Page, site: Site) -> None:
     language = page.get_by_label("Language", exact=True)
     page.get_by_label("Engine").select_option("aws")
     language.select_option("de-DE")
@@ -93,7 +93,7 @@ def test_a_language_is_asked_for_only_where_it_is_not_found_out(page: Page, site
     assert started(site) == ("aws", "", '{"identify_language": true, "language_options": ["fr-FR", "de-DE"]}')
 
 
-def test_options_of_another_engine_are_not_sent(page: Page, site: Site) -> None:
+def test_the_start_form_does_not_submit_options_of_other_engines(page: Page, site: Site) -> None:
     page.get_by_label("Engine").select_option("aws")
     page.get_by_text("More options").click()
     page.get_by_label("Detect language").check()
@@ -104,7 +104,7 @@ def test_options_of_another_engine_are_not_sent(page: Page, site: Site) -> None:
     assert started(site) == ("local", "en-US", "{}")
 
 
-def test_a_mix_that_can_not_be_is_said_at_the_options_which_are_kept(new_page: NewPage, upload: str) -> None:
+def test_refused_options_are_kept_and_the_reason_is_shown_beside_them(new_page: NewPage, upload: str) -> None:
     page = new_page(tells_errors=False)  # the browser's own, of a page with the status 400
     page.goto(f"/uploads/{upload}/")
     page.get_by_label("Engine").select_option("aws")
@@ -120,7 +120,7 @@ def test_a_mix_that_can_not_be_is_said_at_the_options_which_are_kept(new_page: N
     expect(page.get_by_label("Transcribe channels separately")).to_be_checked()
 
 
-def test_without_javascript_all_of_it_can_be_read_and_sent(new_page: NewPage, site: Site, upload: str) -> None:
+def test_the_start_form_works_without_javascript(new_page: NewPage, site: Site, upload: str) -> None:
     page = new_page(java_script_enabled=False)
     page.goto(f"/uploads/{upload}/")
     expect(page.get_by_text(QUOTE)).to_be_visible()
@@ -137,7 +137,9 @@ def test_without_javascript_all_of_it_can_be_read_and_sent(new_page: NewPage, si
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_the_options_are_accessible_and_fit(new_page: NewPage, upload: str, scheme: str, width: int) -> None:
+def test_the_engine_options_are_accessible_and_fit_the_page(
+    new_page: NewPage, upload: str, scheme: str, width: int
+) -> None:
     page = new_page(color_scheme=scheme, viewport={"width": width, "height": 800})
     page.goto(f"/uploads/{upload}/")
     page.get_by_label("Engine").select_option("aws")
@@ -148,7 +150,7 @@ def test_the_options_are_accessible_and_fit(new_page: NewPage, upload: str, sche
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
-def test_what_has_just_been_uploaded_is_not_started_where_that_would_cost(
+def test_a_new_upload_links_to_the_price_instead_of_starting_a_paid_job(
     browser: Browser, new_site: Callable[..., Site]
 ) -> None:
     site = new_site(TRANSCRIBE_RUN_JOBS="0", TRANSCRIBE_ENGINE="aws", AWS_REGION="eu-west-1")

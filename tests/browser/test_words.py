@@ -78,7 +78,7 @@ def test_the_page_follows_new_words_until_the_reader_scrolls_up_and_again_after_
     expect(page.locator("#s25")).to_be_in_viewport()
 
 
-def test_the_pill_goes_when_the_job_ends(stage: Stage) -> None:
+def test_the_jump_to_live_button_disappears_when_the_job_ends(stage: Stage) -> None:
     page = stage.open().page
     stage.finals(20)
     wait_until(lambda: is_at_end(page), what="following")
@@ -89,7 +89,7 @@ def test_the_pill_goes_when_the_job_ends(stage: Stage) -> None:
     expect(page.get_by_role("button", name="Jump to live")).to_be_hidden()
 
 
-def test_the_remaining_time_appears_when_it_is_known_and_is_right(stage: Stage) -> None:
+def test_the_remaining_time_appears_after_four_seconds_of_progress(stage: Stage) -> None:
     page = stage.page
     stop_clock(page)
     stage.open()
@@ -118,7 +118,7 @@ def test_the_remaining_time_appears_when_it_is_known_and_is_right(stage: Stage) 
     expect(detail).to_have_text("1:28 of 10:00")
 
 
-def test_a_partial_that_becomes_final_keeps_its_node_and_its_place_and_changes_its_ink(stage: Stage) -> None:
+def test_a_partial_that_becomes_final_keeps_its_node_and_place_and_changes_its_colour_only(stage: Stage) -> None:
     page = stage.open().page
     stage.final(0.0, "Before it.")
     stage.partial(4.0, "It was the best of times, it was the worst of")
@@ -150,7 +150,7 @@ def ink_of(node: ElementHandle) -> dict[str, str]:
     )
 
 
-def test_a_partial_of_an_attempt_that_ended_is_gone_with_the_state_of_the_next(stage: Stage) -> None:
+def test_partials_of_an_ended_attempt_are_removed_with_the_status_of_the_next(stage: Stage) -> None:
     page = stage.open().page
     partials = page.locator(".segment.partial")
     stage.final(0.0, "Kept.")
@@ -180,7 +180,7 @@ def test_a_snapshot_of_a_new_attempt_leaves_only_its_own_partials(stage: Stage) 
     assert not old.evaluate("node => node.isConnected")
 
 
-def test_a_new_partial_elsewhere_stands_at_its_own_time(stage: Stage) -> None:
+def test_a_partial_with_another_start_time_moves_to_its_place(stage: Stage) -> None:
     page = stage.open().page
     stage.final(10.0, "In the middle.")
     stage.partial(2.0, "at first")

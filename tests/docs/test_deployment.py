@@ -52,7 +52,7 @@ def test_every_collected_file_is_readable_by_others(tmp_path: Path, umask: int) 
     assert modes == {(True, 0o755), (False, 0o644)}
 
 
-def test_the_services_are_those_of_many_machines(services: dict[str, Any]) -> None:
+def test_the_compose_file_has_the_documented_services(services: dict[str, Any]) -> None:
     assert set(services) == {"migrate", "web", "worker", "proxy", "redis", "postgres"}
     assert {name: services[name].get("deploy", {}).get("replicas", 1) for name in services} == {
         "migrate": 1, "web": 2, "worker": 2, "proxy": 1, "redis": 1, "postgres": 1
@@ -63,7 +63,7 @@ def test_the_services_are_those_of_many_machines(services: dict[str, Any]) -> No
         assert ("ports" in service) == (name == "proxy"), "nothing else is reached from outside"
 
 
-def test_the_services_run_the_commands_that_are_run_by_hand(services: dict[str, Any]) -> None:
+def test_the_services_run_the_documented_commands(services: dict[str, Any]) -> None:
     by_hand = set(re.findall(r"^(?:[A-Z_]+=\S+ )*\.venv/bin/(python manage\.py .+)$", OPERATIONS, re.MULTILINE))
     commands = {name: services[name]["command"] for name in OURS}
     assert commands.pop("migrate") == ["sh", "-c", "python manage.py migrate && python manage.py ensure_admin"]
@@ -82,7 +82,7 @@ def test_each_command_and_variable_of_the_operations_exists() -> None:
     assert written <= KNOWN | OF_AWS
 
 
-def test_each_variable_is_one_that_the_site_knows(services: dict[str, Any]) -> None:
+def test_the_compose_file_sets_only_known_variables(services: dict[str, Any]) -> None:
     for name in OURS:
         assert set(services[name]["environment"]) <= KNOWN | OF_AWS, name
     image = {pair.split("=", 1)[0] for line in instructions("ENV") for pair in line.split()}
@@ -91,7 +91,7 @@ def test_each_variable_is_one_that_the_site_knows(services: dict[str, Any]) -> N
     environment.read(values)  # which raises for what is not allowed
 
 
-def test_each_variable_can_be_set_from_outside(services: dict[str, Any]) -> None:
+def test_each_variable_of_the_compose_file_can_be_overridden(services: dict[str, Any]) -> None:
     image = {pair.split("=", 1)[0] for line in instructions("ENV") for pair in line.split()}
     never = {"DEBUG"}  # not on a public address
     paths = {"AWS_CA_BUNDLE"}  # of a file that would have to be in the image
@@ -99,7 +99,7 @@ def test_each_variable_can_be_set_from_outside(services: dict[str, Any]) -> None
     assert set(services["web"]["environment"]) >= KNOWN - image - never - paths - of_workers | OF_AWS
 
 
-def test_there_are_no_secrets_and_no_start_without_them(services: dict[str, Any]) -> None:
+def test_the_compose_file_has_no_secrets_and_requires_them(services: dict[str, Any]) -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     for name in ("SECRET_KEY", "POSTGRES_PASSWORD"):
         uses = re.findall(rf"\${{{name}[^}}]*}}", text)
@@ -111,7 +111,7 @@ def test_there_are_no_secrets_and_no_start_without_them(services: dict[str, Any]
                 assert value is None, f"{variable} is handed on, and not made up"
 
 
-def test_all_of_ours_share_database_redis_and_files(services: dict[str, Any]) -> None:
+def test_all_our_services_share_database_redis_and_files(services: dict[str, Any]) -> None:
     for variable in ("SECRET_KEY", "DATABASE_URL", "REDIS_URL", "TRANSCRIBE_S3_BUCKET", "AWS_ENDPOINT_URL_S3"):
         assert len({services[name]["environment"][variable] for name in OURS}) == 1
     assert all(services[name]["volumes"] == ["data:/data"] for name in OURS)
@@ -120,13 +120,13 @@ def test_all_of_ours_share_database_redis_and_files(services: dict[str, Any]) ->
         assert services[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
 
 
-def test_one_image_is_built_once_for_all_of_ours(services: dict[str, Any]) -> None:
+def test_all_our_services_use_one_image(services: dict[str, Any]) -> None:
     assert {services[name]["image"] for name in OURS} == {"${COMPOSE_PROJECT_NAME}-site"}, "no project shares another's"
     assert [name for name in services if "build" in services[name]] == ["web"]
     assert {services[name]["pull_policy"] for name in OURS} == {"never"}
 
 
-def test_containers_start_after_those_that_they_need(services: dict[str, Any]) -> None:
+def test_containers_start_after_their_dependencies(services: dict[str, Any]) -> None:
     needed = {"migrate": {"condition": "service_completed_successfully"}, "redis": {"condition": "service_healthy"}}
     assert {name: service.get("depends_on") for name, service in services.items()} == {
         "migrate": {"postgres": {"condition": "service_healthy"}},
@@ -206,7 +206,7 @@ def test_postgresql_is_healthy_only_when_its_last_server_answers(services: dict[
     assert health["start_period"] == "60s"
 
 
-def test_images_are_pinned(services: dict[str, Any]) -> None:
+def test_images_of_the_compose_file_are_pinned(services: dict[str, Any]) -> None:
     theirs = [service["image"] for name, service in services.items() if name not in OURS]
     images = [*instructions("FROM"), *theirs]
     assert len(images) == 4
@@ -214,7 +214,7 @@ def test_images_are_pinned(services: dict[str, Any]) -> None:
         assert re.search(r":\d+\.\d+", image), image
 
 
-def test_the_image_copies_what_is_there_and_what_is_needed() -> None:
+def test_the_image_copies_existing_and_all_required_files() -> None:
     sources = [source for line in instructions("COPY") for source in line.split()[:-1]]
     assert [source for source in sources if not (ROOT / source).exists()] == []
     assert {"transcribe_site", "uploads", "streaming", "templates", "static", "manage.py"} <= set(sources)
@@ -238,7 +238,7 @@ def test_the_image_is_not_root_when_it_runs() -> None:
     assert "http://127.0.0.1:8000/healthz" in health
 
 
-def test_the_proxy_takes_what_the_site_takes_and_sends_it_to_the_site(services: dict[str, Any]) -> None:
+def test_the_proxy_accepts_the_sites_upload_size_and_forwards_to_it(services: dict[str, Any]) -> None:
     text = (ROOT / "deploy" / "Caddyfile").read_text()
     assert services["proxy"]["environment"] == {"SITE_ADDRESS": "${SITE_ADDRESS:-:80}"}
     assert "\n{$SITE_ADDRESS::80} {\n" in text
@@ -254,7 +254,7 @@ def test_the_proxy_takes_what_the_site_takes_and_sends_it_to_the_site(services: 
     assert "./deploy/Caddyfile:/etc/caddy/Caddyfile:ro" in services["proxy"]["volumes"]
 
 
-def test_the_test_of_the_compose_file_says_in_one_sentence_that_there_is_no_engine() -> None:
+def test_the_compose_test_reports_a_missing_container_engine() -> None:
     environ = os.environ | {"COMPOSE": "/nowhere/docker compose"}
     command = [sys.executable, "-m", "tests.compose"]
     ran = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True)

@@ -84,9 +84,7 @@ class ByHand:
             process.stdout.close()
 
 
-def test_recordings_come_back_by_the_commands_of_the_document(
-    tmp_path: Path, postgres: Postgres, redis_url: str
-) -> None:
+def test_the_documented_commands_restore_recordings(tmp_path: Path, postgres: Postgres, redis_url: str) -> None:
     clone = ByHand(tmp_path, postgres, redis_url)
     create, install = commands(BY_HAND)[:2]
     back_up, restore = commands("Back up and restore by hand")

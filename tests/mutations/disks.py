@@ -68,7 +68,7 @@ MUTATIONS = [
         of="Request.gotLength",
         replace="OSError",
         by="ZeroDivisionError",
-        fails="test_a_body_for_which_there_is_no_room_is_refused_with_a_sentence",
+        fails="test_answers_507_when_the_server_cannot_store_the_body",
     ),
     Mutation(
         fault="The folder of the recordings is missing",

@@ -86,7 +86,7 @@ MUTATIONS = [
         fault="A wrong old password is not kept",
         of="AXES_SENSITIVE_PARAMETERS",
         remove="'old_password'",
-        fails="test_no_password_is_kept_of_a_wrong_old_password",
+        fails="test_a_wrong_old_password_is_not_stored",
     ),
     Mutation(
         fault="A person goes on guessing: each failure doubles the delay",
@@ -114,14 +114,14 @@ MUTATIONS = [
         of="client_address.client_address",
         replace="any(found in network for network in trusted)",
         by="True",
-        fails="test_the_address_is_the_right_most_that_no_trusted_proxy_has",
+        fails="test_the_client_address_is_the_rightmost_that_is_no_trusted_proxy",
     ),
     Mutation(
         fault="A client changes its IPv6 address within its network",
         of="client_address.client_address",
         replace="isinstance(found, IPv6Address)",
         by="False",
-        fails="test_the_address_is_the_right_most_that_no_trusted_proxy_has",
+        fails="test_the_client_address_is_the_rightmost_that_is_no_trusted_proxy",
     ),
     Mutation(
         fault="One person's jobs hold all slots: a job returns to the queue for another person's",

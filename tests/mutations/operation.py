@@ -60,18 +60,18 @@ MUTATIONS = [
         of="docker-compose.yml",
         replace="web: {condition: service_healthy}",
         by="web: {condition: service_started}",
-        fails="test_containers_start_after_those_that_they_need",
+        fails="test_containers_start_after_their_dependencies",
     ),
     Mutation(
         fault="A web process is replaced: the proxy tries another one",
         of="Caddyfile",
         remove="lb_try_duration 10s",
-        fails="test_the_proxy_takes_what_the_site_takes_and_sends_it_to_the_site",
+        fails="test_the_proxy_accepts_the_sites_upload_size_and_forwards_to_it",
     ),
     Mutation(
         fault="A checkout is made under umask 077",
         of="Dockerfile",
         remove="&& chmod -R a+rX .",
-        fails="test_the_image_copies_what_is_there_and_what_is_needed",
+        fails="test_the_image_copies_existing_and_all_required_files",
     ),
 ]

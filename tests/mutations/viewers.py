@@ -20,20 +20,20 @@ MUTATIONS = [
         of="Server.handle_reply",
         replace="protocol.state != Socket.STATE_CONNECTING",
         by="protocol.is_connected",
-        fails="test_what_is_sent_on_a_socket_that_is_closing_is_dropped",
+        fails="test_drops_data_for_a_closing_socket",
     ),
     Mutation(
         fault="A server receives SIGTERM while a client is still sending a request",
         of="Server._end_applications",
         replace="details.get('application_instance')",
         by="details['application_instance']",
-        fails="test_a_server_that_ends_waits_for_all_applications_also_where_a_request_has_none",
+        fails="test_a_stopping_server_waits_for_applications_although_a_request_has_none",
     ),
     Mutation(
         fault="A web process is killed: the page reconnects",
         of="socket.js",
         remove="this.#timer = setTimeout(() => this.open(), limit * (0.5 + Math.random() / 2));",
-        fails="test_a_page_goes_on_by_itself_after_the_server_was_killed",
+        fails="test_a_job_page_reconnects_after_the_server_was_killed",
     ),
     Mutation(
         fault="The network to a viewer is cut: the viewer reconnects and gets the finals that it missed",
@@ -53,7 +53,7 @@ MUTATIONS = [
         fault="The server goes silent: the page asks for an answer",
         of="socket.js",
         remove="this.#timer = setTimeout(() => this.#probe(), this.quietMs);",
-        fails="test_a_page_that_hears_nothing_asks_and_comes_again_without_an_answer",
+        fails="test_a_page_probes_a_silent_socket_and_reconnects_without_an_answer",
     ),
     Mutation(
         fault="The server goes silent and does not answer: the page reconnects",
@@ -61,7 +61,7 @@ MUTATIONS = [
         replace="""this.sync();
     this.#timer = setTimeout(() => this.#lost(socket), ANSWER_MS);""",
         by="this.sync();",
-        fails="test_a_page_that_hears_nothing_asks_and_comes_again_without_an_answer",
+        fails="test_a_page_probes_a_silent_socket_and_reconnects_without_an_answer",
     ),
     Mutation(
         fault="A viewer reads slowly: the server skips outdated partials",
@@ -94,7 +94,7 @@ MUTATIONS = [
         of="Socket.send_text",
         replace="asyncio.shield(asyncio.ensure_future(self._send_fragments(text)))",
         by="self._send_fragments(text)",
-        fails="test_a_long_message_ends_what_it_began_though_the_viewer_asks_for_another",
+        fails="test_a_long_message_is_sent_completely_although_the_viewer_requests_another",
     ),
     Mutation(
         fault="A viewer asks for snapshots of every length",

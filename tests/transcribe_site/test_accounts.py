@@ -32,18 +32,18 @@ PAGES = sorted(ours(get_resolver().url_patterns))
 
 @pytest.mark.parametrize(("name", "address"), [page for page in PAGES if page[0] not in OPEN], ids=lambda value: value)
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_every_page_asks_for_a_sign_in(client: Client, name: str, address: str, method: str) -> None:
+def test_every_page_needs_a_sign_in(client: Client, name: str, address: str, method: str) -> None:
     answer = getattr(client, method)(address)
     if answer.status_code == 405:  # the other method is the one that asks
         answer = getattr(client, "post" if method == "get" else "get")(address)
     assert (answer.status_code, answer["Location"].split("?")[0]) == (302, "/accounts/login/")
 
 
-def test_there_are_pages_to_ask_for_a_sign_in() -> None:
+def test_the_list_of_pages_that_need_a_sign_in_is_not_empty() -> None:
     assert {"library", "job", "job-transcript", "upload-audio", "upload-waveform"} <= {name for name, _ in PAGES}
 
 
-def test_signing_in_leads_to_where_one_wanted_to_go_and_out_again(client: Client, alice: User) -> None:
+def test_a_user_signs_in_to_the_requested_page_and_signs_out(client: Client, alice: User) -> None:
     answer = client.post("/accounts/login/?next=/jobs/", {"username": "alice", "password": "wonderland"})
     assert (answer.status_code, answer["Location"]) == (302, "/jobs/")
     assert client.get("/").status_code == 200
@@ -56,13 +56,13 @@ def test_signing_in_does_not_lead_to_another_site(client: Client, alice: User) -
     assert answer["Location"] == "/"
 
 
-def test_a_wrong_password_says_so(client: Client, alice: User) -> None:
+def test_a_wrong_password_shows_an_error(client: Client, alice: User) -> None:
     answer = client.post("/accounts/login/", {"username": "alice", "password": "looking-glass"})
     assert answer.status_code == 200
     assert "correct username and password" in answer.content.decode()
 
 
-def test_the_password_can_be_changed(client_of: Callable[[User], Client], client: Client, alice: User) -> None:
+def test_a_user_changes_the_password(client_of: Callable[[User], Client], client: Client, alice: User) -> None:
     form = {"old_password": "wonderland", "new_password1": "jabberwock-7", "new_password2": "jabberwock-7"}
     answer = client_of(alice).post("/accounts/password/", form)
     assert (answer.status_code, answer["Location"]) == (302, "/accounts/password/done/")
@@ -70,7 +70,7 @@ def test_the_password_can_be_changed(client_of: Callable[[User], Client], client
     assert answer.status_code == 302
 
 
-def test_the_first_account_is_made_once_with_a_password_that_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_account_is_created_once_and_its_password_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
     call_command("ensure_admin")
     shown = capsys.readouterr().out
     password = shown.split("password ")[1].split()[0]
@@ -82,7 +82,7 @@ def test_the_first_account_is_made_once_with_a_password_that_is_shown_once(capsy
     assert User.objects.count() == 1
 
 
-def test_the_first_accounts_password_can_be_chosen(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_account_gets_the_configured_password(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     settings.TRANSCRIBE_ADMIN_PASSWORD = "wonderland"
     call_command("ensure_admin")
     assert User.objects.get().check_password("wonderland")
@@ -92,13 +92,13 @@ def test_the_first_accounts_password_can_be_chosen(settings: Settings, capsys: p
 @pytest.mark.parametrize(
     "address", ["/accounts/login/", "/accounts/login/?next=/accounts/login/", "/accounts/login/?a"]
 )
-def test_a_sign_in_page_that_leads_to_itself_leads_to_the_library(client: Client, alice: User, address: str) -> None:
+def test_a_sign_in_with_itself_as_next_page_leads_to_the_library(client: Client, alice: User, address: str) -> None:
     client.force_login(alice)
     response = client.get("/accounts/login/", {"next": address})
     assert (response.status_code, response["Location"]) == (302, "/")
 
 
-def test_a_sign_in_still_leads_where_it_was_asked_for(client: Client, alice: User) -> None:
+def test_a_sign_in_leads_to_the_next_page(client: Client, alice: User) -> None:
     client.force_login(alice)
     assert client.get("/accounts/login/", {"next": "/jobs/?page=2"})["Location"] == "/jobs/?page=2"
 

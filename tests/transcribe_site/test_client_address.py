@@ -37,13 +37,13 @@ PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8"), ip_network("127.0.0
         ("", ["198.51.100.7"], ""),  # a Unix socket
     ],
 )
-def test_the_address_is_the_right_most_that_no_trusted_proxy_has(
+def test_the_client_address_is_the_rightmost_that_is_no_trusted_proxy(
     peer: str, forwarded: list[str], expected: str
 ) -> None:
     assert client_address.client_address(peer, forwarded, PROXIES) == expected
 
 
-def test_a_request_without_trusted_proxies_counts_for_its_connection(settings: Settings) -> None:
+def test_without_trusted_proxies_a_request_has_the_address_of_its_connection(settings: Settings) -> None:
     request = RequestFactory().get("/", REMOTE_ADDR="127.0.0.1", HTTP_X_FORWARDED_FOR="198.51.100.7")
     assert client_address.of_request(request) == "127.0.0.1"
     settings.TRANSCRIBE_TRUSTED_PROXIES = PROXIES

@@ -39,21 +39,23 @@ def test_defaults_are_what_their_own_parsers_allow() -> None:
         ("TRANSCRIBE_LEASE_SECONDS", "", "a number from 1 to 3600"),
     ],
 )
-def test_a_bad_value_stops_the_start_with_name_value_and_what_is_allowed(name: str, value: str, allowed: str) -> None:
+def test_an_invalid_value_stops_the_start_with_its_name_value_and_the_allowed_values(
+    name: str, value: str, allowed: str
+) -> None:
     with pytest.raises(ImproperlyConfigured) as stopped:
         environment.read({name: value})
     assert str(stopped.value).startswith(f"{name}={value!r}: allowed is ")
     assert allowed in str(stopped.value)
 
 
-def test_a_bad_address_is_shown_without_its_password() -> None:
+def test_the_message_about_an_invalid_url_hides_its_password() -> None:
     with pytest.raises(ImproperlyConfigured) as stopped:
         environment.read({"DATABASE_URL": "mysql://transcribe:wonderland@localhost/x"})
     assert str(stopped.value).startswith("DATABASE_URL='mysql://…@localhost/x': allowed is ")
 
 
 @pytest.mark.parametrize("password", ["won@der/land#1", "wonder/land#1@", "wonder?land/#", "won:der/land"])
-def test_a_password_that_is_not_written_as_an_address_wants_it_stops_the_start_unseen(password: str) -> None:
+def test_an_unencoded_password_in_a_url_stops_the_start_and_is_hidden(password: str) -> None:
     with pytest.raises(ImproperlyConfigured) as stopped:
         environment.read({"DATABASE_URL": f"postgres://transcribe:{password}@localhost/x"})
     assert str(stopped.value).startswith("DATABASE_URL='postgres://…@localhost/x': allowed is ")
@@ -68,7 +70,7 @@ def test_a_misspelt_setting_stops_the_start() -> None:
     assert "TRANSCRIBE_MAX_JOBS" in str(stopped.value)
 
 
-def test_other_programs_variables_are_none_of_our_business() -> None:
+def test_variables_of_other_programs_are_ignored() -> None:
     environment.read({"PATH": "/bin", "AWS_REGION": "eu-central-1"})
 
 
@@ -84,7 +86,7 @@ def test_the_readme_has_every_setting_with_its_default() -> None:
     assert given == {variable.name: variable.default for variable in VARIABLES}
 
 
-def test_the_secret_key_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
+def test_the_secret_key_is_created_once_and_readable_only_by_its_owner(tmp_path: Path) -> None:
     path = tmp_path / "secret_key"
     key = kept_secret_key(path)
     assert len(key) >= 50
@@ -92,7 +94,7 @@ def test_the_secret_key_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_the_data_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+def test_the_data_folder_is_accessible_only_to_its_owner(tmp_path: Path) -> None:
     folder = usable(tmp_path / "new" / "data")
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert usable(folder) == folder
@@ -111,7 +113,7 @@ def test_an_empty_secret_key_file_gets_a_key(tmp_path: Path) -> None:
     assert len(kept_secret_key(tmp_path / "secret_key")) >= 50
 
 
-def test_who_starts_while_another_makes_the_secret_key_reads_that_one(tmp_path: Path) -> None:
+def test_two_processes_that_start_at_once_use_one_secret_key(tmp_path: Path) -> None:
     with ThreadPoolExecutor() as threads:
         with open(tmp_path / "secret_key", "w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

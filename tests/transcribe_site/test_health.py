@@ -41,7 +41,7 @@ def becomes(site: Site, wanted: tuple[int, str]) -> None:
     wait_until(lambda: readiness(site) == wanted, what=f"{wanted}")
 
 
-def test_each_part_that_goes_away_is_named_until_it_comes_back(
+def test_readyz_names_each_unavailable_dependency_until_it_recovers(
     new_site: Callable[..., Site], redis_url: str, bucket: Bucket
 ) -> None:
     redis = Gate(int(redis_url.rsplit(":", 1)[1].split("/")[0]))
@@ -74,13 +74,13 @@ def test_each_part_that_goes_away_is_named_until_it_comes_back(
     redis.shut()
 
 
-def test_a_disk_that_takes_nothing_is_a_storage_that_does_not_answer(site: Site) -> None:
+def test_readyz_reports_a_read_only_disk_as_failed_storage(site: Site) -> None:
     becomes(site, (200, "ok\n"))
     (site.folder / "incoming").rename(site.folder / "elsewhere")
     becomes(site, (503, "storage: does not answer\n"))
 
 
-def test_a_part_that_hangs_is_given_up_on_and_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_dependency_is_checked_once_and_reported_after_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "CACHE_SECONDS", 600.0)
     asked: queue.Queue[int] = queue.Queue()
     answer = threading.Event()
@@ -97,7 +97,7 @@ def test_a_part_that_hangs_is_given_up_on_and_asked_once(monkeypatch: pytest.Mon
     assert asked.empty(), "nor later, by all who asked in vain"
 
 
-def test_a_part_that_takes_all_the_time_leaves_the_others_their_good_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_dependency_does_not_fail_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     class Quick(health.Dependency):
         """Has answered when the asking has begun."""
 
@@ -115,7 +115,7 @@ def test_a_part_that_takes_all_the_time_leaves_the_others_their_good_answer(monk
     hanging.set()
 
 
-def test_a_disk_that_is_full_is_noticed(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readyz_reports_a_full_disk(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.FILE_UPLOAD_TEMP_DIR = tmp_path
     storage.check()
     monkeypatch.setattr(storage.tempfile, "TemporaryFile", lambda **_: open("/dev/full", "wb"))  # noqa: SIM115 `check` closes it
@@ -123,7 +123,7 @@ def test_a_disk_that_is_full_is_noticed(settings: Settings, tmp_path: Path, monk
         storage.check()
 
 
-def test_an_answer_is_kept_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dependency_is_checked_at_most_once_per_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     part = health.Dependency("clock", lambda: asked.append(1))
     monkeypatch.setattr(health, "CACHE_SECONDS", 600.0)
@@ -143,7 +143,7 @@ def values(text: str) -> dict[str, float]:
     return {name: float(value) for name, value in lines}
 
 
-def test_there_are_no_metrics_without_a_token_and_no_others_get_them(settings: Settings) -> None:
+def test_metrics_need_the_configured_token(settings: Settings) -> None:
     assert Client().get("/metrics", headers={"Accept": "application/json"}).status_code == 404
     settings.TRANSCRIBE_METRICS_TOKEN = TOKEN
     for given in ({}, {"Authorization": "Bearer other"}, {"Authorization": f"Basic {TOKEN}"}, {"Authorization": "ä"}):
@@ -153,7 +153,7 @@ def test_there_are_no_metrics_without_a_token_and_no_others_get_them(settings: S
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("count", [1, 30])
-def test_the_queue_costs_one_query(
+def test_the_queue_metrics_take_one_query(
     alice: User, settings: Settings, django_assert_num_queries: DjangoAssertNumQueries, count: int
 ) -> None:
     settings.TRANSCRIBE_METRICS_TOKEN = TOKEN
@@ -173,7 +173,7 @@ def test_the_queue_costs_one_query(
     assert found["transcribe_database_up"] == 1
 
 
-def test_a_database_that_is_away_leaves_the_rest(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_without_a_database_keep_the_other_values(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     def away() -> Any:
         raise metrics.Error
 
@@ -184,7 +184,7 @@ def test_a_database_that_is_away_leaves_the_rest(settings: Settings, monkeypatch
     assert found["process_open_fds"] > 0
 
 
-def test_a_stream_lags_by_what_it_has_not_heard_and_not_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lag_metric_counts_unsent_audio_and_ends_with_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(metrics.time, "monotonic", lambda: now)
     slow = metrics.Stream("scripted", lambda: 4.0)
@@ -194,7 +194,7 @@ def test_a_stream_lags_by_what_it_has_not_heard_and_not_at_its_end(monkeypatch: 
     assert [stream.lag for stream in (slow, done, quick)] == [6.0, 0.0, 0.0]
 
 
-def test_web_and_worker_tell_what_they_did(new_site: Callable[..., Site], redis_url: str) -> None:
+def test_web_and_worker_export_their_metrics(new_site: Callable[..., Site], redis_url: str) -> None:
     web = new_site(REDIS_URL=redis_url, TRANSCRIBE_RUN_JOBS="0", TRANSCRIBE_METRICS_TOKEN=TOKEN)
     web.start()
     port = free_port()

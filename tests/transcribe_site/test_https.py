@@ -74,13 +74,15 @@ def test_refuses_a_socket_of_an_http_page_behind_tls(proxy: TLSProxy, client: ht
     assert socket_code(proxy, client, as_http(proxy)) == REFUSED
 
 
-def test_programs_need_neither_origin_nor_referer_behind_tls(proxy: TLSProxy, client: httpx.Client) -> None:
+def test_clients_other_than_browsers_need_neither_origin_nor_referer_behind_tls(
+    proxy: TLSProxy, client: httpx.Client
+) -> None:
     assert sign_in(client) == 302
     assert socket_code(proxy, client, None) == NOT_FOUND
     assert sign_in(client, Referer="https://evil.example/") == 403
 
 
-def test_tells_browsers_to_come_by_https_only_behind_tls(client: httpx.Client) -> None:
+def test_sends_hsts_behind_tls(client: httpx.Client) -> None:
     answers = [client.get(address) for address in ("/accounts/login/", "/", "/nothing/")]
     assert [answer.headers.get("strict-transport-security") for answer in answers] == ["max-age=31536000"] * 3
     cookies = client.get("/accounts/login/").headers.get_list("set-cookie")
@@ -97,7 +99,7 @@ def test_a_site_on_plain_http_accepts_its_own_pages_and_sends_no_hsts(site: Site
 
 
 @pytest.mark.parametrize("origins", ["", "https://words.example"])
-def test_django_finds_nothing_to_warn_of_in_a_deployment(tmp_path: Path, origins: str) -> None:
+def test_the_deployment_check_of_django_finds_nothing(tmp_path: Path, origins: str) -> None:
     environ = os.environ | {
         "TRANSCRIBE_DATA_DIR": str(tmp_path),
         "DJANGO_SETTINGS_MODULE": "transcribe_site.settings",

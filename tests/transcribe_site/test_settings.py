@@ -18,7 +18,7 @@ def database(folder: Path, url: str) -> dict[str, Any]:
     return values
 
 
-def test_what_the_address_asks_of_postgresql_is_kept(tmp_path: Path) -> None:
+def test_options_in_the_database_url_are_passed_to_postgresql(tmp_path: Path) -> None:
     options = database(tmp_path, "postgres://me@db/x?sslmode=require&connect_timeout=2")["OPTIONS"]
     assert (options["sslmode"], str(options["connect_timeout"])) == ("require", "2")
     assert options["pool"]["max_size"] == 16

@@ -68,14 +68,16 @@ def test_the_delay_grows_to_an_hour() -> None:
     assert seconds == [0, 0, 30, 60, 120, 1920, 3600, 3600, 3600]
 
 
-def test_another_address_and_another_account_are_not_locked(client: Client, alice: User, charlie: User) -> None:
+def test_a_lock_does_not_affect_other_addresses_and_accounts(client: Client, alice: User, charlie: User) -> None:
     for _ in range(6):
         attempt(client)
     assert attempt(client, REMOTE_ADDR="192.0.2.7", password="wonderland")[0] == 302
     assert client.post(DOORS[0], {"username": "charlie", "password": "chocolate"}).status_code == 302
 
 
-def test_the_address_is_the_one_that_a_trusted_proxy_names(client: Client, alice: User, settings: Settings) -> None:
+def test_failed_sign_ins_count_for_the_address_from_a_trusted_proxy(
+    client: Client, alice: User, settings: Settings
+) -> None:
     settings.TRANSCRIBE_TRUSTED_PROXIES = [ip_network("127.0.0.0/8")]
     for number in range(6):
         attempt(client, HTTP_X_FORWARDED_FOR=f"198.51.100.{number}, 2001:db8:1:2::{number}")
@@ -84,7 +86,7 @@ def test_the_address_is_the_one_that_a_trusted_proxy_names(client: Client, alice
     assert attempt(client, HTTP_X_FORWARDED_FOR="2001:db8:1:3::1", password="wonderland")[0] == 302
 
 
-def test_the_answer_says_how_long_to_wait_as_a_page_and_as_json(client: Client, alice: User) -> None:
+def test_a_locked_account_is_told_the_delay_as_page_and_json(client: Client, alice: User) -> None:
     for _ in range(5):
         attempt(client)
     form = {"username": "alice", "password": "wrong"}
@@ -130,7 +132,9 @@ def test_failed_sign_ins_and_wrong_old_passwords_count_together(
 
 
 @pytest.mark.parametrize("door", CHANGES)
-def test_a_refused_new_password_is_no_failure(bob: User, client_of: Callable[[User], Client], door: str) -> None:
+def test_a_refused_new_password_does_not_count_as_failed_sign_in(
+    bob: User, client_of: Callable[[User], Client], door: str
+) -> None:
     page = client_of(bob)
     assert [change(page, door, "builder", "short")[0] for _ in range(6)] == [200] * 6
     assert [change(page, door, "")[0] for _ in range(6)] == [200] * 6
@@ -138,14 +142,14 @@ def test_a_refused_new_password_is_no_failure(bob: User, client_of: Callable[[Us
 
 
 @pytest.mark.parametrize("door", CHANGES)
-def test_no_password_is_kept_of_a_wrong_old_password(bob: User, client_of: Callable[[User], Client], door: str) -> None:
+def test_a_wrong_old_password_is_not_stored(bob: User, client_of: Callable[[User], Client], door: str) -> None:
     change(client_of(bob), door, "almost-builder", "new-secret-7")
     (kept,) = AccessAttempt.objects.values()
     assert not re.search("almost-builder|new-secret-7", str(kept))
 
 
 @pytest.mark.parametrize("door", CHANGES)
-def test_a_change_of_password_waits_for_a_turn(
+def test_a_password_change_waits_for_other_attempts_at_its_account(
     bob: User, client_of: Callable[[User], Client], settings: Settings, monkeypatch: pytest.MonkeyPatch, door: str
 ) -> None:
     page = client_of(bob)
@@ -156,13 +160,13 @@ def test_a_change_of_password_waits_for_a_turn(
     assert change(page, door) == (503, "10")
 
 
-def test_no_password_is_kept_of_a_failure(client: Client, alice: User) -> None:
+def test_the_password_of_a_failed_sign_in_is_not_stored(client: Client, alice: User) -> None:
     attempt(client, password="almost-wonderland")
     (kept,) = AccessAttempt.objects.values()
     assert "almost-wonderland" not in str(kept)
 
 
-def test_staff_see_failures_and_unlock_by_deleting(client: Client, alice: User, admin_client: Client) -> None:
+def test_staff_see_failed_sign_ins_and_unlock_by_deleting(client: Client, alice: User, admin_client: Client) -> None:
     for _ in range(6):
         attempt(client)
     page = admin_client.get("/admin/axes/accessattempt/").content.decode()
@@ -200,7 +204,7 @@ def test_only_a_few_passwords_are_hashed_at_once(settings: Settings, monkeypatch
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_sign_in_that_waits_for_the_database_keeps_nobody_from_hashing(
+def test_a_sign_in_that_waits_for_the_database_blocks_no_other_hash(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.PASSWORD_HASHERS = ["transcribe_site.passwords.PasswordHasher"]
@@ -262,7 +266,7 @@ def test_a_sign_in_waits_for_other_attempts_at_its_account(
     assert attempt(client, door) == (200, None)
 
 
-def test_a_person_who_waits_too_long_for_a_turn_is_told_to_try_again(
+def test_a_sign_in_without_a_free_slot_gets_503_with_retry_after(
     client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.PASSWORD_HASHERS = ["transcribe_site.passwords.PasswordHasher"]
@@ -272,7 +276,7 @@ def test_a_person_who_waits_too_long_for_a_turn_is_told_to_try_again(
     assert attempt(client) == (503, "10")
 
 
-def test_a_hundred_guesses_at_once_are_no_more_than_five(new_site: Callable[..., Site]) -> None:
+def test_a_hundred_concurrent_guesses_check_at_most_five_passwords(new_site: Callable[..., Site]) -> None:
     """And the site answers everybody else meanwhile; `python -m benchmarks strangers` measures how quickly."""
     site = new_site(DJANGO_SETTINGS_MODULE="tests.served", TRANSCRIBE_RUN_JOBS="0")
     site.start()

@@ -19,7 +19,7 @@ def refused(site: Site, command: str = "serve") -> str:
 
 
 @pytest.mark.parametrize("command", ["serve", "run_jobs"])
-def test_a_database_of_another_version(new_site: Callable[..., Site], command: str) -> None:
+def test_serve_refuses_a_database_of_another_version(new_site: Callable[..., Site], command: str) -> None:
     site = new_site()
     (site.folder / "db.sqlite3").unlink()
     assert refused(site, command) == (
@@ -28,12 +28,12 @@ def test_a_database_of_another_version(new_site: Callable[..., Site], command: s
 
 
 @pytest.mark.parametrize("command", ["serve", "run_jobs"])
-def test_a_database_that_does_not_answer(new_site: Callable[..., Site], command: str) -> None:
+def test_serve_refuses_to_start_without_a_database(new_site: Callable[..., Site], command: str) -> None:
     site = new_site(DATABASE_URL=f"postgres://transcribe@127.0.0.1:{free_port()}/transcribe")
     assert refused(site, command).startswith("CommandError: The database does not answer: ")
 
 
-def test_files_of_the_pages_that_were_not_collected(new_site: Callable[..., Site]) -> None:
+def test_serve_refuses_to_start_without_collected_static_files(new_site: Callable[..., Site]) -> None:
     site = new_site()
     shutil.rmtree(site.folder / "static")
     assert refused(site) == (
@@ -42,7 +42,7 @@ def test_files_of_the_pages_that_were_not_collected(new_site: Callable[..., Site
     )
 
 
-def test_a_port_that_is_taken(new_site: Callable[..., Site]) -> None:
+def test_serve_refuses_a_port_in_use(new_site: Callable[..., Site]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -53,6 +53,6 @@ def test_a_port_that_is_taken(new_site: Callable[..., Site]) -> None:
     assert not sentence.endswith("..")
 
 
-def test_a_setting_that_cannot_be(new_site: Callable[..., Site]) -> None:
+def test_serve_refuses_an_invalid_setting(new_site: Callable[..., Site]) -> None:
     sentence = "TRANSCRIBE_MAX_JOBS='many': allowed is a number from 1 to 1000."
     assert refused(new_site(TRANSCRIBE_MAX_JOBS="many"), "check") == sentence

@@ -54,7 +54,7 @@ def direct(name: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("source", "lock"), [("requirements.in", LOCK[:1]), ("requirements-dev.in", LOCK)])
-def test_the_lock_pins_every_package_that_is_needed(source: str, lock: tuple[str, ...]) -> None:
+def test_the_lock_file_pins_every_required_package(source: str, lock: tuple[str, ...]) -> None:
     pinned = locked(*lock)
     missing = needed(direct(source)) - set(pinned)
     assert missing == set()

@@ -54,7 +54,7 @@ def offered(client: Client, address: str) -> set[str]:
     return {name for name, _ in form.fields["action"].choices if name} if form else set()
 
 
-def test_actions_are_offered_to_those_who_may_do_them(alice: User, bob: User, client_of: ClientOf) -> None:
+def test_the_admin_offers_only_permitted_actions(alice: User, bob: User, client_of: ClientOf) -> None:
     make_job(make_upload(alice))
     assert offered(client_of(bob), JOBS) == {"export", "retry", "cancel", "delete_selected"}
     assert offered(client_of(bob), UPLOADS) == {"export", "delete_selected"}
@@ -65,7 +65,7 @@ def test_actions_are_offered_to_those_who_may_do_them(alice: User, bob: User, cl
 
 
 @pytest.mark.parametrize("action", ["retry", "cancel", "delete_selected"])
-def test_who_may_only_look_changes_nothing(alice: User, client_of: ClientOf, action: str) -> None:
+def test_staff_with_read_only_permission_run_no_admin_action(alice: User, client_of: ClientOf, action: str) -> None:
     job = make_job(make_upload(alice), Status.FAILED if action == "retry" else Status.RUNNING)
     client = client_of(make_staff("dora", "view_job", "view_upload"))
     before = Job.objects.values().get()
@@ -94,7 +94,7 @@ def test_exports_each_transcript_in_every_format(alice: User, bob: User, client_
     ]
 
 
-def test_exports_all_that_was_found_and_not_only_this_page(alice: User, bob: User, client_of: ClientOf) -> None:
+def test_exports_all_search_results_beyond_the_current_page(alice: User, bob: User, client_of: ClientOf) -> None:
     upload = make_upload(alice, name="hers.wav")
     jobs = [make_job(upload) for _ in range(55)]
     make_job(make_upload(bob, name="his.wav"))
@@ -125,7 +125,7 @@ def test_exports_the_newest_finished_transcript_of_recordings(alice: User, bob: 
         (["trailing. . .wav", "ü" * 200 + ".wav", "👩‍👩‍👧.wav"], ["trailing", "ü" * 60, "👩‍👩‍👧"]),
     ],
 )
-def test_a_name_is_safe_and_its_own_on_every_system(
+def test_archive_names_are_valid_and_unique_on_every_system(
     alice: User, bob: User, client_of: ClientOf, names: list[str], paths: list[str]
 ) -> None:
     jobs = [
@@ -168,7 +168,7 @@ def test_an_export_takes_as_many_queries_for_thirty_jobs_as_for_one(
     assert sorted(texts) == sorted(f"This is {number}.\n" * (number % 3) for number in range(30))
 
 
-def test_a_large_export_goes_to_disk_and_leaves_nothing_there(
+def test_a_large_export_uses_a_temporary_file_and_deletes_it(
     alice: User, bob: User, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(archive, "MEMORY_BYTES", 100)
@@ -191,7 +191,7 @@ def test_a_full_disk_refuses_a_large_export_with_507(
     assert (response.status_code, failures.DISK_FULL in html.unescape(response.content.decode())) == (507, True)
 
 
-def test_nothing_selected_is_no_error(bob: User, client_of: ClientOf) -> None:
+def test_an_admin_action_without_selected_rows_is_not_an_error(bob: User, client_of: ClientOf) -> None:
     response = act(client_of(bob), JOBS, "export")
     assert response.status_code == 302
     assert len(said(response)) == 1

@@ -42,7 +42,7 @@ GONE = '{"type":"error","code":"not_found","message":"This job was deleted."}'
 
 
 @pytest.mark.parametrize("way", ["page", "action"])
-def test_deletes_a_job_with_its_transcript_and_tells_its_viewers(
+def test_deleting_a_job_in_the_admin_deletes_its_transcript_and_notifies_viewers(
     alice: User,
     bob: User,
     client_of: ClientOf,
@@ -67,7 +67,7 @@ def test_deletes_a_job_with_its_transcript_and_tells_its_viewers(
 
 
 @pytest.mark.parametrize("way", ["page", "action"])
-def test_deletes_a_recording_with_its_file_and_jobs_and_tells_their_viewers(
+def test_deleting_a_recording_in_the_admin_deletes_its_file_and_jobs_and_notifies_viewers(
     alice: User,
     bob: User,
     client_of: ClientOf,
@@ -90,7 +90,7 @@ def test_deletes_a_recording_with_its_file_and_jobs_and_tells_their_viewers(
     assert {listener.next(), listener.next()} == {(jobs[0].pk.hex, GONE), (jobs[1].pk.hex, GONE)}
 
 
-def test_a_recording_is_not_deleted_by_who_may_not_delete_its_jobs(alice: User, client_of: ClientOf) -> None:
+def test_staff_who_may_not_delete_jobs_can_not_delete_their_recording(alice: User, client_of: ClientOf) -> None:
     upload = make_upload(alice)
     make_job(upload)
     client = client_of(make_staff("dora", "view_upload", "delete_upload", "view_job"))
@@ -100,7 +100,7 @@ def test_a_recording_is_not_deleted_by_who_may_not_delete_its_jobs(alice: User, 
 
 
 @pytest.mark.parametrize("way", ["page", "action"])
-def test_who_is_deleted_takes_the_files_along(
+def test_deleting_an_account_deletes_its_files(
     alice: User,
     bob: User,
     client_of: ClientOf,
@@ -124,14 +124,14 @@ def test_who_is_deleted_takes_the_files_along(
     assert listener.next() == (job.pk.hex, GONE)
 
 
-def test_a_person_is_not_deleted_by_who_may_not_delete_their_recordings(alice: User, client_of: ClientOf) -> None:
+def test_staff_who_may_not_delete_recordings_can_not_delete_their_owner(alice: User, client_of: ClientOf) -> None:
     make_upload(alice)
     client = client_of(make_staff("dora", "view_user", "delete_user"))
     assert client.post(f"{PEOPLE}{alice.pk}/delete/", {"post": "yes"}).status_code == 403
     assert User.objects.filter(pk=alice.pk).exists()
 
 
-def test_says_what_would_go_without_listing_every_segment(alice: User, client_of: ClientOf) -> None:
+def test_the_delete_confirmation_counts_segments_without_listing_them(alice: User, client_of: ClientOf) -> None:
     client = client_of(User.objects.create_superuser("root"))
     upload = make_upload(alice, name="<b>talk</b>.wav")
     job = make_job(upload)

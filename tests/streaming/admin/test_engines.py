@@ -79,7 +79,7 @@ def test_shows_each_engine_with_a_test_where_there_is_a_connection(bob: User, cl
     ]
 
 
-def test_an_engine_that_is_not_set_up_says_what_it_lacks_and_is_not_tested(
+def test_an_unconfigured_engine_shows_what_is_missing_and_offers_no_test(
     bob: User, client_of: ClientOf, distant: type[DistantEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(distant, "lacks", "Set MARS.")
@@ -89,7 +89,9 @@ def test_an_engine_that_is_not_set_up_says_what_it_lacks_and_is_not_tested(
     ]
 
 
-def test_a_test_that_succeeds_says_so(bob: User, client_of: ClientOf, distant: type[DistantEngine]) -> None:
+def test_a_successful_connection_test_shows_its_result(
+    bob: User, client_of: ClientOf, distant: type[DistantEngine]
+) -> None:
     client = client_of(bob)
     response = client.post(TEST)
     assert (response.status_code, response["Location"]) == (302, PAGE)
@@ -98,7 +100,7 @@ def test_a_test_that_succeeds_says_so(bob: User, client_of: ClientOf, distant: t
     assert distant.tests == ["once"]
 
 
-def test_a_test_that_fails_says_what_to_mend(
+def test_a_failed_connection_test_shows_its_reason(
     bob: User, client_of: ClientOf, distant: type[DistantEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(distant, "failure", "The key <b>is</b> wrong: set another.")
@@ -108,11 +110,11 @@ def test_a_test_that_fails_says_what_to_mend(
     assert error in client.get(PAGE).content
 
 
-def test_an_engine_without_a_connection_needs_none(bob: User, client_of: ClientOf) -> None:
+def test_testing_an_engine_without_a_connection_reports_that_it_needs_none(bob: User, client_of: ClientOf) -> None:
     assert said(client_of(bob).post(f"{PAGE}scripted/test/")) == ["Scripted needs no connection."]
 
 
-def test_the_admin_leads_there_who_may_go(bob: User, client_of: ClientOf) -> None:
+def test_the_admin_index_links_to_the_engines_for_permitted_staff(bob: User, client_of: ClientOf) -> None:
     link = b'<a href="/admin/engines/"'
     assert link in client_of(bob).get("/admin/").content
     assert link not in client_of(make_staff("dora", "view_job")).get("/admin/").content
@@ -130,7 +132,7 @@ def test_who_is_not_staff_is_asked_to_sign_in(
 
 
 @pytest.mark.parametrize("address", [PAGE, TEST])
-def test_staff_who_may_only_look_at_jobs_are_refused(
+def test_staff_with_read_only_permission_can_not_open_the_engines_page(
     db: None, client_of: ClientOf, distant: type[DistantEngine], address: str
 ) -> None:
     client = client_of(make_staff("dora", "view_job", "view_upload"))
@@ -149,7 +151,7 @@ def test_an_engine_that_the_site_has_not_is_not_found(bob: User, client_of: Clie
     assert client_of(bob).post(f"{PAGE}{name}/test/").status_code == 404
 
 
-def test_a_form_of_another_site_tests_nothing(bob: User, distant: type[DistantEngine]) -> None:
+def test_a_cross_site_form_starts_no_connection_test(bob: User, distant: type[DistantEngine]) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(bob)
     assert client.post(TEST).status_code == 403

@@ -41,7 +41,7 @@ def test_staff_without_the_permission_see_nothing(alice: User, client_of: Client
         assert client.get(address).status_code == 403
 
 
-def test_staff_who_may_not_see_jobs_see_nothing_of_them_in_the_list_of_recordings(
+def test_the_admin_list_of_recordings_hides_jobs_from_staff_who_may_not_view_them(
     alice: User, bob: User, client_of: ClientOf
 ) -> None:
     make_job(make_upload(alice), Status.FAILED)
@@ -52,7 +52,7 @@ def test_staff_who_may_not_see_jobs_see_nothing_of_them_in_the_list_of_recording
 
 
 @pytest.mark.parametrize("model", [JOBS, UPLOADS])
-def test_nothing_is_added_or_changed_by_hand(alice: User, client_of: ClientOf, model: str) -> None:
+def test_the_admin_lists_allow_no_adding_or_editing(alice: User, client_of: ClientOf, model: str) -> None:
     everything = User.objects.create_superuser("root")
     upload = make_upload(alice)
     job, client = make_job(upload), client_of(everything)
@@ -65,7 +65,7 @@ def test_nothing_is_added_or_changed_by_hand(alice: User, client_of: ClientOf, m
     assert [field for field in inputs if 'type="hidden"' not in field] == []
 
 
-def test_an_id_that_is_none_is_answered_with_the_list(bob: User, client_of: ClientOf) -> None:
+def test_an_invalid_id_in_the_admin_redirects_to_the_list(bob: User, client_of: ClientOf) -> None:
     response = client_of(bob).get(f"{JOBS}not-an-id/change/")
     assert (response.status_code, response["Location"]) == (302, "/admin/")
 
@@ -73,7 +73,7 @@ def test_an_id_that_is_none_is_answered_with_the_list(bob: User, client_of: Clie
 # Lists
 
 
-def test_the_list_of_jobs_has_what_a_reviewer_needs(alice: User, bob: User, client_of: ClientOf) -> None:
+def test_the_admin_list_of_jobs_shows_its_columns(alice: User, bob: User, client_of: ClientOf) -> None:
     upload = make_upload(alice, name="Board <meeting>.wav", duration=2650.4)
     job = make_job(upload, engine="local", language_code="en-GB", created_at=NOON)
     Job.objects.filter(pk=job.pk).update(started_at=NOON, finished_at=NOON + timedelta(seconds=62))
@@ -85,7 +85,7 @@ def test_the_list_of_jobs_has_what_a_reviewer_needs(alice: User, bob: User, clie
     ]
 
 
-def test_the_list_of_recordings_has_what_a_reviewer_needs(alice: User, bob: User, client_of: ClientOf) -> None:
+def test_the_admin_list_of_recordings_shows_its_columns(alice: User, bob: User, client_of: ClientOf) -> None:
     done = make_upload(alice, name="a.m4a", duration=36_000, size=1_572_864, container="mp4", codec="aac")
     make_job(done, Status.FAILED, created_at=NOON)
     make_job(done, Status.RUNNING, created_at=NOON + timedelta(seconds=1))
@@ -119,7 +119,7 @@ def test_every_column_can_be_sorted_by(alice: User, bob: User, client_of: Client
         ({"created_at__year": "2020"}, ["old.wav"]),
     ],
 )
-def test_the_list_is_narrowed(
+def test_the_admin_list_is_filtered_by_each_filter(
     alice: User, bob: User, client_of: ClientOf, given: dict[str, str], found: list[str]
 ) -> None:
     make_job(make_upload(alice, name="running.wav"), Status.RUNNING)
@@ -129,7 +129,7 @@ def test_the_list_is_narrowed(
     assert names(client_of(bob).get(JOBS, given)) == found
 
 
-def test_the_list_is_narrowed_to_an_owner(alice: User, bob: User, client_of: ClientOf) -> None:
+def test_the_admin_list_is_filtered_by_owner(alice: User, bob: User, client_of: ClientOf) -> None:
     make_job(make_upload(alice, name="hers.wav"))
     make_job(make_upload(bob, name="his.wav"))
     assert names(client_of(bob).get(JOBS, {"owner__id__exact": alice.pk})) == ["hers.wav"]
@@ -140,7 +140,9 @@ def test_the_list_is_narrowed_to_an_owner(alice: User, bob: User, client_of: Cli
     "given",
     [{"p": "x"}, {"o": "99.x.-3"}, {"status__exact": "x"}, {"owner__id__exact": "x"}, {"created_at__year": "x"}],
 )
-def test_a_filter_that_is_none_is_no_error(bob: User, client_of: ClientOf, given: dict[str, str]) -> None:
+def test_an_invalid_filter_value_in_the_admin_is_not_an_error(
+    bob: User, client_of: ClientOf, given: dict[str, str]
+) -> None:
     assert client_of(bob).get(JOBS, given, follow=True).status_code == 200
 
 
@@ -168,7 +170,7 @@ def test_a_filter_that_is_none_is_no_error(bob: User, client_of: ClientOf, given
         ("wisdom " * 2000, ["bobs.wav", "lecture.wav"]),
     ],
 )
-def test_searches_in_names_owners_and_what_was_said(
+def test_the_admin_searches_names_owners_and_transcripts(
     alice: User, bob: User, client_of: ClientOf, address: str, search: str, found: list[str]
 ) -> None:
     alice.last_name = "Liddell"

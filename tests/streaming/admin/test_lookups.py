@@ -34,7 +34,7 @@ def address(model: type[Model]) -> str:
 
 
 @pytest.mark.parametrize("model", models(), ids=lambda model: model.__name__)
-def test_no_lookup_of_a_field_is_answered_unless_a_filter_has_it(root: Client, alice: User, model: type[Model]) -> None:
+def test_the_admin_refuses_lookups_that_no_filter_uses(root: Client, alice: User, model: type[Model]) -> None:
     make_job(make_upload(alice))
     options = admin.site._registry[model]
     own = {each if isinstance(each, str) else each[0] for each in options.list_filter}
@@ -108,7 +108,7 @@ def test_a_field_that_a_form_autocompletes_is_completed(
     assert [row["text"] for row in root.get("/admin/autocomplete/", given).json()["results"]] == ["alice"]
 
 
-def test_the_last_status_is_not_told_to_staff_who_may_not_see_jobs(alice: User, client_of: ClientOf) -> None:
+def test_the_admin_hides_the_last_status_from_staff_who_may_not_view_jobs(alice: User, client_of: ClientOf) -> None:
     make_job(make_upload(alice))
     dora = client_of(make_staff("dora", "view_upload"))
     assert dora.get(UPLOADS).status_code == 200
@@ -116,7 +116,7 @@ def test_the_last_status_is_not_told_to_staff_who_may_not_see_jobs(alice: User, 
         assert dora.get(UPLOADS, {lookup: "completed"}).status_code == 400
 
 
-def test_a_filter_of_the_list_still_narrows_it(root: Client, alice: User) -> None:
+def test_the_admin_accepts_lookups_of_its_own_filters(root: Client, alice: User) -> None:
     job = make_job(make_upload(alice))
     year = {"created_at__year": str(job.created_at.year)}
     for given in ({"status__exact": "completed"}, {"owner__id__exact": str(alice.pk)}, {"engine": "scripted"}, year):
@@ -142,7 +142,7 @@ def dora(db: None) -> User:
     return make_staff("dora", "change_user", "view_user", "add_user", "delete_user", "change_group", "view_group")
 
 
-def test_staff_gain_no_rights_by_changing_their_own_account(dora: User, client_of: ClientOf) -> None:
+def test_staff_can_not_give_themselves_permissions(dora: User, client_of: ClientOf) -> None:
     group = Group.objects.create(name="all")
     every = [str(permission.pk) for permission in Permission.objects.all()]
     wanted = {"is_superuser": "on", "is_staff": "on", "user_permissions": every, "groups": [str(group.pk)]}
@@ -153,7 +153,7 @@ def test_staff_gain_no_rights_by_changing_their_own_account(dora: User, client_o
     assert set(dora.user_permissions.values_list("codename", flat=True)) == before
 
 
-def test_staff_give_no_rights_to_others(dora: User, alice: User, client_of: ClientOf) -> None:
+def test_staff_can_not_give_permissions_to_others(dora: User, alice: User, client_of: ClientOf) -> None:
     assert change(client_of(dora), alice, is_superuser="on", is_staff="on") == 302
     alice = User.objects.get(pk=alice.pk)
     assert (alice.is_superuser, alice.is_staff) == (False, False)
@@ -169,7 +169,7 @@ def test_staff_add_no_permission_to_a_group(dora: User, client_of: ClientOf) -> 
 
 
 @pytest.mark.parametrize("kind", ["superuser", "staff"])
-def test_staff_do_not_touch_accounts_with_more_rights(dora: User, client_of: ClientOf, kind: str) -> None:
+def test_staff_can_not_change_accounts_of_other_staff(dora: User, client_of: ClientOf, kind: str) -> None:
     other = User.objects.create_superuser("root") if kind == "superuser" else make_staff("eve", "view_job")
     other.set_password("wonderland")
     other.save()

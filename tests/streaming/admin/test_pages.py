@@ -29,7 +29,7 @@ def facts(response: HttpResponse) -> dict[str, str]:
 # A job's page
 
 
-def test_a_job_can_be_read_with_times_and_speakers(alice: User, bob: User, client_of: ClientOf) -> None:
+def test_the_admin_shows_a_transcript_with_times_and_speakers(alice: User, bob: User, client_of: ClientOf) -> None:
     job = make_job(make_upload(alice, duration=4000), Status.FAILED, created_at=NOON, options={"pace": 1})
     Job.objects.filter(pk=job.pk).update(started_at=NOON, finished_at=NOON + timedelta(seconds=5))
     make_segments(job, ["Good <b>morning</b>."], speaker="Ann & co")
@@ -59,27 +59,27 @@ def test_a_job_can_be_read_with_times_and_speakers(alice: User, bob: User, clien
     assert f'<a href="/jobs/{job.pk}/" class="viewsitelink">' in content
 
 
-def test_a_job_without_words_says_so(alice: User, bob: User, client_of: ClientOf) -> None:
+def test_the_admin_shows_that_a_job_has_no_transcript(alice: User, bob: User, client_of: ClientOf) -> None:
     found = facts(client_of(bob).get(page_of(make_job(make_upload(alice), Status.QUEUED))))
     assert found["Transcript"] == "No transcript."
     assert "Failure reason" not in found
 
 
-def test_who_may_not_hear_a_recording_gets_no_player(alice: User, client_of: ClientOf) -> None:
+def test_the_admin_shows_no_player_without_permission_for_the_recording(alice: User, client_of: ClientOf) -> None:
     job = make_job(make_upload(alice))
     response = client_of(make_staff("dora", "view_job")).get(page_of(job))
     assert "Player" not in facts(response)
     assert b"/listen/" not in response.content
 
 
-def test_a_long_transcript_is_whole(alice: User, bob: User, client_of: ClientOf) -> None:
+def test_the_admin_shows_a_long_transcript_completely(alice: User, bob: User, client_of: ClientOf) -> None:
     job = make_job(make_upload(alice))
     make_segments(job, [f"Sentence {number}." for number in range(5000)])
     said = re.findall(r"<span>(Sentence \d+\.)</span>", client_of(bob).get(page_of(job)).content.decode())
     assert said == [f"Sentence {number}." for number in range(5000)]
 
 
-def test_a_recording_shows_its_jobs(alice: User, bob: User, client_of: ClientOf) -> None:
+def test_the_admin_page_of_a_recording_lists_its_jobs(alice: User, bob: User, client_of: ClientOf) -> None:
     upload = make_upload(alice, duration=62, created_at=NOON)
     older = make_job(upload, Status.FAILED, created_at=NOON)
     newer = make_job(upload, created_at=NOON + timedelta(days=1))

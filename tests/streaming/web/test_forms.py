@@ -28,7 +28,7 @@ def test_offers_the_engines_of_the_site_and_the_languages_of_each() -> None:
     assert form.fields["language_code"].widget.choices == LANGUAGES
 
 
-def test_proposes_the_default_engine_and_a_new_request_each_time(settings: Settings) -> None:
+def test_the_start_form_proposes_the_default_engine_and_a_new_request_id(settings: Settings) -> None:
     settings.TRANSCRIBE_DEFAULT_ENGINE = "local"
     first, second = StartForm(), StartForm()
     assert first["engine"].value() == "local"
@@ -36,7 +36,7 @@ def test_proposes_the_default_engine_and_a_new_request_each_time(settings: Setti
     assert first["request_id"].value() != second["request_id"].value()
 
 
-def test_keeps_what_is_proposed_from_outside() -> None:
+def test_the_start_form_keeps_initial_values_of_its_caller() -> None:
     form = StartForm(initial={"engine": "scripted", "request_id": "mine"})
     assert (form["engine"].value(), form["request_id"].value()) == ("scripted", "mine")
 
@@ -51,7 +51,7 @@ def test_keeps_what_is_proposed_from_outside() -> None:
         {"engine": "scripted", "language_code": "tlh"},
     ],
 )
-def test_takes_a_start_with_or_without_its_fields(given: dict[str, str]) -> None:
+def test_accepts_a_start_with_or_without_fields(given: dict[str, str]) -> None:
     form = StartForm(given)
     assert form.is_valid()
     assert form.cleaned_data == {"engine": "", "language_code": "", "track": "", "request_id": ""} | given
@@ -68,13 +68,13 @@ def test_takes_a_start_with_or_without_its_fields(given: dict[str, str]) -> None
         ({"request_id": "r\x00"}, "request_id"),
     ],
 )
-def test_refuses_a_start_with_what_can_not_be(given: dict[str, str], field: str) -> None:
+def test_refuses_a_start_with_invalid_fields(given: dict[str, str], field: str) -> None:
     form = StartForm(given)
     assert not form.is_valid()
     assert list(form.errors) == [field]
 
 
-def test_an_engine_that_the_site_has_not_is_not_offered(settings: Settings) -> None:
+def test_the_start_form_does_not_offer_an_engine_that_the_site_lacks(settings: Settings) -> None:
     settings.TRANSCRIBE_ENGINES = ["local"]
     assert not StartForm({"engine": "scripted"}).is_valid()
     assert list(HistoryForm().fields["engine"].choices) == [("", "Any engine"), ("local", LocalEngine.label)]
@@ -87,7 +87,7 @@ def test_the_languages_of_a_single_engine_need_no_group(settings: Settings) -> N
     assert form["language_code"].value() == "en-US"
 
 
-def test_an_engine_that_is_not_set_up_is_taken_but_not_offered(
+def test_an_unconfigured_engine_is_accepted_but_not_offered(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.TRANSCRIBE_ENGINES = ["scripted", "aws"]
@@ -135,14 +135,14 @@ def test_every_declared_option_has_a_field_of_its_kind(with_aws: Settings) -> No
         ("banana=1", {}),
     ],
 )
-def test_reads_the_options_that_are_set(with_aws: Settings, given: str, options: dict[str, object]) -> None:
+def test_the_options_form_returns_the_set_options(with_aws: Settings, given: str, options: dict[str, object]) -> None:
     form = StartForm(QueryDict(f"engine=aws&{given}"))
     assert form.is_valid()
     assert form.given_options == options
 
 
 @pytest.mark.parametrize("engine", ["", "local", "scripted"])
-def test_options_of_another_engine_than_the_chosen_one_are_not_looked_at(with_aws: Settings, engine: str) -> None:
+def test_options_of_other_engines_are_ignored(with_aws: Settings, engine: str) -> None:
     form = StartForm(QueryDict(f"engine={engine}&show_speaker_label=on&partial_results_stability=rocky"))
     assert form.is_valid()
     assert form.given_options == {}
@@ -170,14 +170,14 @@ def test_options_of_another_engine_than_the_chosen_one_are_not_looked_at(with_aw
         ("vocabulary_name=%00", "Vocabulary: Null characters are not allowed."),
     ],
 )
-def test_says_at_which_option_something_is_wrong(with_aws: Settings, given: str, reason: str) -> None:
+def test_an_invalid_option_is_named_in_the_error(with_aws: Settings, given: str, reason: str) -> None:
     form = StartForm(QueryDict(f"engine=aws&{given}"))
     assert not form.is_valid()
     assert form.reasons() == [reason]
     assert [*form.option_forms[0].errors] == [given.partition("=")[0]]
 
 
-def test_a_refusal_stands_where_it_was_asked_for(with_aws: Settings) -> None:
+def test_a_refusal_is_shown_at_the_options_if_some_were_set(with_aws: Settings) -> None:
     with_options, without = StartForm({"engine": "aws", "show_speaker_label": "on"}), StartForm({"engine": "aws"})
     for form in (with_options, without):
         assert form.is_valid()
@@ -187,7 +187,7 @@ def test_a_refusal_stands_where_it_was_asked_for(with_aws: Settings) -> None:
     assert without.non_field_errors() == ["It can't be."]
 
 
-def test_offers_all_states_and_engines_in_the_history() -> None:
+def test_the_history_filter_offers_all_statuses_and_engines() -> None:
     form = HistoryForm()
     assert form.fields["status"].choices == [
         ("", "Any status"),
@@ -213,7 +213,7 @@ def test_offers_all_states_and_engines_in_the_history() -> None:
         ({"status": "failed\x00", "engine": "abacus"}, {}),
     ],
 )
-def test_what_is_not_known_narrows_nothing(given: dict[str, str], narrowed: dict[str, str]) -> None:
+def test_unknown_filter_values_filter_nothing(given: dict[str, str], narrowed: dict[str, str]) -> None:
     form = HistoryForm(given)
     form.is_valid()
     assert form.cleaned_data == narrowed

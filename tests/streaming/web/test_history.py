@@ -9,7 +9,7 @@ from tests.streaming.pages import ClientOf
 from tests.streaming.web.test_job_views import failed_job
 
 
-def test_the_history_shows_ones_own_jobs_newest_first(alice: User, bob: User, client_of: ClientOf) -> None:
+def test_the_history_shows_the_users_own_jobs_newest_first(alice: User, bob: User, client_of: ClientOf) -> None:
     job = failed_job(alice)
     newer = make_job(job.upload, Status.RUNNING)
     theirs = failed_job(bob)
@@ -31,7 +31,7 @@ def test_the_history_shows_ones_own_jobs_newest_first(alice: User, bob: User, cl
         ({"status": "x' OR 1=1", "engine": "\x00"}, ["completed local", "failed scripted", "running local"]),
     ],
 )
-def test_the_history_is_narrowed_by_state_and_engine(
+def test_the_history_is_filtered_by_status_and_engine(
     alice: User, client_of: ClientOf, given: dict[str, str], shown: list[str]
 ) -> None:
     upload = make_upload(alice)

@@ -21,7 +21,7 @@ def failed_job(owner: User) -> Job:
 # A job
 
 
-def test_a_job_shows_its_transcript_and_what_the_page_goes_on_with(alice: User, client_of: ClientOf) -> None:
+def test_a_job_page_has_the_transcript_and_the_data_for_the_socket(alice: User, client_of: ClientOf) -> None:
     job = failed_job(alice)
     context = client_of(alice).get(job.get_absolute_url()).context
     assert (context["job"], context["upload"], context["seq"], context["can_change"]) == (
@@ -54,7 +54,7 @@ def test_a_job_shows_its_transcript_and_what_the_page_goes_on_with(alice: User, 
     }
 
 
-def test_a_job_that_waits_says_for_what_and_without_alarm(alice: User, client_of: ClientOf) -> None:
+def test_a_queued_job_page_shows_the_reason_of_its_wait_without_an_alert(alice: User, client_of: ClientOf) -> None:
     reason = "Waiting for a free Amazon Transcribe stream."
     job = make_job(make_upload(alice), Status.QUEUED, failure_reason=reason)
     content = client_of(alice).get(job.get_absolute_url()).content.decode()
@@ -69,7 +69,7 @@ def lines(content: bytes) -> list[str]:
     return re.findall(r'<p class="segment".*?</a>(.*?)</p>', content.decode())
 
 
-def test_a_job_tells_its_options_its_voices_its_languages_and_what_is_unconfirmed(
+def test_a_job_page_shows_options_speakers_languages_and_provisional_segments(
     with_aws: None, alice: User, client_of: ClientOf
 ) -> None:
     options = {"enable_channel_identification": True, "partial_results_stability": "low", "banana": 1}
@@ -91,7 +91,7 @@ def test_a_job_tells_its_options_its_voices_its_languages_and_what_is_unconfirme
     ]
 
 
-def test_a_job_without_options_says_nothing_of_them(with_aws: None, alice: User, client_of: ClientOf) -> None:
+def test_a_job_page_without_options_shows_none(with_aws: None, alice: User, client_of: ClientOf) -> None:
     job = make_job(make_upload(alice), engine="aws", options={"show_speaker_label": False})
     make_segments(job, ["Hello."], language_code="en-US")
     content = client_of(alice).get(job.get_absolute_url()).content
@@ -103,7 +103,9 @@ def word(text: str, **marks: object) -> dict[str, object]:
     return {"text": text, "start_time": 0.0, "end_time": 1.0, **marks}
 
 
-def test_personal_data_is_marked_where_a_job_looks_for_it(with_aws: None, alice: User, client_of: ClientOf) -> None:
+def test_a_job_page_marks_personal_data_if_the_job_looks_for_it(
+    with_aws: None, alice: User, client_of: ClientOf
+) -> None:
     text = "I am <b>Anna</b> Schmidt, of the Schmidts: 555 0100."
     words = [
         *[word("I"), word("am"), word("<b>Anna</b>", pii="NAME"), word("Schmidt,", pii="NAME"), word("of")],
@@ -125,7 +127,7 @@ def test_personal_data_is_marked_where_a_job_looks_for_it(with_aws: None, alice:
 
 
 @pytest.mark.parametrize("options", [{}, {"content_identification_type": "PII"}])
-def test_marks_take_no_queries_of_their_own(
+def test_marking_words_adds_no_queries(
     with_aws: None, alice: User, client_of: ClientOf, options: dict[str, str]
 ) -> None:
     client, job = client_of(alice), make_job(make_upload(alice), engine="aws", options=options)
@@ -136,7 +138,7 @@ def test_marks_take_no_queries_of_their_own(
 
 
 @pytest.mark.parametrize("status", Status)
-def test_a_job_has_a_page_in_every_state_with_words_and_without(
+def test_a_job_has_a_page_in_every_status_with_and_without_text(
     alice: User, client_of: ClientOf, status: Status
 ) -> None:
     client, job = client_of(alice), make_job(make_upload(alice), status)
@@ -147,7 +149,7 @@ def test_a_job_has_a_page_in_every_state_with_words_and_without(
     assert (response.status_code, response.context["seq"]) == (200, 1)
 
 
-def test_what_was_said_and_named_is_shown_as_text(alice: User, client_of: ClientOf) -> None:
+def test_a_job_page_escapes_transcript_names_and_speakers(alice: User, client_of: ClientOf) -> None:
     name = "<img src=x>.wav"
     job = make_job(make_upload(alice, name=name), Status.FAILED, failure_reason="<i>bad</i>")
     make_segments(job, ["</script><script>alert(1)</script>"], speaker="<b>Ann</b>")
@@ -159,19 +161,19 @@ def test_what_was_said_and_named_is_shown_as_text(alice: User, client_of: Client
             assert markup not in content
 
 
-def test_staff_who_may_only_look_are_offered_no_change(alice: User, client_of: ClientOf) -> None:
+def test_a_job_page_offers_no_action_to_staff_with_read_only_permission(alice: User, client_of: ClientOf) -> None:
     job = failed_job(alice)
     person = make_staff("dora", "view_upload", "view_job")
     assert client_of(person).get(job.get_absolute_url()).context["can_change"] is False
 
 
 @pytest.mark.parametrize("format", ["exe", "TXT", "txt.exe", "json\x00", "%2e"])
-def test_a_format_that_is_not_known_is_not_found(alice: User, client_of: ClientOf, format: str) -> None:
+def test_an_unknown_download_format_is_not_found(alice: User, client_of: ClientOf, format: str) -> None:
     job = failed_job(alice)
     assert client_of(alice).get(f"/jobs/{job.pk}/transcript.{format}").status_code == 404
 
 
-def test_a_running_job_gives_its_transcript_so_far(alice: User, client_of: ClientOf) -> None:
+def test_a_running_job_offers_its_partial_transcript_as_a_file(alice: User, client_of: ClientOf) -> None:
     job = make_job(make_upload(alice), Status.RUNNING)
     make_segments(job, ["So far."])
     response = client_of(alice).get(reverse("job-transcript", args=[job.pk, "txt"]))
@@ -221,7 +223,7 @@ def test_owner_and_staff_cancel_and_retry(
         ("retry", Status.RUNNING, "Only failed or cancelled jobs can be resumed, unless they would fail again."),
     ],
 )
-def test_says_why_a_job_can_not_be_changed(
+def test_shows_why_a_job_can_not_be_cancelled_or_retried(
     alice: User, client_of: ClientOf, deed: str, status: Status, reason: str
 ) -> None:
     job = make_job(make_upload(alice), status)
@@ -245,7 +247,7 @@ def test_deletes_a_transcript_and_keeps_the_recording(alice: User, client_of: Cl
     assert job.upload.file.storage.exists(job.upload.file.name)
 
 
-def test_deletes_a_transcript_for_a_program(alice: User, bob: User, client_of: ClientOf) -> None:
+def test_a_json_client_deletes_a_transcript(alice: User, bob: User, client_of: ClientOf) -> None:
     job = failed_job(alice)
     response = client_of(bob).post(f"/jobs/{job.pk}/delete/", headers=JSON)
     assert (response.status_code, response.content) == (204, b"")

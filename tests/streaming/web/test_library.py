@@ -13,7 +13,7 @@ from tests.streaming.pages import ClientOf
 from tests.streaming.web.test_views import rows_of
 
 
-def test_the_library_shows_ones_own_recordings_newest_first_each_with_its_best_job(
+def test_the_library_shows_the_users_own_recordings_newest_first_with_their_best_jobs(
     alice: User, charlie: User, client_of: ClientOf
 ) -> None:
     now = timezone.now()
@@ -41,7 +41,7 @@ def test_the_library_shows_ones_own_recordings_newest_first_each_with_its_best_j
         ((Status.CANCELLED, Status.QUEUED), 1),
     ],
 )
-def test_a_recording_opens_its_running_else_its_newest_completed_else_its_newest_transcript(
+def test_a_recording_links_to_its_running_else_newest_completed_else_newest_job(
     alice: User, client_of: ClientOf, statuses: tuple[Status, ...], best: int
 ) -> None:
     upload, now = make_upload(alice), timezone.now()
@@ -53,9 +53,7 @@ def test_a_recording_opens_its_running_else_its_newest_completed_else_its_newest
     assert f'class="name" href="{made[best].get_absolute_url()}"' in response.content.decode()
 
 
-def test_the_library_starts_a_job_on_the_default_engine_whatever_others_there_are(
-    alice: User, client_of: ClientOf, settings: Settings
-) -> None:
+def test_the_library_starts_jobs_on_the_default_engine(alice: User, client_of: ClientOf, settings: Settings) -> None:
     settings.TRANSCRIBE_ENGINES = ["aws", "scripted"]
     settings.AWS_REGION = "eu-west-1"
     upload = make_upload(alice)
@@ -64,7 +62,7 @@ def test_the_library_starts_a_job_on_the_default_engine_whatever_others_there_ar
     assert (job.engine, job.language_code, job.options) == ("scripted", "en-US", {})
 
 
-def test_the_library_leads_to_the_recording_where_a_start_would_cost(
+def test_the_library_links_to_the_recording_if_a_job_costs_money(
     alice: User, client_of: ClientOf, settings: Settings
 ) -> None:
     upload = make_upload(alice)

@@ -11,7 +11,7 @@ from tests.streaming.factories import make_job, make_upload
 from tests.streaming.pages import JSON, ClientOf
 
 
-def test_starts_a_job_and_shows_it(alice: User, client_of: ClientOf) -> None:
+def test_a_start_redirects_to_the_page_of_the_new_job(alice: User, client_of: ClientOf) -> None:
     upload = make_upload(alice, duration=12.5)
     response = client_of(alice).post(reverse("job-create", args=[upload.pk]), {"engine": "local"})
     job = Job.objects.get()
@@ -20,7 +20,7 @@ def test_starts_a_job_and_shows_it(alice: User, client_of: ClientOf) -> None:
     assert (job.status, job.duration, job.attempt) == ("queued", 12.5, 0)
 
 
-def test_tells_a_program_about_the_job_that_it_started(alice: User, client_of: ClientOf) -> None:
+def test_a_start_answers_a_json_client_with_the_new_job(alice: User, client_of: ClientOf) -> None:
     address = reverse("job-create", args=[make_upload(alice).pk])
     response = client_of(alice).post(address, {"engine": "scripted", "language_code": "de-DE"}, headers=JSON)
     job = Job.objects.get()
@@ -29,7 +29,7 @@ def test_tells_a_program_about_the_job_that_it_started(alice: User, client_of: C
     assert (job.engine, job.language_code) == ("scripted", "de-DE")
 
 
-def test_the_same_request_is_answered_with_the_same_job(alice: User, client_of: ClientOf) -> None:
+def test_a_repeated_request_id_returns_the_same_job(alice: User, client_of: ClientOf) -> None:
     address = reverse("job-create", args=[make_upload(alice).pk])
     client, given = client_of(alice), {"request_id": "once"}
     first = client.post(address, given, headers=JSON)
@@ -41,7 +41,9 @@ def test_the_same_request_is_answered_with_the_same_job(alice: User, client_of: 
     assert client.post(address, {"request_id": "another"}, headers=JSON).status_code == 201
 
 
-def test_the_same_request_of_another_person_is_another(alice: User, charlie: User, client_of: ClientOf) -> None:
+def test_the_same_request_id_of_another_user_starts_another_job(
+    alice: User, charlie: User, client_of: ClientOf
+) -> None:
     for person in (alice, charlie):
         address = reverse("job-create", args=[make_upload(person).pk])
         assert client_of(person).post(address, {"request_id": "once"}, headers=JSON).status_code == 201
@@ -72,7 +74,7 @@ def test_staff_start_jobs_for_the_owner(alice: User, bob: User, client_of: Clien
         ({"request_id": "of another"}, "This request_id was already used for another recording."),
     ],
 )
-def test_says_why_a_job_can_not_be_started(
+def test_shows_why_a_job_can_not_be_started(
     alice: User, client_of: ClientOf, given: dict[str, str], reason: str
 ) -> None:
     make_job(make_upload(alice), request_id="of another")
@@ -87,7 +89,7 @@ def test_says_why_a_job_can_not_be_started(
     assert Job.objects.count() == 1
 
 
-def test_a_body_that_is_no_form_starts_a_job_with_what_is_usual(alice: User, client_of: ClientOf) -> None:
+def test_a_body_that_is_not_a_form_starts_a_job_with_the_defaults(alice: User, client_of: ClientOf) -> None:
     address = reverse("job-create", args=[make_upload(alice).pk])
     response = client_of(alice).post(address, b"\xff\x00{", content_type="application/json", headers=JSON)
     assert response.status_code == 201
@@ -103,7 +105,7 @@ def test_starts_a_job_with_options(with_aws: None, alice: User, client_of: Clien
     assert job.options == {"show_speaker_label": True, "vocabulary_name": "surgery"}
 
 
-def test_starts_a_job_whose_language_is_to_be_found_out(with_aws: None, alice: User, client_of: ClientOf) -> None:
+def test_starts_a_job_that_detects_its_language(with_aws: None, alice: User, client_of: ClientOf) -> None:
     address = reverse("job-create", args=[make_upload(alice).pk])
     given = {"engine": "aws", "identify_language": "on", "language_options": ["en-US", "de-DE"]}
     assert client_of(alice).post(address, given, headers=JSON).status_code == 201
@@ -125,7 +127,7 @@ def test_starts_a_job_whose_language_is_to_be_found_out(with_aws: None, alice: U
         ),
     ],
 )
-def test_says_at_the_options_why_they_can_not_be(
+def test_shows_at_the_options_why_they_are_refused(
     with_aws: None, alice: User, client_of: ClientOf, given: dict[str, str], reason: str
 ) -> None:
     address = reverse("job-create", args=[make_upload(alice).pk])
@@ -139,7 +141,7 @@ def test_says_at_the_options_why_they_can_not_be(
     assert not Job.objects.exists()
 
 
-def test_an_engine_that_is_not_set_up_says_what_is_missing(
+def test_starting_an_unconfigured_engine_shows_what_is_missing(
     with_aws: None, alice: User, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(AwsEngine, "missing", classmethod(lambda cls: "Set AWS_REGION."))

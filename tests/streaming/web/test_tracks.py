@@ -52,7 +52,7 @@ def talks(upload_of: Callable[..., Upload], alice: User, tmp_path: Path) -> Uplo
     ("asked", "stored", "spoken"),
     [(None, 1, words(4, 100)), (0, 0, words(4)), ("1", 1, words(4, 100)), ("all", "all", words(4) + words(4, 100))],
 )
-async def test_a_job_transcribes_the_track_that_was_asked_for(
+async def test_a_job_transcribes_the_requested_track(
     talks: Upload, running: Running, asked: object, stored: object, spoken: list[str]
 ) -> None:
     job, _ = await in_thread(lifecycle.start)(talks, engine="scripted", track=asked)
@@ -90,7 +90,7 @@ async def test_another_track_does_not_change_the_length_of_the_recording(talks: 
     assert (done.duration, talks.duration) == (pytest.approx(2.0, abs=0.05), length)
 
 
-async def test_start_over_a_socket_takes_a_track(
+async def test_a_start_over_the_socket_accepts_a_track(
     talks: Upload, alice: User, running: Running, watching: Watching
 ) -> None:
     async with running(), watching(alice) as viewer:
@@ -105,7 +105,7 @@ async def test_start_over_a_socket_takes_a_track(
     assert viewer.errors[0]["message"] == "There is no track 2. This recording has 2 audio tracks, 0 to 1."
 
 
-def test_the_form_takes_a_track(talks: Upload, alice: User, client_of: Callable[[User], Client]) -> None:
+def test_the_start_form_accepts_a_track(talks: Upload, alice: User, client_of: Callable[[User], Client]) -> None:
     address, client = f"/uploads/{talks.pk}/jobs/", client_of(alice)
     for given, stored in (({"track": "0"}, "0"), ({"track": "all"}, "all"), ({"track": ""}, "1"), ({}, "1")):
         response = client.post(address, {"engine": "scripted", **given}, **JSON)
@@ -126,7 +126,7 @@ def test_the_recordings_page_lists_the_tracks_and_offers_them(
     assert '<p class="quiet track">All tracks mixed</p>' in content
 
 
-def test_a_recording_with_one_track_has_no_choice(alice: User, client_of: Callable[[User], Client]) -> None:
+def test_a_recording_with_one_track_shows_no_track_field(alice: User, client_of: Callable[[User], Client]) -> None:
     for upload in (make_upload(alice), make_upload(alice, tracks=[TRACK])):
         content = client_of(alice).get(upload.get_absolute_url()).content.decode()
         assert "Audio track" not in content
@@ -148,7 +148,7 @@ def test_a_track_that_cannot_be_decoded_is_refused(alice: User) -> None:
         lifecycle.start(upload, engine="scripted", track=0)
 
 
-def test_an_engine_is_asked_about_the_channels_of_the_track(alice: User, with_aws: None) -> None:
+def test_the_engine_checks_the_channels_of_the_chosen_track(alice: User, with_aws: None) -> None:
     upload = make_upload(alice, tracks=[{**TRACK, "channels": 2}, TRACK], track=1)
     options = {"enable_channel_identification": True}
     assert lifecycle.start(upload, engine="aws", options=options, track=0)
@@ -165,7 +165,7 @@ def test_the_admin_shows_the_track(alice: User, bob: User, client_of: Callable[[
     assert "Track 1 · &lt;b&gt;Host, FLAC" in client.get(f"/admin/uploads/upload/{upload.pk}/change/").content.decode()
 
 
-def test_the_command_takes_a_track(
+def test_the_transcribe_command_accepts_a_track(
     tmp_path: Path,
     environment: dict[str, str],  # noqa: F811
     transcribe: Callable[..., "subprocess.CompletedProcess[str]"],  # noqa: F811

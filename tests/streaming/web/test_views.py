@@ -55,7 +55,7 @@ def test_who_is_not_signed_in_is_asked_to(client: Client, rows: Rows, pattern: s
 
 @pytest.mark.parametrize("headers", [{}, JSON])
 @pytest.mark.parametrize("pattern", DEEDS)
-def test_who_is_not_signed_in_does_nothing(client: Client, rows: Rows, pattern: str, headers: dict[str, str]) -> None:
+def test_an_anonymous_post_changes_nothing(client: Client, rows: Rows, pattern: str, headers: dict[str, str]) -> None:
     before, address = state(), rows.address(pattern)
     assert_asks_to_sign_in(client.post(address, headers=headers), address, headers)
     assert state() == before
@@ -71,7 +71,7 @@ def assert_asks_to_sign_in(response: HttpResponse, address: str, headers: dict[s
 
 @pytest.mark.parametrize("headers", [{}, JSON])
 @pytest.mark.parametrize("pattern", [pattern for pattern in [*PAGES, *DEEDS] if "{" in pattern])
-def test_a_stranger_finds_nothing(
+def test_a_stranger_gets_404_for_recordings_and_jobs_of_others(
     charlie: User, client_of: ClientOf, rows: Rows, pattern: str, headers: dict[str, str]
 ) -> None:
     rows_of(charlie)
@@ -94,21 +94,21 @@ def test_another_method_is_not_allowed(alice: User, client_of: ClientOf, rows: R
 
 @pytest.mark.parametrize("given", ["1", "not-an-id", "00000000-0000-0000-0000-00000000000g", "%00", "../jobs"])
 @pytest.mark.parametrize("pattern", [pattern for pattern in [*PAGES, *DEEDS] if "{" in pattern])
-def test_an_id_that_is_none_is_not_found(alice: User, client_of: ClientOf, pattern: str, given: str) -> None:
+def test_an_invalid_id_is_not_found(alice: User, client_of: ClientOf, pattern: str, given: str) -> None:
     address = pattern.format(upload=given, job=given)
     client = client_of(alice)
     assert (client.get if pattern in PAGES else client.post)(address).status_code == 404
 
 
 @pytest.mark.parametrize("pattern", [pattern for pattern in [*PAGES, *DEEDS] if "{" in pattern])
-def test_an_id_of_nothing_is_not_found(alice: User, client_of: ClientOf, pattern: str) -> None:
+def test_an_unknown_id_is_not_found(alice: User, client_of: ClientOf, pattern: str) -> None:
     address = pattern.format(upload=uuid.uuid4(), job=uuid.uuid4())
     client = client_of(alice)
     assert (client.get if pattern in PAGES else client.post)(address).status_code == 404
 
 
 @pytest.mark.parametrize("pattern", DEEDS)
-def test_a_form_of_another_site_does_nothing(alice: User, rows: Rows, pattern: str) -> None:
+def test_a_cross_site_form_changes_nothing(alice: User, rows: Rows, pattern: str) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(alice)
     before = state()
@@ -117,12 +117,12 @@ def test_a_form_of_another_site_does_nothing(alice: User, rows: Rows, pattern: s
 
 
 @pytest.mark.parametrize("pattern", [pattern for pattern in PAGES if "{" in pattern])
-def test_staff_see_what_is_others(bob: User, client_of: ClientOf, rows: Rows, pattern: str) -> None:
+def test_staff_see_recordings_and_jobs_of_others(bob: User, client_of: ClientOf, rows: Rows, pattern: str) -> None:
     assert client_of(bob).get(rows.address(pattern)).status_code == 200
 
 
 @pytest.mark.parametrize("pattern", [pattern for pattern in DEEDS if "{" in pattern])
-def test_staff_who_may_only_look_change_nothing(client_of: ClientOf, rows: Rows, pattern: str) -> None:
+def test_staff_with_read_only_permission_change_nothing(client_of: ClientOf, rows: Rows, pattern: str) -> None:
     before = state()
     client = client_of(make_staff("dora", "view_upload", "view_job"))
     assert client.post(rows.address(pattern)).status_code == 403
@@ -130,7 +130,7 @@ def test_staff_who_may_only_look_change_nothing(client_of: ClientOf, rows: Rows,
 
 
 @pytest.mark.parametrize("pattern", [pattern for pattern in [*PAGES, *DEEDS] if "{" in pattern])
-def test_staff_without_the_permission_are_strangers(client_of: ClientOf, rows: Rows, pattern: str) -> None:
+def test_staff_without_view_permission_get_404(client_of: ClientOf, rows: Rows, pattern: str) -> None:
     client = client_of(make_staff("dora"))
     assert (client.get if pattern in PAGES else client.post)(rows.address(pattern)).status_code == 404
 
@@ -138,7 +138,7 @@ def test_staff_without_the_permission_are_strangers(client_of: ClientOf, rows: R
 # Lists
 
 
-def test_the_library_of_staff_is_their_own(bob: User, client_of: ClientOf, rows: Rows) -> None:
+def test_staff_see_only_their_own_recordings_in_the_library(bob: User, client_of: ClientOf, rows: Rows) -> None:
     assert [*client_of(bob).get("/").context["page"]] == []
 
 
@@ -147,7 +147,7 @@ def test_the_library_of_staff_is_their_own(bob: User, client_of: ClientOf, rows:
     ("page", "number", "length"),
     [("", 1, 30), ("1", 1, 30), ("2", 2, 1), ("3", 2, 1), ("0", 2, 1), ("-1", 2, 1), ("x", 1, 30), ("9" * 30, 2, 1)],
 )
-def test_lists_come_in_pages_of_thirty(
+def test_lists_have_pages_of_thirty_rows(
     alice: User, client_of: ClientOf, address: str, page: str, number: int, length: int
 ) -> None:
     for _ in range(31):
@@ -184,7 +184,7 @@ def test_a_job_takes_as_many_queries_with_thousands_of_segments_as_with_one(alic
     assert queries(client, job.get_absolute_url()) == few
 
 
-def test_a_sample_can_be_tried(alice: User, client_of: ClientOf) -> None:
+def test_a_user_adds_the_sample_to_the_library(alice: User, client_of: ClientOf) -> None:
     response = client_of(alice).post("/sample/")
     upload = Upload.objects.get()
     assert (response.status_code, response["Location"]) == (302, f"/uploads/{upload.pk}/")
@@ -192,7 +192,7 @@ def test_a_sample_can_be_tried(alice: User, client_of: ClientOf) -> None:
     assert 44 < upload.duration < 45
 
 
-def test_a_sample_that_is_too_large_here_is_refused_with_a_reason(
+def test_a_sample_above_the_size_limit_is_refused_with_a_reason(
     alice: User, client_of: ClientOf, settings: Settings
 ) -> None:
     settings.MAX_UPLOAD_BYTES = 1024**2
@@ -217,7 +217,7 @@ def test_a_recording_shows_its_jobs_and_the_form_that_starts_one(alice: User, cl
     assert (context["can_start"], context["can_change"]) == (True, True)
 
 
-def test_a_recording_shows_staff_what_they_may_do(bob: User, client_of: ClientOf, rows: Rows) -> None:
+def test_a_recording_page_offers_staff_only_permitted_actions(bob: User, client_of: ClientOf, rows: Rows) -> None:
     address = rows.upload.get_absolute_url()
     context = client_of(bob).get(address).context
     assert (context["can_start"], context["can_change"]) == (True, True)
@@ -225,7 +225,9 @@ def test_a_recording_shows_staff_what_they_may_do(bob: User, client_of: ClientOf
     assert (context["can_start"], context["can_change"]) == (False, False)
 
 
-def test_a_recording_shows_what_each_engine_would_take(alice: User, client_of: ClientOf, settings: Settings) -> None:
+def test_a_recording_page_shows_the_time_and_price_of_each_engine(
+    alice: User, client_of: ClientOf, settings: Settings
+) -> None:
     settings.TRANSCRIBE_ENGINES = ["local", "scripted", "aws"]
     settings.AWS_REGION = "eu-west-1"
     for duration, quote in (

@@ -50,7 +50,7 @@ def encoders(upload: str) -> list[int]:
     return found
 
 
-def test_an_encoder_that_dies_ends_the_answers_of_all_its_listeners(
+def test_a_crashed_encoder_ends_the_responses_of_all_its_listeners(
     site: Site, visitor: Visitor, needs_copy: Path
 ) -> None:
     upload = visitor.upload(needs_copy)
@@ -83,7 +83,7 @@ def test_an_encoder_that_dies_ends_the_answers_of_all_its_listeners(
     wait_until(lambda: len(list(descriptors.iterdir())) <= before + 2, what="forgetting the connections")
 
 
-def test_a_file_that_is_cut_short_while_it_is_sent_ends_the_connection(site: Site, visitor: Visitor) -> None:
+def test_a_file_truncated_during_its_response_ends_the_connection(site: Site, visitor: Visitor) -> None:
     upload = visitor.upload(recordings.long_silence(2000))
     (stored,) = [path for path in (site.folder / "media" / "uploads").rglob(upload)]
     with socket.socket() as connection:

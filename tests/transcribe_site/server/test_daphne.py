@@ -33,14 +33,14 @@ def visitor(site: Site) -> Iterator[Visitor]:
         yield visitor
 
 
-def test_a_body_that_is_too_long_is_refused_before_it_is_sent(site: Site) -> None:
+def test_refuses_a_body_above_the_limit_before_it_is_sent(site: Site) -> None:
     host, port = site.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=60) as connection:
         connection.sendall(b"POST /uploads/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000000000\r\n\r\n")
         assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_body_for_which_there_is_no_room_is_refused_with_a_sentence(site: Site, visitor: Visitor) -> None:
+def test_answers_507_when_the_server_cannot_store_the_body(site: Site, visitor: Visitor) -> None:
     (site.folder / "incoming").rename(site.folder / "elsewhere")
     answer = visitor.http.post("/uploads/", content=bytes(4 * MIB))
     assert (answer.status_code, answer.json()) == (507, {"error": DISK_FULL.sentence})
@@ -50,9 +50,7 @@ def test_a_body_for_which_there_is_no_room_is_refused_with_a_sentence(site: Site
 
 
 @pytest.mark.filterwarnings("ignore:Unclosed file")  # Django leaves its own to the garbage collector
-async def test_so_is_one_that_finds_no_room_on_its_way_to_django(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_answers_507_when_django_cannot_store_the_body(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
     scope = {
         "type": "http",
@@ -70,7 +68,7 @@ async def test_so_is_one_that_finds_no_room_on_its_way_to_django(
     gc.collect()
 
 
-def test_an_encoding_that_nobody_knows_is_a_bad_request(site: Site) -> None:
+def test_an_unknown_encoding_is_a_bad_request(site: Site) -> None:
     for address in ("/healthz", "/accounts/login/"):
         headers = {"Content-Type": "multipart/form-data; charset*=bogus''x"}
         answer = httpx.post(site.url + address, headers=headers, timeout=60)
@@ -78,7 +76,7 @@ def test_an_encoding_that_nobody_knows_is_a_bad_request(site: Site) -> None:
     assert "Traceback" not in site.log()
 
 
-def test_a_body_that_does_not_say_how_long_it_is_is_refused_when_it_is_too_long(site: Site, visitor: Visitor) -> None:
+def test_refuses_a_chunked_body_above_the_limit(site: Site, visitor: Visitor) -> None:
     def body() -> Iterator[bytes]:
         for _ in range(110):
             yield bytes(MIB)
@@ -100,7 +98,7 @@ def peak_mib(site: Site) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
-def test_a_large_upload_and_a_reader_who_does_not_read_cost_little_memory(site: Site, visitor: Visitor) -> None:
+def test_a_large_upload_and_a_client_that_reads_nothing_use_little_memory(site: Site, visitor: Visitor) -> None:
     """daphne as it comes takes 13 bytes of memory for each that is sent, and buffers all that is not read."""
     before = peak_mib(site)
     large = recordings.folder() / "large.wav"
@@ -126,7 +124,7 @@ def test_a_large_upload_and_a_reader_who_does_not_read_cost_little_memory(site: 
     large.unlink()
 
 
-def test_a_viewer_who_does_not_read_costs_no_memory_and_gets_all_finals_later(site: Site, visitor: Visitor) -> None:
+def test_a_viewer_that_reads_nothing_uses_no_memory_and_gets_all_finals_later(site: Site, visitor: Visitor) -> None:
     """What waits for a socket waits in the feed, where partials replace each other, and not in the server's buffers."""
     job = visitor.start(visitor.upload(recordings.speech("beckett")))
     wait_until(lambda: status(site) == "completed", 90, "the end of the job")
@@ -140,7 +138,7 @@ def test_a_viewer_who_does_not_read_costs_no_memory_and_gets_all_finals_later(si
         assert next(events(idle))["type"] == "snapshot"
 
 
-def test_a_message_that_no_socket_can_carry_back_is_answered_all_the_same(site: Site, visitor: Visitor) -> None:
+def test_answers_a_message_with_text_that_utf8_cannot_encode(site: Site, visitor: Visitor) -> None:
     upload = visitor.upload(recordings.speech("beckett"))
     with visitor.socket("/ws/stream/") as socket:
         for _ in range(2):
@@ -148,7 +146,7 @@ def test_a_message_that_no_socket_can_carry_back_is_answered_all_the_same(site: 
             assert next(events(socket))["type"] == "error"
 
 
-def test_a_connection_that_is_cut_before_it_has_asked_is_forgotten(site: Site, visitor: Visitor) -> None:
+def test_forgets_a_connection_that_is_lost_before_its_request(site: Site, visitor: Visitor) -> None:
     assert site.process is not None
     host, port = site.url.removeprefix("http://").split(":")
     descriptors = Path(f"/proc/{site.process.pid}/fd")
@@ -185,7 +183,7 @@ def test_healthz_answers_without_a_sign_in_and_everything_else_asks_for_one(site
         assert (answer.status_code, "login" in answer.headers.get("location", "")) == (302, True), address
 
 
-def test_no_header_of_a_client_moves_the_site(site: Site, visitor: Visitor) -> None:
+def test_ignores_a_client_header_that_sets_the_root_path(site: Site, visitor: Visitor) -> None:
     """Nobody is known to be a proxy, so what proxies say is said by anybody."""
     told = {
         "Daphne-Root-Path": "/evil",
@@ -214,13 +212,13 @@ def test_no_header_of_a_client_moves_the_site(site: Site, visitor: Visitor) -> N
     assert closed.value.rcvd.code == 1008
 
 
-def test_pages_forbid_what_they_do_not_need(site: Site, visitor: Visitor) -> None:
+def test_pages_have_a_strict_content_security_policy(site: Site, visitor: Visitor) -> None:
     policy = visitor.http.get("/", headers={"Accept": "text/html"}).headers["content-security-policy"]
     assert "default-src 'self'" in policy
     assert "unsafe" not in policy
 
 
-def test_an_upgrade_that_is_none_does_not_open_a_way_around(site: Site, visitor: Visitor) -> None:
+def test_an_invalid_upgrade_does_not_bypass_the_body_limits(site: Site, visitor: Visitor) -> None:
     before = peak_mib(site)
     headers = {"Upgrade": "foo", "X-CSRFToken": ""}
     answer = visitor.http.post("/accounts/login/", files={"file": bytes(60 * MIB)}, headers=headers)
@@ -228,7 +226,7 @@ def test_an_upgrade_that_is_none_does_not_open_a_way_around(site: Site, visitor:
     assert peak_mib(site) - before < 80
 
 
-def test_a_form_in_chunks_is_read_like_any_other(site: Site, visitor: Visitor) -> None:
+def test_accepts_a_form_in_a_chunked_body(site: Site, visitor: Visitor) -> None:
     speech = recordings.speech("beckett").read_bytes()
     body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' + speech + b"\r\n--x--\r\n"
     pieces = (body[start : start + 10_000] for start in range(0, len(body), 10_000))
@@ -244,7 +242,7 @@ def with_a_long_line(site: Site) -> None:
     database.close()
 
 
-def test_a_long_transcript_comes_in_one_snapshot(site: Site, visitor: Visitor) -> None:
+def test_a_long_transcript_arrives_in_one_snapshot(site: Site, visitor: Visitor) -> None:
     job = visitor.start(visitor.upload(recordings.speech("beckett")))
     with_a_long_line(site)
     with visitor.watch(job) as viewer:
@@ -252,7 +250,7 @@ def test_a_long_transcript_comes_in_one_snapshot(site: Site, visitor: Visitor) -
     assert len(snapshot["segments"][0]["text"]) == 1_200_000
 
 
-def test_a_long_message_ends_what_it_began_though_the_viewer_asks_for_another(site: Site, visitor: Visitor) -> None:
+def test_a_long_message_is_sent_completely_although_the_viewer_requests_another(site: Site, visitor: Visitor) -> None:
     """Else the next message begins in the middle of it, and no client can go on."""
     start = json.dumps({"type": "start", "upload": visitor.upload(recordings.speech("beckett")), "request_id": "one"})
     with visitor.socket("/ws/stream/") as socket:
@@ -273,7 +271,7 @@ def test_a_long_message_ends_what_it_began_though_the_viewer_asks_for_another(si
     assert set(lengths) == {1_200_000}
 
 
-def test_an_address_where_there_is_nothing_closes_the_socket_and_logs_no_error(site: Site) -> None:
+def test_an_unknown_socket_address_closes_the_socket_and_logs_no_error(site: Site) -> None:
     for path in ("/ws/nothing/", "/ws/jobs/not-a-uuid/"):
         with connect(f"ws{site.url[4:]}{path}", open_timeout=60) as nothing, pytest.raises(ConnectionClosed) as closed:
             nothing.recv(timeout=60)
@@ -282,7 +280,7 @@ def test_an_address_where_there_is_nothing_closes_the_socket_and_logs_no_error(s
     assert "Traceback" not in site.log()
 
 
-def test_a_server_ends_while_recordings_are_being_sent(site: Site, visitor: Visitor) -> None:
+def test_a_server_stops_during_uploads(site: Site, visitor: Visitor) -> None:
     is_over = threading.Event()
 
     def send() -> None:

@@ -26,20 +26,20 @@ def server() -> Server:
     return server
 
 
-async def test_what_is_sent_on_a_connection_that_was_forgotten_is_dropped(server: Server) -> None:
+async def test_drops_data_for_a_connection_that_daphne_has_removed(server: Server) -> None:
     forgotten = Socket()
     await server.handle_reply(forgotten, {"type": "websocket.send", "text": "late"})
     assert forgotten not in server.connections
 
 
-async def test_what_is_sent_on_a_socket_that_is_closing_is_dropped(server: Server) -> None:
+async def test_drops_data_for_a_closing_socket(server: Server) -> None:
     closing = Socket()
     closing.state = Socket.STATE_CLOSING
     server.connections = {closing: {}}
     await server.handle_reply(closing, {"type": "websocket.send", "text": "late"})
 
 
-async def test_a_server_that_ends_waits_for_all_applications_also_where_a_request_has_none(
+async def test_a_stopping_server_waits_for_applications_although_a_request_has_none(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("transcribe_site.server.daphne.END_SECONDS", 60.0)
@@ -61,12 +61,12 @@ async def test_a_server_that_ends_waits_for_all_applications_also_where_a_reques
     assert ended == 3
 
 
-async def test_a_server_that_ends_does_not_wait_where_there_is_no_application(server: Server) -> None:
+async def test_a_stopping_server_without_applications_does_not_wait(server: Server) -> None:
     server.connections = {"half sent": {}}
     await server.kill_all_applications().asFuture(asyncio.get_running_loop())
 
 
-async def test_a_request_goes_to_its_thread_a_few_times_and_not_once_for_each_middleware(
+async def test_a_request_switches_threads_a_few_times_not_once_per_middleware(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     exchanges = 0
@@ -87,7 +87,7 @@ async def test_a_request_goes_to_its_thread_a_few_times_and_not_once_for_each_mi
     assert exchanges <= 3, "the signal of its begin, the request itself, the end of its response"
 
 
-async def test_a_client_that_left_before_its_request_began_gets_no_answer() -> None:
+async def test_a_client_that_disconnects_before_its_request_begins_gets_no_answer() -> None:
     body = BytesIO(b"a form")
     body.close()  # as Twisted closes it when the connection ends
     sent: list[dict[str, Any]] = []

@@ -95,7 +95,7 @@ def incoming(site: Site) -> list[Path]:
     return list((site.folder / "incoming").iterdir())
 
 
-def test_forms_of_all_kinds_are_answered_and_stored_as_django_does_it(servers: tuple[Site, Site], talk: bytes) -> None:
+def test_forms_are_answered_and_stored_as_by_django(servers: tuple[Site, Site], talk: bytes) -> None:
     results = []
     for site in servers:
         with Visitor(site) as visitor:
@@ -122,9 +122,7 @@ def visitor(site: Site) -> Iterator[Visitor]:
         yield visitor
 
 
-def test_the_token_against_forged_forms_may_be_a_field_and_a_wrong_one_is_refused(
-    site: Site, visitor: Visitor, talk: bytes
-) -> None:
+def test_accepts_a_csrf_token_as_field_and_refuses_a_wrong_one(site: Site, visitor: Visitor, talk: bytes) -> None:
     token = visitor.http.headers.pop("X-CSRFToken")
     sent = ("multipart/form-data; boundary=x", file(talk) + END, JSON)
     assert answered(visitor, *sent)[0] == 403
@@ -169,13 +167,13 @@ def test_a_server_that_is_stopped_during_uploads_ends_and_leaves_no_file(
         sender.close()
 
 
-def test_a_form_that_the_parser_fails_on_at_once_does_not_hold_its_sender(visitor: Visitor) -> None:
+def test_a_form_that_fails_to_parse_at_once_does_not_pause_its_sender(visitor: Visitor) -> None:
     body = b"a" * 8_000_000  # more than the queue and the system's buffers take
     headers = {"Content-Type": "multipart/form-data"}
     assert visitor.http.post("/uploads/", content=body, headers=headers).status_code == 400
 
 
-def test_an_upload_in_chunks_is_parsed_too(site: Site, visitor: Visitor, tmp_path: Path) -> None:
+def test_parses_an_upload_in_a_chunked_body(site: Site, visitor: Visitor, tmp_path: Path) -> None:
     content = numbers(tmp_path / "numbers.wav", 400).read_bytes()
     body = file(content) + END
     pieces = (body[start : start + 50_000] for start in range(0, len(body), 50_000))
