@@ -74,7 +74,7 @@ def test_readyz_names_each_unavailable_dependency_until_it_recovers(
     redis.shut()
 
 
-def test_readyz_reports_a_read_only_disk_as_failed_storage(site: Site) -> None:
+def test_readyz_reports_a_missing_folder_as_failed_storage(site: Site) -> None:
     becomes(site, (200, "ok\n"))
     (site.folder / "incoming").rename(site.folder / "elsewhere")
     becomes(site, (503, "storage: does not answer\n"))

@@ -149,7 +149,7 @@ def test_a_wrong_old_password_is_not_stored(bob: User, client_of: Callable[[User
 
 
 @pytest.mark.parametrize("door", CHANGES)
-def test_a_password_change_waits_for_other_attempts_at_its_account(
+def test_a_password_change_without_a_free_hash_slot_gets_503(
     bob: User, client_of: Callable[[User], Client], settings: Settings, monkeypatch: pytest.MonkeyPatch, door: str
 ) -> None:
     page = client_of(bob)
