@@ -65,7 +65,7 @@ MUTATIONS = [
         of="_change",
         replace="not permissions.may_change(request.user, found)",
         by="False",
-        fails="web/test_views::test_staff_who_may_only_look_change_nothing",
+        fails="web/test_views::test_staff_with_read_only_permission_change_nothing",
     ),
     Mutation(
         fault="A stranger opens the WebSocket of a job",
