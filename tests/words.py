@@ -13,7 +13,7 @@ comparison only.
 BECKETT = "Ever tried. Ever failed. No matter. Try again. Fail again. Fail better."
 # The largest accepted word error rates: slightly more than the recogniser's own errors.
 LARGEST_ERROR = {"two_cities": 0.12, "beckett": 0.34}
-SAID = {"two_cities": TWO_CITIES, "beckett": BECKETT}
+TEXTS = {"two_cities": TWO_CITIES, "beckett": BECKETT}
 
 
 def bare(text: str) -> list[str]:

@@ -1,3 +1,5 @@
+"""The configuration of the app `uploads`. The admin shows its name."""
+
 from django.apps import AppConfig
 
 

@@ -1,3 +1,5 @@
+"""The addresses of the views that upload and rename recordings and serve their files."""
+
 from django.urls import path
 
 from uploads import views

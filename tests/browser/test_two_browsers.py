@@ -10,7 +10,7 @@ from tests.browser.conftest import JOB_TIMEOUT
 from tests.browser.test_live import FINAL, words_on
 from tests.site import Site, wait_until
 from tests.visitor import Visitor, rows
-from tests.words import LARGEST_ERROR, SAID, word_error_rate
+from tests.words import LARGEST_ERROR, TEXTS, word_error_rate
 
 pytestmark = pytest.mark.chromium("its subject is the server")
 
@@ -86,8 +86,8 @@ def test_two_browsers_one_of_which_joins_late_end_with_the_text_of_the_database(
         expect(page.get_by_text("Done")).to_be_visible(timeout=JOB_TIMEOUT)
         expect(page.locator(".segment.partial")).to_have_count(0)
     assert words_on(early) == words_on(late) == stored_words(site, job) != ""
-    if name in SAID:
-        assert word_error_rate(SAID[name], words_on(early)) <= LARGEST_ERROR[name] + 0.03
+    if name in TEXTS:
+        assert word_error_rate(TEXTS[name], words_on(early)) <= LARGEST_ERROR[name] + 0.03
     assert early.evaluate("window.partials.length") > 0
     late.reload()  # a page that is loaded again is the same
     assert words_on(late) == stored_words(site, job)

@@ -41,14 +41,14 @@ class Viewer:
                     connect(url, additional_headers=headers, origin=web.url, max_size=None) as socket,  # type: ignore[arg-type]
                 ):
                     async for message in socket:
-                        self._take(json.loads(message))
+                        self._apply(json.loads(message))
                         if self.status in ENDED:
                             return
             except (TimeoutError, OSError, ConnectionClosed, InvalidHandshake):
                 self.cuts += 1
             await asyncio.sleep(self._chance.uniform(0.0, 0.5))
 
-    def _take(self, event: dict[str, Any]) -> None:
+    def _apply(self, event: dict[str, Any]) -> None:
         match event["type"]:
             case "snapshot":
                 for segment in event["segments"]:

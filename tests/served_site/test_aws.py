@@ -35,7 +35,7 @@ def has_members(group: int) -> bool:
     return True
 
 
-def heard(site: Site) -> list[str]:
+def stored_words(site: Site) -> list[str]:
     stored = rows(site, "select text from streaming_segment order by seq")
     return re.sub(r"\.", "", " ".join(str(row[0]) for row in stored)).split()
 
@@ -44,13 +44,13 @@ def test_an_amazon_job_whose_server_is_killed_three_times_has_every_word_once(si
     with Visitor(site) as visitor:
         visitor.start(visitor.upload(numbers(site.folder / "numbers.wav", COUNT)))
     for kill in range(1, 4):
-        wait_until(lambda kill=kill: len(heard(site)) >= 48 * kill, 60, "more words")  # type: ignore[misc]
+        wait_until(lambda kill=kill: len(stored_words(site)) >= 48 * kill, 60, "more words")  # type: ignore[misc]
         site.kill()
-        kept = heard(site)
+        kept = stored_words(site)
         assert kept == words(len(kept))
         site.start()
     wait_until(lambda: rows(site, "select status from streaming_job") == [("completed",)], 60, "the end of the job")
-    assert heard(site) == words(COUNT)
+    assert stored_words(site) == words(COUNT)
 
 
 def test_the_demo_serves_the_site_with_the_mock_service_and_ends_all_its_processes(tmp_path: object) -> None:

@@ -84,12 +84,12 @@ class Watcher(threading.Thread):
             try:
                 with self._visitor.watch(self._job, after=max(self.finals, default=0)) as socket:
                     for event in events(socket):
-                        if self._take(event) == "completed":
+                        if self._apply(event) == "completed":
                             return
             except ConnectionClosed:
                 time.sleep(0.5)  # roughly as long as the page waits
 
-    def _take(self, event: dict[str, Any]) -> object:
+    def _apply(self, event: dict[str, Any]) -> object:
         segments = [event["segment"]] if event["type"] == "final" else event.get("segments", [])
         for segment in segments:
             assert segment["seq"] not in self.finals

@@ -110,8 +110,8 @@ async def test_mixes_all_tracks_on_one_timeline(tmp_path: Path, suffix: str) -> 
     sounds = [Sound(tone(300, 4.0)), Sound(tone(700, 3.0), offset=3.0)]
     samples = await decoded(write(tmp_path / f"a.{suffix}", sounds), "all", tmp_path)
     assert len(samples) / multitrack.RATE == pytest.approx(6.0, abs=0.15)
-    heard = {hz: [round(level(samples, hz, at + 0.2, at + 0.8), 1) for at in range(6)] for hz in (300, 700)}
-    assert heard == {300: [0.3] * 4 + [0.0] * 2, 700: [0.0] * 3 + [0.3] * 3}
+    levels = {hz: [round(level(samples, hz, at + 0.2, at + 0.8), 1) for at in range(6)] for hz in (300, 700)}
+    assert levels == {300: [0.3] * 4 + [0.0] * 2, 700: [0.0] * 3 + [0.3] * 3}
 
 
 async def test_a_mix_that_is_too_loud_is_clipped_and_does_not_wrap(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def send(client: Client, *files: SimpleUploadedFile, **headers: str) -> HttpResp
     return client.post(reverse("upload-create"), {"file": list(files)}, headers=headers)
 
 
-def said(response: HttpResponse) -> list[str]:
+def messages_of(response: HttpResponse) -> list[str]:
     return [str(message) for message in get_messages(response.wsgi_request)]
 
 
@@ -44,7 +44,7 @@ def test_a_browser_is_redirected_to_the_recording_that_it_uploaded(alice: User, 
     upload = Upload.objects.get()
     assert (response.status_code, response.url) == (302, f"/uploads/{upload.pk}/")
     assert (upload.owner, upload.name) == (alice, "Grüße 🎙️.wav")
-    assert said(response) == ["Uploaded Grüße 🎙️.wav."]
+    assert messages_of(response) == ["Uploaded Grüße 🎙️.wav."]
 
 
 HOSTILE_NAMES = [
@@ -114,7 +114,7 @@ def test_a_form_without_javascript_keeps_the_good_ones_of_several_files(alice: U
     response = send(client_of(alice), sound("a.wav"), sound("b.txt", content=b"Dear Alice\n"), sound("c.wav"))
     assert (response.status_code, response.url) == (302, reverse("library"))
     assert sorted(Upload.objects.values_list("name", flat=True)) == ["a.wav", "c.wav"]
-    messages = said(response)
+    messages = messages_of(response)
     assert messages[0].startswith("b.txt: This is a text file.")
     assert messages[1:] == ["Uploaded a.wav.", "Uploaded c.wav."]
 
@@ -144,7 +144,7 @@ def test_refuses_an_upload_that_is_no_recording_with_a_sentence(
     assert response.json()["error"].startswith(reason)
     response = send(client_of(alice), sound(**file))
     assert (response.status_code, response.url) == (302, reverse("library"))
-    (message,) = said(response)
+    (message,) = messages_of(response)
     assert message.startswith(f"{file['name']}: {reason}")
     assert not Upload.objects.exists()
 
@@ -221,7 +221,7 @@ def test_an_owner_can_rename_a_recording(stored: Stored, alice: User, client_of:
     upload = stored()
     response = client_of(alice).post(reverse("upload-rename", args=[upload.pk]), {"name": "Talk.wav"})
     assert (response.status_code, response.url) == (302, f"/uploads/{upload.pk}/")
-    assert said(response) == ["Renamed to Talk.wav."]
+    assert messages_of(response) == ["Renamed to Talk.wav."]
     upload.refresh_from_db()
     assert upload.name == "Talk.wav"
 
@@ -252,7 +252,7 @@ def test_an_owner_can_delete_a_recording(
     with django_capture_on_commit_callbacks(execute=True):
         response = client_of(alice).post(reverse("upload-delete", args=[upload.pk]))
     assert (response.status_code, response.url) == (302, reverse("library"))
-    assert said(response) == ["Deleted interview.wav and its transcripts."]
+    assert messages_of(response) == ["Deleted interview.wav and its transcripts."]
     assert list(Upload.objects.all()) == [kept]
     assert files() == [str(kept.pk)]
 

@@ -31,7 +31,7 @@ def address(upload: Upload) -> str:
     return reverse("upload-waveform", args=[upload.pk])
 
 
-async def look(user: User, upload: Upload, query: str = "") -> HttpResponse:
+async def get_waveform(user: User, upload: Upload, query: str = "") -> HttpResponse:
     client = AsyncClient()
     await client.aforce_login(user)
     return await client.get(address(upload) + query)
@@ -80,17 +80,17 @@ async def made() -> None:
 async def test_the_first_request_for_a_waveform_gets_a_flat_line_and_starts_decoding(
     upload: Upload, alice: User, decodings: list[Path]
 ) -> None:
-    flat = await look(alice, upload)
+    flat = await get_waveform(alice, upload)
     assert (flat.status_code, flat["Cache-Control"]) == (200, "no-store")
     assert {y for _, y in outline(flat)} == {49.5, 50.5}
     await made()
-    response = await look(alice, upload)
+    response = await get_waveform(alice, upload)
     assert response["Cache-Control"] == "private, max-age=31536000, immutable"
     assert len(outline(response)) == 2 * 1_000 + 4
     await upload.arefresh_from_db()
     assert len(upload.peaks) == 1_000
     assert upload.duration == 9.963375  # decoding has found the exact duration
-    again = await look(alice, upload)
+    again = await get_waveform(alice, upload)
     assert again.content == response.content
     assert decodings == [Path(upload.file.path)]
 
@@ -136,7 +136,7 @@ async def test_waveform_requests_do_not_wait_for_a_decoder(
     monkeypatch.setattr(decoder, "DECODER", hanging)
     for _ in range(2):
         async with asyncio.timeout(PATIENCE_SECONDS):
-            assert (await look(alice, upload))["Cache-Control"] == "no-store"
+            assert (await get_waveform(alice, upload))["Cache-Control"] == "no-store"
     (task,) = waveforms._tasks[asyncio.get_running_loop()].values()
     task.cancel()
     await asyncio.wait([task])
@@ -148,7 +148,7 @@ async def test_each_track_has_its_own_waveform(stored: Stored, alice: User, tmp_
     path = multitrack.write(tmp_path / "a.mkv", [Sound(loud, codec="flac"), Sound(late, codec="flac")])
     upload = await sync_to_async(stored)(path)
     for track in ("0", "1", "all"):
-        await look(alice, upload, f"?track={track}")
+        await get_waveform(alice, upload, f"?track={track}")
     await made()
     await upload.arefresh_from_db()
     found = {track: await sync_to_async(waveforms.peaks_of)(upload, track) for track in ("", "0", "1", "all")}
@@ -156,9 +156,9 @@ async def test_each_track_has_its_own_waveform(stored: Stored, alice: User, tmp_
     first, last = [True, False, False, False], [False, False, False, True]
     assert loudness == {"": first, "0": first, "1": last, "all": [True, False, False, True]}
     assert upload.duration == pytest.approx(4.0, abs=0.01)
-    assert (await look(alice, upload, "?track=1"))["Cache-Control"] == "private, max-age=31536000, immutable"
+    assert (await get_waveform(alice, upload, "?track=1"))["Cache-Control"] == "private, max-age=31536000, immutable"
     for wrong in ("2", "x", "-1"):
-        assert (await look(alice, upload, f"?track={wrong}")).status_code == 404
+        assert (await get_waveform(alice, upload, f"?track={wrong}")).status_code == 404
 
 
 async def test_a_waveform_that_is_requested_twice_is_decoded_once(upload: Upload, decodings: list[Path]) -> None:
@@ -201,14 +201,14 @@ async def test_a_failed_waveform_is_not_decoded_again_at_each_request(
     content = Path(upload.file.path).read_bytes()  # noqa: ASYNC240
     Path(upload.file.path).write_bytes(b"no sound")  # noqa: ASYNC240
     for _ in range(3):
-        assert (await look(alice, upload))["Cache-Control"] == "no-store"
+        assert (await get_waveform(alice, upload))["Cache-Control"] == "no-store"
         await made()
     assert len(decodings) == 1
     Path(upload.file.path).write_bytes(content)  # noqa: ASYNC240
     waveforms._tasks[asyncio.get_running_loop()].clear()  # as a minute later
-    await look(alice, upload)
+    await get_waveform(alice, upload)
     await made()
-    assert (await look(alice, upload))["Cache-Control"] != "no-store"
+    assert (await get_waveform(alice, upload))["Cache-Control"] != "no-store"
 
 
 async def test_a_waveform_that_cannot_be_stored_is_shown_as_a_flat_line(
@@ -219,9 +219,9 @@ async def test_a_waveform_that_cannot_be_stored_is_shown_as_a_flat_line(
 
     with monkeypatch.context() as patched:
         patched.setattr(UploadQuerySet, "update", locked)
-        await look(alice, upload)
+        await get_waveform(alice, upload)
         await made()
-    response = await look(alice, upload)
+    response = await get_waveform(alice, upload)
     assert {y for _, y in outline(response)} == {49.5, 50.5}
 
 
@@ -261,8 +261,8 @@ def test_a_synchronous_server_answers_with_a_flat_waveform(
 
 
 async def test_staff_see_a_waveform_and_strangers_get_404(upload: Upload, bob: User, charlie: User) -> None:
-    assert (await look(bob, upload)).status_code == 200
-    response = await look(charlie, upload)
+    assert (await get_waveform(bob, upload)).status_code == 200
+    response = await get_waveform(charlie, upload)
     assert response.status_code == 404
     assert b"svg" not in response.content[:10]
 

@@ -39,7 +39,7 @@ def serve_content(
     response: HttpResponseBase | None = get_conditional_response(request, etag=etag)
     if response is None:
         try:
-            response = _content(request, content, size, _asked(request, size, etag))
+            response = _content(request, content, size, _requested_range(request, size, etag))
         except ranges.Unsatisfiable:
             response = HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
     response["Content-Type"] = content_type
@@ -77,7 +77,7 @@ def isolate(response: Response) -> Response:
     return response
 
 
-def _asked(request: HttpRequest, size: int, etag: str) -> ranges.Range | None:
+def _requested_range(request: HttpRequest, size: int, etag: str) -> ranges.Range | None:
     """Return the requested range, or None for the whole file.
 
     The whole file is sent when If-Range shows that the client holds a part of a different version.
@@ -87,11 +87,11 @@ def _asked(request: HttpRequest, size: int, etag: str) -> ranges.Range | None:
     return ranges.parse(request.headers.get("Range"), size)
 
 
-def _content(request: HttpRequest, content: Content, size: int, asked: ranges.Range | None) -> HttpResponseBase:
+def _content(request: HttpRequest, content: Content, size: int, requested: ranges.Range | None) -> HttpResponseBase:
     # The response has the whole requested range, even for an open one ("bytes=500-"). RFC 9110, section 15.3.7, allows
     # a server to send less, but WebKit then plays from a wrong position. A long range costs little: a player stops
     # reading when it has enough, and the server reads the next chunk only after the client has received the last one.
-    part = asked or ranges.Range(0, size)
+    part = requested or ranges.Range(0, size)
     # The first chunk is read before the response begins: a missing file must still become a 404.
     is_head = request.method == "HEAD"
     begin = ranges.Range(part.start, min(part.stop, part.start + (1 if is_head else CHUNK_BYTES)))
@@ -102,7 +102,7 @@ def _content(request: HttpRequest, content: Content, size: int, asked: ranges.Ra
     else:
         response = StreamingHttpResponse(_chunks(content, first, ranges.Range(begin.stop, part.stop)))
     response["Content-Length"] = str(part.length)
-    if asked is not None:
+    if requested is not None:
         response.status_code = 206
         response["Content-Range"] = part.content_range(size)
     return response
