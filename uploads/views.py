@@ -1,6 +1,6 @@
 """The views for uploading and renaming a recording, and for its file, its listening copy and its waveform.
 
-The library and the page of a recording are in `streaming/web/views.py`.
+The pages of the library and of a recording are in `streaming/web/library.py`.
 """
 
 import logging

@@ -1,3 +1,5 @@
+"""Identifying files that are not recordings, and the content types of recordings."""
+
 import pytest
 
 from uploads import file_types

@@ -1,3 +1,5 @@
+"""Cleaning the names of recordings."""
+
 import unicodedata
 
 import pytest

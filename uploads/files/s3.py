@@ -33,16 +33,16 @@ ATTEMPTS = 3
 # Uploads go in parts of 8 MiB, two at a time, so that a file of any size needs 16 MiB of memory.
 PARTS = TransferConfig(multipart_threshold=8 * 1024**2, multipart_chunksize=8 * 1024**2, max_concurrency=2)
 
-CHECK_BUCKET = "Ask your administrator to check the bucket"
-DENIED = f"The storage denies access to this recording ({{code}}). {CHECK_BUCKET}'s permissions."
+ASK = "Ask your administrator to check the bucket"
+DENIED = f"The storage denies access to this recording ({{code}}). {ASK}'s permissions."
 SENTENCES = {
     "AccessDenied": DENIED,
     "403": DENIED,  # the response to a HEAD request has no body, so botocore uses the status as the code
-    "InvalidObjectState": f"The file of this recording is archived in the storage ({{code}}). {CHECK_BUCKET}: restore it first.",
+    "InvalidObjectState": "This recording is archived in the storage ({code}). Ask your administrator to restore it.",
     "InvalidRange": INCOMPLETE,
-    "NoSuchBucket": f"The bucket of the recordings does not exist ({{code}}). {CHECK_BUCKET}'s name.",
+    "NoSuchBucket": f"The bucket of the recordings does not exist ({{code}}). {ASK}'s name.",
 }
-REFUSED = f"The storage refuses this recording ({{code}}). {CHECK_BUCKET}."
+REFUSED = f"The storage refuses this recording ({{code}}). {ASK}."
 # Errors with a 4xx status that a retry may not meet: rate limits, clock skew, and expired keys that AWS will renew.
 TRANSIENT_STATUSES = frozenset({408, 409, 425, 429})
 TRANSIENT_CODES = frozenset(

@@ -1,3 +1,5 @@
+"""Parsing the Range header of requests for recordings."""
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
