@@ -23,6 +23,6 @@ async def end(process: asyncio.subprocess.Process) -> None:
         try:
             await asyncio.shield(ending)
         except asyncio.CancelledError:
-            is_cancelled = True
+            is_cancelled = True  # raised below: the process must be reaped first
     if is_cancelled:
         raise asyncio.CancelledError
