@@ -1,4 +1,4 @@
-"""Cleans the names of recordings, and keeps them as people type them apart from characters that can deceive readers.
+"""Cleans the names of recordings: removes characters that can deceive readers, and keeps all others as typed.
 
 A stored name is never part of a path, so it may contain any punctuation. `cleaned` makes a name safe for a file that
 a person downloads.

@@ -15,7 +15,7 @@ TOLERANCE_SECONDS = 0.005
 # A recorder's clock jitters by some milliseconds, and a damaged file has single wrong timestamps. A deviation counts
 # only if most of the next pieces agree: following every timestamp would cut the audio into clicks.
 AGREEING_PIECES = 3
-LONGEST_HOLE_SECONDS = 3600.0  # a longer gap is a wrong timestamp, not silence
+LONGEST_GAP_SECONDS = 3600.0  # a longer gap is a wrong timestamp, not silence
 # A transport or program stream restarts its clock at each splice. FFmpeg uses the same limit (dts_delta_threshold).
 LONGEST_SPLICE_SECONDS = 10.0
 # Pieces that overlap by more belong to a second recording and are appended: cutting them would lose speech.
@@ -70,7 +70,7 @@ class Timeline:
         piece = held.popleft()
         is_splice = self.is_spliced and self.has_begun and abs(late) > LONGEST_SPLICE_SECONDS
         gap = cut = 0.0
-        if is_splice or not -LONGEST_OVERLAP_SECONDS <= late <= LONGEST_HOLE_SECONDS:
+        if is_splice or not -LONGEST_OVERLAP_SECONDS <= late <= LONGEST_GAP_SECONDS:
             self.clock += late  # the file's clock has jumped: follow it without silence or a cut
         elif late > 0:
             gap = late
