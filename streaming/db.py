@@ -101,7 +101,7 @@ class InThread(SyncToAsync):
 
 
 def close_dead_connections() -> None:
-    """Close unusable connections of this thread, and return those to PostgreSQL to their pool."""
+    """Close unusable connections of this thread. Connections to PostgreSQL return to their pool."""
     for each in connections.all(initialized_only=True):
         if each.vendor == "sqlite":
             each.close_at = None  # never too old: opening the file takes longer than most queries

@@ -45,9 +45,9 @@ class JobFilter(logging.Filter):
 
 
 class RateLimitFilter(logging.Filter):
-    """Passes each line once in ten seconds: all lines of the named loggers, and lines of ours with a traceback.
+    """Drops repetitions of a line within ten seconds, for the named loggers and for our own lines with a traceback.
 
-    The same line about another job counts as another line.
+    The same line about another job is not a repetition. All other lines pass.
     """
 
     def __init__(self, names: Collection[str]) -> None:

@@ -133,7 +133,7 @@ async def open_spool(upload: Upload, folder: Path, channels: int = 1, track: str
 async def open_spool_of_file(
     source: Path, sample_rate: int, folder: Path, channels: int = 1, track: str = "0"
 ) -> AsyncIterator[Spool]:
-    """Do the same with the file at `source`, whose `track` has a sample rate of `sample_rate` (Hz)."""
+    """Do the same as `open_spool` for a local file whose `track` has a sample rate of `sample_rate` (Hz)."""
     # Telephone recordings stay at 8 kHz, because resampling adds no information. All others become 16 kHz.
     spool = Spool(folder / f"{uuid.uuid4()}.pcm", 8_000 if sample_rate == 8_000 else 16_000, channels, track)
     try:

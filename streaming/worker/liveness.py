@@ -23,7 +23,7 @@ from django.conf import settings
 
 logger = logging.getLogger(__name__)
 
-OLD_SECONDS = 24 * 3600.0  # without a touch of the lock file; a live worker touches it every few seconds
+OLD_SECONDS = 24 * 3600.0  # age of a lock file that no live worker reaches: it touches the file every few seconds
 
 
 class Worker:

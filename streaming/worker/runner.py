@@ -169,7 +169,7 @@ class Runner:
             except Error:
                 with log.job_context(job.pk, job.attempt):
                     logger.exception("Could not hand the job back; its lease will expire")
-        # Send all messages together: each may take two seconds during an outage, and SIGKILL may follow SIGTERM in ten.
+        # Send all messages at once: during an outage each takes up to two seconds, and the process has eight in all.
         await asyncio.gather(*(publisher.send(group, message) for group, message in news))
         for engine in self._engines.values():
             await engine.aclose()
