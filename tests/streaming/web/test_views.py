@@ -232,7 +232,7 @@ def test_a_recording_page_shows_the_time_and_price_of_each_engine(
     settings.AWS_REGION = "eu-west-1"
     for duration, quote in (
         (720.4, "Takes about 12 min · about $0.29 · audio is sent to Amazon Transcribe in eu-west-1"),
-        (3.0, "Takes about 3 s · less than $0.01 · audio is sent to Amazon Transcribe in eu-west-1"),
+        (3.0, "Takes a few seconds · less than $0.01 · audio is sent to Amazon Transcribe in eu-west-1"),
         (4800.0, "Takes about 1 h 20 min · about $1.92 · audio is sent to Amazon Transcribe in eu-west-1"),
         (36000.0, "Takes about 10 h · about $14.40 · audio is sent to Amazon Transcribe in eu-west-1"),
     ):
