@@ -1,4 +1,4 @@
-"""Django's settings, from environment variables alone (`variables.py` lists them)."""
+"""Django's settings. All values that differ between sites come from environment variables, listed in `variables.py`."""
 
 import fcntl
 import os
@@ -35,15 +35,15 @@ TRANSCRIBE_METRICS_PORT = ENV["TRANSCRIBE_METRICS_PORT"]
 AWS_REGION = ENV["AWS_REGION"]
 AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING = ENV["AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING"]
 AWS_CA_BUNDLE = ENV["AWS_CA_BUNDLE"]
-MAX_REQUEST_BYTES = 100 * 1024**2  # a file in one request; larger ones will come in pieces
-MAX_BODY_BYTES = MAX_REQUEST_BYTES + 1024**2  # a form has more than the file
+MAX_REQUEST_BYTES = 100 * 1024**2  # the maximum of a file in one request
+MAX_BODY_BYTES = MAX_REQUEST_BYTES + 1024**2  # the other fields of the form
 MAX_UPLOAD_BYTES = min(ENV["TRANSCRIBE_MAX_UPLOAD_BYTES"], MAX_REQUEST_BYTES)
-MAX_AUDIO_SECONDS = 12 * 3600  # of decoded sound: a small file can hold days of silence
+MAX_AUDIO_SECONDS = 12 * 3600  # of decoded audio: a small file can hold days of silence
 HOST, PORT = ENV["HOST"], ENV["PORT"]
 
 
 def usable(folder: Path) -> Path:
-    """Return a folder that is there: made, if it has to be, for its owner alone."""
+    """Return a folder. Creates it if it is missing, accessible only to its owner."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for inner in ("static", "incoming"):
@@ -56,10 +56,10 @@ def usable(folder: Path) -> Path:
 
 
 def kept_secret_key(path: Path) -> str:
-    """Return the key in the file at `path`, made at the first start and readable by its owner only."""
+    """Return the key in the file at `path`. The first start creates the file, readable only by its owner."""
     try:
         with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # of two processes that start at once, one makes the key
+            fcntl.flock(file, fcntl.LOCK_EX)  # two processes that start at once must not create two keys
             key = file.read()
             if not key:
                 key = secrets.token_urlsafe(50)
@@ -127,24 +127,24 @@ TEMPLATES = [
     }
 ]
 
-# Database: SQLite, set up so that readers and one writer don't stand in each other's way, or PostgreSQL.
+# Database: SQLite, configured so that readers and one writer don't block each other, or PostgreSQL.
 DATABASES = {"default": dj_database_url.parse(ENV["DATABASE_URL"] or f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
     DATABASES["default"]["ENGINE"] = "transcribe_site.postgresql"
     DATABASES["default"]["OPTIONS"] = {
-        # Connections are taken from a pool: threads come and go with requests. A process that has nothing to do keeps
-        # one. Whoever gets none within `timeout` is told so; attempts to connect give up sooner, because the pool
-        # waits longer from one to the next, and a new request begins anew at once.
+        # A pool, because threads come and go with requests. An idle process keeps one connection. A request that gets
+        # none within `timeout` is answered with 503. Reconnecting gives up sooner, because the pool backs off between
+        # attempts, whereas the next request starts a new attempt at once.
         "pool": {"min_size": 1, "max_size": 16, "timeout": 5.0, "reconnect_timeout": 3.0},
-        # A server whose machine or network is gone is noticed in seconds (libpq and the system would take hours).
+        # Detect an unreachable server within seconds (libpq and the system would take hours).
         "connect_timeout": 5,
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 3,
         "tcp_user_timeout": 20_000,
-        # Whoever holds a row too long keeps no thread of ours; and a process of ours that was frozen keeps no row.
+        # Limit the wait for a locked row, and the time for which a frozen process can lock one.
         "options": "-c lock_timeout=3s -c idle_in_transaction_session_timeout=10s",
-        **DATABASES["default"].get("OPTIONS", {}),  # from the address, as in `?sslmode=require`
+        **DATABASES["default"].get("OPTIONS", {}),  # from the URL, as in `?sslmode=require`
     }
 elif DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
@@ -153,7 +153,7 @@ elif DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 
-# Channel layer: what is lost there is noticed and fetched from the database (see streaming/live/feed.py).
+# Channel layer. Feeds detect lost messages and read them from the database (see streaming/live/feed.py).
 if ENV["REDIS_URL"]:
     CHANNEL_LAYERS = {
         "default": {
@@ -162,8 +162,8 @@ if ENV["REDIS_URL"]:
         }
     }
 else:
-    # The layer removes a channel from all groups a day after it joined, and when one of its messages has waited for a
-    # minute, as after a laptop's sleep. Runners and feeds live longer, and `capacity` limits the waiting messages.
+    # By default the layer removes a channel from its groups after a day, or when a message has waited for a minute, as
+    # after a laptop's sleep. Runners and feeds live longer. `capacity` limits the waiting messages.
     never = 100 * 365 * 24 * 3600
     CHANNEL_LAYERS = {
         "default": {
@@ -197,10 +197,10 @@ if ENV["TRANSCRIBE_S3_BUCKET"]:
     }
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "incoming"
 usable(DATA_DIR)
-FILE_UPLOAD_PERMISSIONS = 0o600  # of recordings, which only the site reads
+FILE_UPLOAD_PERMISSIONS = 0o600  # recordings are read by the site only
 FILE_UPLOAD_HANDLERS = ["uploads.files.upload_handler.DiskUploadHandler"]
 
-# People.
+# Accounts.
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "library"
 LOGOUT_REDIRECT_URL = "login"
@@ -211,18 +211,18 @@ AXES_HANDLER = "transcribe_site.sign_in.SignInHandler"
 AXES_CLIENT_IP_CALLABLE = "transcribe_site.client_address.of_request"
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 5
-AXES_COOLOFF_TIME = timedelta(days=1)  # after which failures are forgotten
-AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "old_password", "new_password1", "new_password2"]  # not kept
+AXES_COOLOFF_TIME = timedelta(days=1)  # failures expire after that
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "old_password", "new_password1", "new_password2"]  # never stored
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-AXES_DISABLE_ACCESS_LOG = True  # it would grow with every sign-in
+AXES_DISABLE_ACCESS_LOG = True  # the table would grow with every sign-in
 AXES_VERBOSE = False
-AXES_ENABLE_ADMIN = False  # `admin.py` has the one list that is used
+AXES_ENABLE_ADMIN = False  # `admin.py` registers the list of failures
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
-# Secure cookies and HSTS where people reach the site by https alone. Plain http on one's own machine must work too.
+# Secure cookies and HSTS if the site is reached by https only. Plain http on localhost must work too.
 IS_HTTPS = bool(CSRF_TRUSTED_ORIGINS) and all(origin.startswith("https://") for origin in CSRF_TRUSTED_ORIGINS)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
 SECURE_PROXY_SSL_HEADER = ("transcribe_site.scheme", "https")  # set by SchemeMiddleware, never by a client
@@ -235,8 +235,8 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W021",  # HSTS preloading: the owner of the domain decides that
 ]
 if not IS_HTTPS:
-    # A site on plain http, which is one's own machine or network. A site behind TLS cannot end up here unnoticed:
-    # without its https origin in CSRF_TRUSTED_ORIGINS it refuses all forms, the sign-in included.
+    # A site on plain http, on localhost or in a private network. A site behind TLS can't get here unnoticed: without
+    # its https origin in CSRF_TRUSTED_ORIGINS it refuses all forms, including the sign-in.
     SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W010", "security.W012", "security.W016"]
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
