@@ -107,7 +107,7 @@ export class Rows {
   }
 
   async #refresh() {
-    if (this.#isRefreshing) return; // #timer stays set; the running fetch replaces the same rows
+    if (this.#isRefreshing) return; // one fetch at a time
     this.#isRefreshing = true;
     this.#timer = null;
     try {

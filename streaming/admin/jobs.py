@@ -41,10 +41,10 @@ class JobAdmin(JobColumns, ReviewAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Job | None = None) -> Any:
         assert obj is not None  # jobs are never added in the admin
-        may_hear = obj.owner_id == request.user.pk or request.user.has_perm("uploads.view_upload")
+        may_listen = obj.owner_id == request.user.pk or request.user.has_perm("uploads.view_upload")
         facts = [
             ("upload", "owner"),
-            *["player"] * may_hear,
+            *["player"] * may_listen,
             ("state", "engine", "language", *["track_name"] * bool(tracks.name(obj.upload.tracks, obj.track))),
             *["failure_reason"] * bool(obj.failure_reason),
             *["options"] * bool(obj.options),

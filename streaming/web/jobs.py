@@ -56,7 +56,7 @@ def job(request: HttpRequest, pk: UUID) -> HttpResponse:
         "job_data": job_data,
         "socket_path": f"/ws/jobs/{found.pk}/",
         "formats": [(name, exporter.label) for name, exporter in exports.FORMATS.items()],
-        "can_hear": found.owner_id == request.user.pk or sees_all(request.user),
+        "can_open_recording": found.owner_id == request.user.pk or sees_all(request.user),
         "can_change": permissions.may_change(request.user, found),
         "can_delete": permissions.may_delete(request.user, found),
     }
