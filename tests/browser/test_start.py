@@ -15,7 +15,7 @@ from tests.visitor import Visitor, rows
 pytestmark = pytest.mark.chromium("its subject is a form")
 
 NewPage = Callable[..., Page]
-QUOTE = re.compile(r"Takes about 44 s · about \$0\.02 · the sound goes to Amazon Transcribe in eu-west-1$")
+QUOTE = re.compile(r"Takes about 45 s · about \$0\.02 · audio is sent to Amazon Transcribe in eu-west-1$")
 
 
 @pytest.fixture(scope="module")
