@@ -109,7 +109,7 @@ def test_live_segments_look_the_same_after_a_reload(
     loaded.goto(f"/jobs/{stored_job}/")
     expect(loaded.locator(".segment")).to_have_count(4)
     assert shown(loaded) == live
-    assert loaded.locator(".tag").all_text_contents() == ["de-DE", "en-US", "unconfirmed"]
+    assert loaded.locator(".tag").all_text_contents() == ["de-DE", "en-US", "not final"]
     assert loaded.locator(".speaker:visible").all_text_contents() == ["Speaker 1", "Channel 1", "Channel 2"]
 
 
