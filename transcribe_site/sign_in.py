@@ -1,7 +1,8 @@
-"""Locks a pair of account and address after failed sign-ins, longer after each. django-axes counts them.
+"""Locks an account for one address after failed sign-ins from there. Each further failure makes the lock longer.
 
-The admin lists the failures; deleting a row unlocks its pair. `urls.py` wraps the sign-in views in `limited`, and the
-views that change a password in `limited` and `counted`: a stolen session must not allow guessing the password.
+django-axes counts the failures. The admin lists them; deleting a row unlocks its account for its address. `urls.py`
+wraps the sign-in views in `limited`. It wraps the views that change a password in `limited` and `counted`: a stolen
+session must not allow guessing the password.
 """
 
 import math

@@ -1,4 +1,7 @@
-"""Makes and stores listening copies, for recordings whose file browsers can't play at the same times as the spool.
+"""Makes and stores listening copies: files that players get instead of a recording's own file.
+
+A recording needs a copy unless every browser can play its own file at the times that the transcript shows
+(`Upload.needs_copy`).
 
 The view `listen` starts to make a copy at the first request. Players can play the copy while it is being made. The
 finished copy is stored beside the recordings, and deleted with its recording. If two processes make the same copy at

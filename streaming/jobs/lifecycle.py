@@ -25,8 +25,8 @@ from uploads import recordings, tracks
 from uploads.models import Upload
 
 FIRST_PAUSE_SECONDS = 1.0  # backoff after a job was postponed once
-# How often in a row a job may be postponed, up to 30 s each time. About a day if its engine has no room, because the
-# engine is then busy with other jobs; an hour if the storage is unavailable.
+# The most postponements of a job in a row; each lasts at most 30 s. Together they last about a day if the engine is
+# full, because other jobs may occupy it for that long, and about an hour if the storage is unavailable.
 MOST_WAITS_FOR_ROOM, MOST_WAITS_FOR_STORAGE = 2880, 120
 # How many workers in a row may be lost while they run a job, without a new final. Without this limit a recording that
 # crashes its worker would crash all workers, one after the other.
@@ -228,7 +228,8 @@ def remaining(job: Job) -> Request:
 def set_duration(job: Job, duration: float) -> None:
     """Correct the duration of a job after the whole track was decoded. Raises `LostClaim`.
 
-    Corrects the recording's duration too if the job's track is its chosen one, because other tracks may be shorter.
+    If the job transcribes the recording's chosen track, corrects the recording's duration too. A job for another track
+    does not, because that track may have another length.
     """
     if not Job.objects.filter(pk=job.pk).held(job.attempt).update(duration=duration):
         raise LostClaim

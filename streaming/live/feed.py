@@ -27,7 +27,9 @@ from streaming.models import Job, Segment, Status
 
 LOG_LENGTH = 500  # finals that always stay in memory; a viewer that is further behind gets them from the database
 LONG_LOG_SECONDS = 10.0  # how long the log keeps older finals after a viewer needed them
-PAGE = 500  # finals per query; at most LOG_LENGTH, so that `read_page` never returns finals newer than the feed's log
+# Finals per query, at most LOG_LENGTH: a viewer that needs `read_page` lacks more than LOG_LENGTH finals, so one page
+# can't go past the end of the feed's log.
+PAGE = 500
 MAX_UNREAD_CHARACTERS = 1024 * 1024  # a viewer that reads nothing while so many are published is evicted
 
 
@@ -157,8 +159,10 @@ class Feed:
         status = json.loads(text) if kind == "status" else None
         is_of_running = kind == "partial" or (status is not None and status["job"]["status"] == Status.RUNNING)
         if is_of_running and message["attempt"] == self._attempt and self._job["status"] != Status.RUNNING:
-            return True  # late: the job's end overtook it. An ended attempt never runs again
-        # An earlier final was lost, or the status that announced a new attempt.
+            # This message is late: the feed already knows that the attempt has ended. Ignore the message, because an
+            # ended attempt never runs again.
+            return True
+        # In these two cases the channel layer lost an earlier message: a final, or the status of the new attempt.
         if seq > self.seq + (kind == "final") or (kind != "status" and message["attempt"] > self._attempt):
             return False
         self._set_attempt(message["attempt"])
@@ -187,7 +191,9 @@ class Feed:
                 for final in finals:
                     self._partials.pop(final.slot, None)
                     self._append(final.seq, final.text)
-            # A status received during the query wins, unless the row shows that the job has already ended.
+            # A status received during the query wins, because it is usually newer than the row. In one case the row is
+            # newer: the feed's status is “running”, and the row's is not (both halves of the chained comparison). The
+            # attempt is the same, and an ended attempt never runs again.
             is_newest = self._status is before or (self._job["status"] == Status.RUNNING != job.status)
             if job.attempt > self._attempt or (job.attempt == self._attempt and is_newest):
                 self._set_attempt(job.attempt)
@@ -249,7 +255,7 @@ class Feed:
 
     def _set_status(self, event: events.Event) -> None:
         if event["job"]["status"] == Status.QUEUED and "queue" in self._job:
-            # Keep the position until the next poll: the event of a queued job does not have it.
+            # The event lacks the job's place in the queue. Keep the last known one until `update_place` sets the next.
             event = {**event, "job": {"queue": self._job["queue"], **event["job"]}}
         if self.is_deleted or event["job"] == self._job:
             return

@@ -32,10 +32,10 @@ from uploads.files.storage import StorageAway, StorageRefused
 
 logger = logging.getLogger(__name__)
 
-REASON_CHARACTERS = 1000  # of an error message that are stored
+REASON_CHARACTERS = 1000  # the longest error message stored
 HEARTBEAT_SECONDS = 1.0  # between two status events of a running job, and between two tries of a failed write
-# How long a job counts as watched after a process reported viewers, which each does every 2 s. A new attempt counts as
-# watched too, because pages may still be opening.
+# How long a job counts as watched after the last report of viewers. A process with viewers reports them every 2 s. A
+# new attempt counts as watched for as long without a report, because pages may still be opening.
 WATCHED_SECONDS = 10.0
 
 Value = TypeVar("Value")
@@ -72,7 +72,8 @@ class Attempt:
         self._is_check_due = asyncio.Event()
         self.began_at = self._watched_at = time.monotonic()
         self._outcome = "handed_back"  # the outcome if the attempt is cancelled
-        self.is_to_be_preempted = False  # the runner sets it; preempt the job at its next final if still due
+        # Set by the runner: at the next final the attempt preempts its job, if another person's job still waits then.
+        self.is_to_be_preempted = False
 
     async def run(self) -> None:
         """Transcribe until the job has ended or is lost. If cancelled, the caller returns the job to the queue."""
@@ -88,7 +89,8 @@ class Attempt:
                     await self._transcribe()
                     heartbeat.cancel()
             except* lifecycle.LostClaim:
-                if self._outcome != "preempted":  # after a preemption the lease can't be extended either
+                # A preemption also makes the heartbeat raise `LostClaim`; that is not a loss.
+                if self._outcome != "preempted":
                     self._outcome = "lost"
             finally:
                 logger.info("Attempt ended: %s", self._outcome.replace("_", " "))
@@ -141,7 +143,8 @@ class Attempt:
             await self._postpone(f"{away} The job retries automatically.", is_for_room=False)
         except (EngineError, DecodingError) as error:
             logger.warning("The job failed: %s", error)
-            # Only a decoder's error is ever final: an engine's error may be fixed by configuration.
+            # Only a decoder's error can rule out a retry (`is_final`). After an engine's error an administrator may
+            # change the configuration, and a retry may then succeed.
             is_final = isinstance(error, DecodingError) and error.is_final
             await self._finish(Status.FAILED, str(error), position=self.job.position, is_final=is_final)
         except OSError as error:

@@ -32,7 +32,8 @@ reactor: Any = installed_reactor  # Twisted's types know only one of its interfa
 
 IDLE_SECONDS = 60.0  # for a request whose data stops arriving
 HEAD_SECONDS = 60.0  # for a complete request head, even if its bytes keep arriving
-LINGER_SECONDS = 5.0  # a browser reads the refusal only if it can go on sending its body
+# Keep reading a refused body for this long: a browser whose upload is cut off does not show the answer.
+LINGER_SECONDS = 5.0
 
 
 class Request(Flow, WebRequest):
@@ -139,7 +140,10 @@ class Request(Flow, WebRequest):
         super().requestReceived(command, path, version)
 
     def finish(self) -> None:
-        """End the answer. Close the connection if it is shorter than declared: the client would wait for the rest."""
+        """End the answer. If its body is shorter than its declared length, also close the connection.
+
+        Otherwise the client would wait for the rest of the body.
+        """
         self.end_flow()
         declared = self.responseHeaders.getRawHeaders(b"content-length")
         has_body = self.method != b"HEAD" and self.code != HTTPStatus.NOT_MODIFIED
@@ -217,6 +221,8 @@ class Channel(HTTPChannel):
             address = client_address.client_address(host, [value.decode("latin-1") for value in forwarded])
             if not self.limits.set_address(self.seat, address):
                 return bodies.TOO_MANY
+        # An extra seat is one in the reserve, which only signed-in users and health checks may use. A session cookie is
+        # enough here: checking whether its session is valid would take a query.
         is_for_reserve = self._path == b"/healthz" or bodies.session_key(request.headers) is not None
         return bodies.FULL if self.seat.is_extra and not is_for_reserve else None
 
@@ -271,7 +277,10 @@ class Channel(HTTPChannel):
 
 
 def connection_address(peer: Any) -> str | None:
-    """Return the address that a connection counts for; None for a proxy's, which carries requests of many clients."""
+    """Return the address of a connection's client, for the limits on connections from one address.
+
+    Returns None for a connection from a trusted proxy, because it carries requests of many clients.
+    """
     host = getattr(peer, "host", "")
     return None if client_address.is_trusted(host) else client_address.client_address(host)
 

@@ -37,14 +37,17 @@ def seconds(recording: Recording) -> float | None:
 
 
 def _packets(recording: Recording) -> Iterator[Piece[bool]]:
-    """Yield the packets without the samples that FFmpeg drops. A piece's content tells whether its length is known."""
+    """Yield a piece for each packet, without the samples that FFmpeg drops when it decodes the packet.
+
+    The content of a piece is whether the length of its packet is known.
+    """
     priming = 0.0  # seconds that are still to be dropped
     # MP3 declares padding at the end. Ogg and Matroska shorten the last packet instead.
     has_padding = recording.container.format.name == "mp3"
     rate = recording.stream.codec_context.sample_rate or 1
     for number, packet in enumerate(recording.packets()):
         if number == 0 and not recording.length(packet):
-            recording.decode(packet)  # now the codec context knows the length of a frame, if all have the same length
+            recording.decode(packet)  # sets the frame length of the codec context, if all frames have the same
         start, length = start_of(packet, recording.time_base), recording.length(packet)
         begin, end = trimmed(packet)
         priming += begin / rate
@@ -68,7 +71,8 @@ def frames(recording: Recording) -> Iterator[av.AudioFrame | None]:
             silent += placed.seconds
             yield None
             continue
-        # A rest of less than half a sample is carried over, so that the rounding of thousands of gaps does not add up.
+        # `silent` keeps the rest of less than half a sample, so that rounding errors do not add up over thousands of
+        # gaps.
         count = max(round(silent * frame.sample_rate), -frame.samples)
         silent -= count / frame.sample_rate
         yield from silence(frame, count)
@@ -92,8 +96,9 @@ def _frames(recording: Recording) -> Iterator[Piece[av.AudioFrame | None]]:
         if start is None:
             yield Piece(None, length, None)
         else:
-            # An empty piece: the timestamps of later frames show the gap. The codec may still hold earlier frames, so
-            # silence inserted here would come before them.
+            # Insert nothing here: earlier frames may still be in the codec, and silence inserted now would come before
+            # them. `Timeline` fills the gap from the later timestamps. The empty piece only lets the caller report
+            # progress.
             yield Piece(None, 0.0, None)
             lost_until = start + length
     yield Piece(lost_until, 0.0, None)

@@ -1,9 +1,10 @@
 """The storage of recordings in a bucket of Amazon S3 or of a service with the same API.
 
-The settings choose this storage, and `storage.py` reads from it. The S3 client has timeouts and retries a few times.
-Errors that are left become two exceptions, so that callers need no knowledge of S3. `StorageAway` means that a later
-retry may succeed: the site refuses uploads and jobs wait. `StorageRefused` means that every retry would fail: a job
-fails with the sentence of the exception.
+The settings choose this storage, and `storage.py` reads from it. The S3 client has timeouts and retries a few times. If
+all tries fail, the storage raises one of two exceptions, so that callers need no knowledge of S3. `StorageAway` means
+that a later retry may succeed: the site refuses uploads and jobs wait. `StorageRefused` means that every retry would
+fail: a job fails with the sentence of the exception. A missing object and a full bucket raise the same errors as a
+missing file and a full disk.
 """
 
 import errno
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
 
-# Timeouts of one attempt. They are short, because a person waits for the response, or a job that can retry later.
+# Timeouts of one attempt. They are short: a person may be waiting for the response, and a job can retry later.
 CONNECT_SECONDS, READ_SECONDS = 3.0, 20.0
 ATTEMPTS = 3
 # Uploads go in parts of 8 MiB, two at a time, so that a file of any size needs 16 MiB of memory.
@@ -43,7 +44,7 @@ SENTENCES = {
     "NoSuchBucket": f"The bucket of the recordings does not exist ({{code}}). {ASK}'s name.",
 }
 REFUSED = f"The storage refuses this recording ({{code}}). {ASK}."
-# Errors with a 4xx status that a retry may not meet: rate limits, clock skew, and expired keys that AWS will renew.
+# Errors with a 4xx status after which a retry may succeed: rate limits, clock skew, and expired keys that AWS renews.
 TRANSIENT_STATUSES = frozenset({408, 409, 425, 429})
 TRANSIENT_CODES = frozenset(
     {

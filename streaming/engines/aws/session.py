@@ -33,9 +33,10 @@ START_SECONDS = 15.0
 DRAIN_SECONDS = 30.0  # from the end of the audio to the end of the answer
 TEST_SECONDS = 3.0  # of speech in a connection test; AWS bills 15 s for it
 # Limits in seconds of audio, so that they scale with TRANSCRIBE_AWS_PACE.
-BURST_CHUNKS = 4  # sent together, the last one 0.3 s early: this makes writes fewer and larger
-UNSENT_SECONDS = 1.0  # at most this much waits for the service to accept it
-STARVED_SECONDS = 5.0  # without audio before we send silence; the service ends a stream after 15 s
+BURST_CHUNKS = 4  # this many chunks are sent together, for fewer and larger writes; the last one is 0.3 s early
+UNSENT_SECONDS = 1.0  # the most unsent audio that is buffered; the sender then waits for the service
+# If the decoder yields no audio for so long, we send silence: the service ends a stream that receives nothing for 15 s.
+STARVED_SECONDS = 5.0
 LONGEST_SILENCE_SECONDS = 15.0  # a working service may send no results for so long
 STUCK_SECONDS = 30.0  # after this much audio without results, with partials open, the service has failed
 
@@ -68,8 +69,9 @@ class Session:
     async def run(self) -> bool:
         """Run the stream. Return False if the caller must open another stream, because some words are not final.
 
-        With `keeps_unconfirmed` those words are published as provisional finals instead. Raises `EngineError`. If
-        reading the audio fails, raises that `DecodingError` or `OSError` once the audio before it is transcribed.
+        With `keeps_unconfirmed` publishes those words as provisional finals and returns True. Raises `EngineError`. If
+        the audio can't be read to its end, transcribes the part before the failure, and then raises the failure's
+        `DecodingError` or `OSError`.
         """
         async with aclosing(self._audio.chunks(self._request.start_time)) as chunks:
             first = await anext(chunks, None)
@@ -91,7 +93,7 @@ class Session:
                         raise EngineError(
                             "Amazon Transcribe has stopped answering. Try again later.", permanent=False
                         ) from None
-                    # Otherwise the service has sent its results and only does not end its answer: keep them.
+                    # Otherwise all results have arrived and only the end of the answer is missing: keep the results.
                 await sending
                 monitoring.cancel()
                 # The service may have stopped reading before the audio ended. Then its answer lacks the last words.
@@ -107,7 +109,10 @@ class Session:
     async def _send(
         self, stream: Stream, first: bytes, chunks: AsyncGenerator[bytes, None], ending: asyncio.Timeout
     ) -> None:
-        """Send the audio in real time (times the pace), then its end. Starts the timeout of the answer's end."""
+        """Send the audio at the speed of speech times the pace, then the end of the audio.
+
+        Afterwards, sets the deadline of `ending`, by which the service must have ended its answer.
+        """
         loop = asyncio.get_running_loop()
         began_at = loop.time()
         chunk: bytes | None = first

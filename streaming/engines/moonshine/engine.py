@@ -1,11 +1,10 @@
 """The built-in engine: Moonshine's English model, on this server, without any service or set-up.
 
 The recording is transcribed in several streams of the recogniser. After `STREAM_SECONDS` a new stream starts at the end
-of the last final, because the library iterates over all lines of a stream at each update. A retry starts in the same
-way.
+of the last final, because each update costs more the more lines a stream has. A retry also starts a new stream there.
 
-The time between updates is real time, not audio time. Each update decodes the open line again, and the recogniser
-runs at nine times real time: an update per second of audio would mean nine per second.
+The time between updates is real time, not audio time. Each update decodes the open line again. The recogniser
+processes audio at nine times real time, so one update per second of audio would mean nine updates per second.
 """
 
 import asyncio
@@ -35,12 +34,13 @@ QUIET_SECONDS = 15.0  # of audio between updates while no viewer watches, becaus
 STREAM_SECONDS = 60.0
 # The recogniser loses words at the start and the end of a stream. Silence before and after prevents that.
 LEAD_SECONDS, TAIL_SECONDS = 0.5, 1.0
-# Lines of the recogniser overlap by up to 0.16 s (measured). Finals end that much earlier, so that the next stream,
-# which starts at the end of a final, does not miss the beginning of a word.
+# A line of the recogniser ends up to 0.16 s after the next one starts (measured). We subtract this from each final's
+# end. The next stream starts there, and would otherwise miss the beginning of a word.
 OVERLAP_SECONDS = 0.16
-# A stream may also end in a pause. The next stream starts this much earlier, so that it misses no beginning of a word.
+# A stream may also end in a pause. A word may begin just before the stream ends, so the next stream starts this much
+# earlier.
 LOOK_BACK_SECONDS = 1.0
-ANSWER_TIMEOUT_SECONDS = 60.0  # an update takes 0.25 s; after this long the process hangs
+ANSWER_TIMEOUT_SECONDS = 60.0  # an update takes 0.25 s; after this long we treat the process as hung
 
 
 @dataclass(frozen=True)
