@@ -39,14 +39,14 @@ MEMORY_BYTES = 3 * 1024**3 // 2
 PROBE_MEMORY_BYTES = 512 * 1024**2
 CPU_SECONDS = 1800  # decoding twelve hours takes about a twentieth of it, encoding their listening copy a third
 PROBE_CPU_SECONDS = 300  # if the probe must decode twelve hours to find their length, that takes a third of it
-COPY_BYTES = 24_000  # the limit of a listening copy's output a second: twice its highest bit rate
-MESSAGE_BYTES = 1024**2  # the limit of what `probe` and `peaks` write; they need a few kilobytes
+COPY_BYTES = 24_000  # the most bytes of a listening copy for a second of audio: twice its highest bit rate
+MESSAGE_BYTES = 1024**2  # the most bytes that `probe` and `peaks` may write; they need a few kilobytes
 REPORT_SECONDS = 0.05
 NICENESS = 5  # lowers the priority of work that no person waits for: all but the probe and the first samples of `pcm`
 BLOCK_BYTES = 64 * 1024
-WAVEFORM_BINS = 2**18  # with more bins, each two neighbours are merged
+WAVEFORM_BINS = 2**18  # if there are more bins, each pair of neighbours is merged into one
 FULL = {errno.ENOSPC, errno.EDQUOT}
-QUIET = 64  # of 32768: a waveform whose peaks are all below is not scaled up, so that silence looks silent
+QUIET = 64  # of 32768: a waveform with all peaks below this is not scaled up, so that silence looks silent
 
 
 @dataclass
@@ -101,7 +101,7 @@ def probe(path: str, report: Report, max_seconds: int) -> None:
         for block in resampling.pcm(Recording(path, track), rate, 1):
             seconds += len(block) / 2 / rate
             if seconds > max_seconds:
-                break  # long enough to be refused: a small file with jumping timestamps can be days of silence
+                break  # already too long. A small file whose timestamps jump can decode to days of silence
     report.send(
         done=True,
         container=recording.container.format.name,
@@ -134,7 +134,7 @@ def peaks(path: str, report: Report, count: int, max_seconds: int, track: str) -
     with source(path, track) as recording:
         first = recording.first_frame()
     rate, channels = first.sample_rate, min(2, first.layout.nb_channels)
-    # The length is known only at the end. So collect bins of a millisecond, and merge neighbours if they get too many.
+    # The length is known only at the end. So collect bins of a millisecond, and merge neighbours if there are too many.
     bins, width, rest = np.zeros(0, np.uint16), max(1, rate // 1000) * channels, bytearray()
 
     def fill_bins(number: int) -> None:

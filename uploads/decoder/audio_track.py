@@ -22,7 +22,10 @@ class Recording:
     """
 
     def __init__(self, source: str | av.container.InputContainer, track: int = 0) -> None:
-        """Open the track. `source` is a path, or an open file; then the caller sets a demuxer shared by its tracks."""
+        """Open the track. `source` is a path or an open file.
+
+        To read packets of several tracks of an open file, set their `demuxer` to a shared one first.
+        """
         self.container = opened(source) if isinstance(source, str) else source
         if track >= len(self.container.streams.audio):
             raise Refused(f"There is no audio track {track + 1} in this file.")
@@ -74,7 +77,7 @@ class Recording:
         return Refused(f"There is an audio track in this file ({self.codec}), but none of it can be decoded.")
 
     def length(self, packet: av.Packet | None) -> float:
-        """Return the length of a packet in seconds according to its container or codec; 0 if both leave it open."""
+        """Return the length of a packet in seconds according to its container or codec; 0 if neither knows it."""
         if packet is not None and packet.duration:
             return packet.duration * self.time_base
         codec = self.stream.codec_context

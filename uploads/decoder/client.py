@@ -29,7 +29,8 @@ from uploads.tracks import Track, described
 logger = logging.getLogger(__name__)
 
 DECODER = Path(__file__).with_name("__main__.py")
-# A decoder that sends no message for so long is killed. The whole run has no limit here, because long files need long.
+# A decoder that sends no message for so long is killed. There is no limit for a whole run here, because a long file may
+# take long.
 STALL_SECONDS = 60.0
 EXIT_SECONDS = 5.0  # a decoder that has closed its output gets so long to exit by itself
 PEAKS = 1000
@@ -46,7 +47,7 @@ class DecodingError(Exception):
 
 
 class DecoderNotStarted(DecodingError):
-    """The operating system could not start a decoder, for want of memory or processes. The file is not the reason."""
+    """The operating system could not start a decoder: it lacks memory or processes. The file is not the reason."""
 
 
 @dataclass(frozen=True)

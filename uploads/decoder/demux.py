@@ -33,8 +33,8 @@ ABSOLUTE = {"matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"}  # containers whose time
 ROUNDING_SECONDS = 1e-6
 # Containers whose timestamps ignore priming: the first packet has time 0, so the audio is late by the priming.
 UNCOMPENSATED = {"avi"}
-# The number of priming samples that encoders write at the start, for codecs whose files often don't declare it. Codecs
-# with overlapping frames have at least one frame of them. MP3 has the delays of the decoder (529) and of LAME (576).
+# The number of priming samples that encoders write at the start, for codecs whose files often don't declare it. If
+# the frames of a codec overlap, at least one is priming. MP3 has the delays of the decoder (529) and of LAME (576).
 PRIMING = {"aac": 1024, "aac_latm": 1024, "mp3": 1105, "mp2": 481, "ac3": 256, "eac3": 256, "dts": 512, "opus": 312}
 
 
@@ -81,7 +81,7 @@ def demuxed(container: av.container.InputContainer) -> Iterator[av.Packet]:
                 yield packet
     except FFmpegError as error:
         # Demuxers skip damaged parts themselves. After any other error the rest of the file is unreadable, and the
-        # recording ends here. After an error of the disk (EIO) it must not seem to end, because a retry may read on.
+        # recording ends here. An error of the disk (EIO) must not look like the end, because a retry may read the rest.
         if error.errno == errno.EIO:
             raise
 
@@ -155,9 +155,9 @@ def start_of(packet: av.Packet, time_base: float) -> float | None:
 
 
 def trimmed(packet: av.Packet) -> tuple[int, int]:
-    """Return how many samples to drop before and after, as declared by the file in this packet's side data.
+    """Return how many samples to drop at the start and at the end of a packet, as its side data declares.
 
-    The first number may exceed the packet: then the next packets lose samples too.
+    If the first number exceeds the packet, the rest is dropped from the next packets.
     """
     if not packet.has_sidedata("skip_samples"):
         return 0, 0

@@ -66,7 +66,8 @@ class Mix:
         mixer = Mixer(len(self._parts), rate, channels)
         block = round(BLOCK_SECONDS * rate) * 2 * channels
         while reading:
-            # Read the track that is least far, so that all advance together although their pieces differ in length.
+            # Read the track with the least audio in `waiting`. All tracks then advance together, although their pieces
+            # differ in length.
             last = min(reading, key=lambda number: len(waiting[number]))
             piece = next(reading[last], None)
             if piece is None:

@@ -94,7 +94,7 @@ class Timeline:
         agreeing = [each for each in others if abs(each) > TOLERANCE_SECONDS and (each > 0) == (first > 0)]
         if 2 * len(agreeing) < len(others):
             return 0.0
-        # In a pause each packet is later than the one before. The first one tells how much is missing at this point.
+        # Within a pause each packet is later than the one before, so only the first shows how much is missing here.
         return min(first, median(agreeing), key=abs) if agreeing else first
 
 
@@ -107,7 +107,7 @@ def zero(starts: Iterable[tuple[float, float]], *, is_absolute: bool) -> float:
     """
     packets, presented = zip(*starts, strict=True)
     first = min(packets)
-    # If video frames are reordered, muxers that can't write negative timestamps shift all tracks by some frames.
+    # If video frames are reordered, muxers that can't write negative timestamps start all tracks some frames later.
     least = TOLERANCE_SECONDS if len(packets) == 1 else LONGEST_SHIFT_SECONDS
     if is_absolute and least < first <= LATEST_START_SECONDS:
         return 0.0

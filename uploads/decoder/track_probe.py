@@ -17,13 +17,13 @@ from uploads.decoder.audio_track import UNDECODABLE_PACKETS, Recording
 from uploads.decoder.demux import Refused, demuxed, opened
 from uploads.tracks import Track
 
-QUIET = 64  # of 32768: a track whose samples are all below is silent, and its waveform shows it as silent
-HEAD_SECONDS = 30.0  # each track is searched for sound in its first seconds
-# If those are silent, it is searched for PLACE_SECONDS at so many places, evenly over the rest: a guest may not speak
-# in the first minutes.
+QUIET = 64  # of 32768: a track with all samples below this counts as silent, and its waveform looks silent
+HEAD_SECONDS = 30.0  # the start of each track that is searched for sound
+# If the start is silent, PLACE_SECONDS are searched at each of this many places, spread evenly over the track: a guest
+# may not speak in the first minutes.
 PLACES = 24
 PLACE_SECONDS = 1.0
-PACKET_SECONDS = 0.001  # each packet counts at least so long, so that a search ends even if no packet can be decoded
+PACKET_SECONDS = 0.001  # also counted for each packet, so that a search ends even if no packet can be decoded
 TITLES = ("title", "name", "handler_name")  # the tags of Matroska, of an MP4 track, and of an MP4 handler
 # Texts that encoders write without being asked: FFmpeg's and Apple's handler names, and “und” for an unknown language.
 BOILERPLATE = {"und", "SoundHandler", "Core Media Audio", "Sound Media Handler", "soun"}

@@ -1,4 +1,4 @@
-"""Finds audio in a WAV or AIFF file beyond the length in its header, as interrupted recorders leave it.
+"""Finds audio after the end that the header of a WAV or AIFF file declares. Interrupted recorders leave such files.
 
 FFmpeg, like every player, stops where the audio ends according to the header. The decoder's probe calls this module.
 """

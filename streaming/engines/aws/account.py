@@ -88,7 +88,7 @@ def endpoint(region: str) -> str:
     if not found and any(wanted.values()):
         advice = "Unset AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT, or set another AWS_REGION."
         raise EngineError(f"Amazon Transcribe has no FIPS or dual-stack endpoint in {region}. {advice}", permanent=True)
-    # botocore does not list the region: it may be newer than the library. Most endpoints have this form.
+    # A region that botocore does not list may be newer than the library. Its endpoint probably has the usual form.
     return f"https://{found['hostname'] if found else f'{SERVICE}.{region}.amazonaws.com'}"
 
 

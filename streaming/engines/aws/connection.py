@@ -32,7 +32,7 @@ from streaming.engines.aws.http2 import StreamInterrupted, Wire, name_of
 PING_SECONDS = 10.0  # of silence before a PING is sent; if its answer takes as long, the connection fails
 FINAL_PING_SECONDS = 5.0  # how long to wait, after the answer, for a reset or the answer to `FINAL_PING`
 FINAL_PING = b"finished"  # 8 bytes, as HTTP/2 requires; tells this PING from those of the liveness check
-WRITE_BUFFER_BYTES = 16 * 1024  # after more than this, asyncio calls `resume_writing` once the buffer has drained
+WRITE_BUFFER_BYTES = 16 * 1024  # if the buffer held more, asyncio calls `resume_writing` once it has drained
 STREAM_ID = 1  # the id of a client's first stream; here the only one
 
 
@@ -155,7 +155,7 @@ class Connection(asyncio.Protocol):
         self._liveness_timer = self._loop.call_later(PING_SECONDS / 2, self._check_liveness)
 
     def fail(self, error: Exception) -> None:
-        """Abort the connection and raise `error` in waiting callers. After the answer's end it only aborts."""
+        """Abort the connection and raise `error` in waiting callers. After the end of the answer, only abort."""
         if self._liveness_timer is not None:
             self._liveness_timer.cancel()
         if self._error is None and not self._is_complete:
@@ -211,14 +211,14 @@ class Connection(asyncio.Protocol):
     async def has_stopped_reading(self) -> bool:
         """Return whether the service reset the stream after its answer, and so has not read the end of the audio.
 
-        It sends the reset directly after the answer (RFC 9113, 8.1), and therefore before the answer to a PING that we
-        send now. Waits for that for at most `FINAL_PING_SECONDS`.
+        The service sends such a reset directly after its answer (RFC 9113, 8.1). So the reset arrives before the answer
+        to a PING that we send now. Waits for that answer, at most `FINAL_PING_SECONDS`.
         """
         if not self._is_complete or self._goaway or self._transport is None or self._transport.is_closing():
             return self._has_stopped_reading
         self._h2.ping(FINAL_PING)
         self._flush()
-        with suppress(TimeoutError):  # no reset came, and the answer was complete
+        with suppress(TimeoutError):  # neither a reset nor a PING answer came: assume that all audio was read
             async with asyncio.timeout(FINAL_PING_SECONDS):
                 while not (self._has_stopped_reading or self._has_final_pong or self._transport.is_closing()):
                     self._changed.clear()
@@ -226,9 +226,9 @@ class Connection(asyncio.Protocol):
         return self._has_stopped_reading
 
     def write(self, data: bytes) -> int:
-        """Queue data; it is sent in the next iteration of the event loop. One frame costs less than several.
+        """Queue data. It is sent in the next iteration of the event loop, because one frame costs less than several.
 
-        After the connection's end the data is dropped, because reading the answer raises the reason.
+        Drops the data after the end of the connection: the caller learns the reason when it reads the answer.
         """
         if self._error is None and not self._is_complete:
             self._unsent += data

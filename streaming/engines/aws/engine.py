@@ -79,7 +79,7 @@ class AwsEngine(Engine):
     async def _stream(
         self, audio: Spool, request: Request, keeps_unconfirmed: bool
     ) -> AsyncGenerator[Result | None, None]:
-        """Yield the results of one stream, then None if the service has read all audio and finalised all words."""
+        """Yield the results of one stream, then None unless the caller must open another stream."""
         # This imports Amazon's libraries. They are large, and only workers that run a job of this engine need them.
         from streaming.engines.aws.session import Session
 
@@ -94,6 +94,6 @@ class AwsEngine(Engine):
             if await session:  # raises the error that ended the session, if any
                 yield None
         finally:
-            # Also when the caller closes this generator: AWS bills a stream until it is closed.
+            # Close the stream, also if the caller closes this generator: AWS bills a stream until it is closed.
             session.cancel()
             await asyncio.gather(session, return_exceptions=True)

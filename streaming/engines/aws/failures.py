@@ -30,7 +30,8 @@ KEY_FAILURES = {
 TRANSIENT_CODES = ("Throttl", "TooManyRequests", "RequestTimeout", "SlowDown")
 TRANSIENT_STATUSES = (408, 421, 425, 429)  # 421: another connection may reach a server that serves this host name
 
-# Parts of messages that refuse audio rather than the request. Another stream sends the audio again.
+# Parts of messages with which the service refuses audio, not the request. Another stream sends the audio again, and may
+# succeed.
 TRANSIENT_REFUSALS = ("no new audio was received", "signature expired", "stream is too big")
 
 REFUSALS = ("BadRequestException", "ValidationException")

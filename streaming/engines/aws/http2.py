@@ -1,6 +1,6 @@
 """HTTP/2 framing for `connection.py`: the h2 library, with other handling of two frames.
 
-h2 ignores a reset of a finished stream, and refuses all frames after a GOAWAY. The connection has to handle these.
+h2 ignores a reset of a finished stream, and refuses all frames after a GOAWAY. `connection.py` has to handle both.
 """
 
 from h2.connection import H2Connection

@@ -1,7 +1,7 @@
 """The languages that Amazon Transcribe streaming supports, for `options.py`.
 
 The source is AWS's documentation (“Supported languages and language-specific features”, and `LanguageCode` of the
-streaming API). Some regions support only a part of them; there the service refuses the request.
+streaming API). Not every region supports all of them: a region refuses a request for a language that it lacks.
 """
 
 from collections.abc import Mapping

@@ -93,8 +93,9 @@ def _result(raw: Mapping[str, Any]) -> SdkResult:
     alternatives = None
     if isinstance(given, list):
         alternatives = [found for one in given if isinstance(one, dict) and (found := _alternative(one))]
+    # None means that no alternative could be parsed. An empty list is valid: a vocabulary filter may remove all words.
     if given and not alternatives:
-        alternatives = None  # could not be parsed, unlike an empty list: a vocabulary filter may remove all words
+        alternatives = None
     return SdkResult(
         result_id=_text(raw.get("ResultId")),
         start_time=_seconds(raw.get("StartTime")),
@@ -145,12 +146,15 @@ def _entity(raw: Mapping[str, Any]) -> Entity:
 
 
 def _text(value: object) -> str:
-    """Return a string unchanged and an integer (a speaker, a channel) as a string, anything else as ""."""
+    """Return a string unchanged, an integer (a speaker or a channel) as a string, and "" for anything else."""
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
 def _seconds(value: object) -> float | None:
-    """Return a number or a numeric string as a float of at least 0, or None. Python's JSON parser accepts NaN too."""
+    """Return a number or a numeric string as a finite float of at least 0, and None for anything else.
+
+    Python's JSON parser also accepts NaN and Infinity, which become None.
+    """
     if not isinstance(value, int | float | str) or isinstance(value, bool):
         return None
     try:
@@ -187,7 +191,10 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> ServiceErro
 
 
 def _code(*candidates: object) -> str:
-    """Return the first error code, such as `Code` of `com.amazonaws.transcribe#Code:http://…`, or ""."""
+    """Return the first error code among `candidates`, or "".
+
+    A candidate has the form `com.amazonaws.transcribe#Code:http://…`, of which only `Code` is required.
+    """
     for text in candidates:
         if isinstance(text, str) and (code := text.partition(":")[0].rpartition("#")[2].strip()):
             return code[:LONGEST_CODE]

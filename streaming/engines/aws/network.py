@@ -51,7 +51,7 @@ async def connect(protocol: asyncio.Protocol, endpoint: str, ca_file: str) -> as
 
 
 def _proxy_of(endpoint: str) -> str:
-    """Return the address of the proxy, selected as in boto3, or ""."""
+    """Return the address of the proxy for an endpoint, or "" for none. The choice follows boto3's rules."""
     from botocore.utils import get_environ_proxies  # imported late: it is large, and needed only to open a stream
 
     proxy: str = get_environ_proxies(endpoint).get("https", "")
@@ -59,7 +59,7 @@ def _proxy_of(endpoint: str) -> str:
 
 
 class _Tunnel(asyncio.Protocol):
-    """Collects a proxy's response header. Afterwards the connection is given another protocol."""
+    """Collects a proxy's response header. `_connect_through_proxy` then gives the connection another protocol."""
 
     def __init__(self) -> None:
         self.received = bytearray()
@@ -75,7 +75,7 @@ class _Tunnel(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         if not self.head.done():
             self.head.set_exception(error or ConnectionResetError("the proxy closed the connection"))
-            self.head.exception()  # a cancelled caller never retrieves it, which asyncio would log
+            self.head.exception()  # retrieve it: a cancelled caller never does, and asyncio would log that
 
 
 async def _connect_through_proxy(

@@ -1,8 +1,8 @@
 """The options of Amazon Transcribe: their declarations, the rules for combining them, and the price of a job.
 
 `engine.py` calls it to check a job before it starts, and `session.py` to build the request. The rules come from AWS's
-API reference (`StartStreamTranscription`) and developer guide (language identification, personal data). The service
-itself refuses combinations on which these documents are silent.
+API reference (`StartStreamTranscription`) and developer guide (language identification, personal data). We do not
+check combinations on which these documents are silent: the service refuses those that it does not support.
 """
 
 import math
@@ -169,7 +169,10 @@ def check(language_code: str, options: Mapping[str, Any], channels: int) -> None
 
 
 def _check_identified(options: Mapping[str, Any]) -> None:
-    """Refuse languages that can't be detected. Runs before `validated`, whose message would only call them invalid."""
+    """Refuse languages that can't be detected.
+
+    Runs before `validated`, which would refuse them too, but with a message that does not give the reason.
+    """
     expected = options.get("language_options")
     for code in [*(expected if isinstance(expected, list) else []), options.get("preferred_language")]:
         if isinstance(code, str) and code in NEVER_IDENTIFIED:

@@ -1,7 +1,8 @@
 """Converts results of Amazon Transcribe into ours, with times of the recording, slots, speakers and marked words.
 
-`session.py` creates one `Interpreter` per stream. It maps times of the stream to times of the recording, and drops
-words that are final from an earlier stream. It raises no exceptions: it derives missing fields and keeps every word.
+`session.py` creates one `Interpreter` per stream. The interpreter maps times of the stream to times of the recording,
+and drops words that are already final from an earlier stream. It raises no exceptions: it derives missing fields, and
+keeps all other words.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +16,7 @@ from streaming.engines.base import Request
 from streaming.results import Result, Word, storable
 
 MONO = "0"  # the slot of a stream without channel identification
-SHORTEST_TURN = 3  # words; a shorter speaker change is probably an error of the service
+SHORTEST_TURN = 3  # words; a speaker's shorter turn is probably an error of the service
 # Results of a channel may arrive this much later than those of the other channel.
 LAG_SECONDS = 15.0
 # A result's time that is this much later than the audio sent so far is wrong, and treated as missing.
@@ -54,13 +55,14 @@ class Interpreter:
     def __init__(self, request: Request, timeline: Timeline) -> None:
         self._timeline = timeline
         self._language_code = request.language_code
-        self._known_until = request.ended  # by finals of earlier streams; this stream may return those words again
+        # Slot → the end of its last final of earlier streams. This stream may return the words before it again.
+        self._known_until = request.ended
         self._ended = dict(request.ended)
         self._channels = ("ch_0", "ch_1") if request.options.get("enable_channel_identification") else (MONO,)
         self._speakers: dict[str, str] = {}  # the service's label in this stream → ours
         self._speakers_before = len(request.speakers)
         self._open: dict[tuple[str, str], Result] = {}  # (slot, id of the result) → its newest partial
-        self._final: set[tuple[str, str]] = set()  # the same keys, of results that have their final
+        self._final: set[tuple[str, str]] = set()  # the same keys, of results whose final has arrived
         self._has_text = self._has_unreadable = False
         self._unexpected = UnexpectedContent()
 
@@ -71,7 +73,7 @@ class Interpreter:
 
     @property
     def is_unreadable(self) -> bool:
-        """Whether the service sent results, and no text could be read from any."""
+        """Whether the service sent results and no text could be read from any of them."""
         return self._has_unreadable and not self._has_text
 
     def interpret(self, raw: SdkResult) -> Iterator[Result]:
@@ -102,9 +104,8 @@ class Interpreter:
                 self._forget(slot, final.end_time)
                 yield self._settled(final)
         if before is not None and not results:
-            yield replace(
-                before, text="", words=(), stable=0
-            )  # clear the partial: the vocabulary filter removed all its words
+            # Clear the partial: the vocabulary filter removed all its words.
+            yield replace(before, text="", words=(), stable=0)
 
     def _slot(self, channel: str) -> str:
         """Return the slot of a result. Results of an unexpected channel go to the slot `MONO`."""
@@ -117,7 +118,7 @@ class Interpreter:
         return MONO
 
     def _forget(self, slot: str, end_time: float) -> None:
-        """Drop partials of a slot that end before a final of another id: their finals will not come."""
+        """Drop partials of a slot that end no later than the final of another result: their finals will not come."""
         for key in [key for key, partial in self._open.items() if key[0] == slot and partial.end_time <= end_time]:
             del self._open[key]
 
@@ -128,11 +129,12 @@ class Interpreter:
             yield self._settled(replace(partial, is_partial=False, is_provisional=True, stable=0))
 
     def _settled(self, final: Result) -> Result:
-        """Record a final and set its `resume_time`: all slots are final up to there, so a retry continues there."""
+        """Record a final and set its `resume_time`, up to which all slots are final. A retry resumes there."""
         end = final.end_time
         self._ended[final.slot] = max(self._ended.get(final.slot, 0.0), end)
         begun = [partial.start_time for partial in self._open.values()]
         waiting = {slot for slot, _ in self._open}
+        # A channel without a partial may still send results for the audio after its last final, `LAG_SECONDS` late.
         lagging = [
             max(self._ended.get(slot, self._timeline.start_time), end - LAG_SECONDS)
             for slot in self._channels
@@ -141,7 +143,7 @@ class Interpreter:
         return replace(final, resume_time=max(0.0, min([end, *begun, *lagging])))
 
     def _read(self, raw: SdkResult, slot: str, *, is_repeated: bool) -> Iterator[Result]:
-        """Yield the words of one result that are new. A final is split where the speaker changes."""
+        """Yield our results for the new words of one result. A final is split where the speaker changes."""
         best = _best(raw.alternatives or [])
         self._has_unreadable |= raw.alternatives is None
         if best is None:
@@ -182,7 +184,10 @@ class Interpreter:
             )
 
     def _span(self, raw: SdkResult, slot: str) -> tuple[float, float]:
-        """Return a result's start and end in the stream. Defaults: the end of the last final and the newest audio."""
+        """Return a result's start and end in the stream.
+
+        If the service sent none: the end of the slot's last final, and the end of the audio sent so far.
+        """
         latest = self._timeline.sent_seconds + LATE_SECONDS
         items = [item for one in raw.alternatives or [] for item in one.items or []]
         begins = [raw.start_time, *(item.start_time for item in items)]
@@ -204,7 +209,10 @@ class Interpreter:
         )
 
     def _speaker(self, label: str) -> str:
-        """Return the name for a speaker label. Each stream counts from 0, so we add the number of earlier speakers."""
+        """Return the name for a speaker label.
+
+        Each stream counts its speakers from 0, so we number them after the speakers of earlier streams.
+        """
         if not label:
             return ""
         number = self._speakers_before + len(self._speakers) + 1

@@ -38,7 +38,7 @@ UNSENT_SECONDS = 1.0  # the most unsent audio that is buffered; the sender then 
 # If the decoder yields no audio for so long, we send silence: the service ends a stream that receives nothing for 15 s.
 STARVED_SECONDS = 5.0
 LONGEST_SILENCE_SECONDS = 15.0  # a working service may send no results for so long
-STUCK_SECONDS = 30.0  # after this much audio without results, with partials open, the service has failed
+STUCK_SECONDS = 30.0  # if a partial waits for its final and no results come for so much audio, the service has failed
 
 
 class Session:
@@ -62,7 +62,7 @@ class Session:
         self._frame_bytes = SAMPLE_BYTES * audio.channels
         self._bytes_a_second = audio.sample_rate * self._frame_bytes
         self._starved_since: float | None = None  # since when the sender has been waiting for the next chunk
-        self._answered_at = 0.0  # seconds of audio sent when the last answer came
+        self._answered_at = 0.0  # seconds of audio that had been sent when the last results came
         self._audio_error: DecodingError | OSError | None = None
         self._keeps_unconfirmed = keeps_unconfirmed
 
@@ -181,7 +181,7 @@ async def authenticated_stream(
 ) -> AsyncIterator[tuple[Stream, Account]]:
     """Open a stream with fresh credentials and a new session id, and close it at the end.
 
-    Converts every error, also one from the body of the `async with`, into an `EngineError`.
+    Converts every error, including those raised in the body of the `async with`, into an `EngineError`.
     """
     deadline = asyncio.get_running_loop().time() + START_SECONDS
     try:

@@ -1,9 +1,9 @@
 """Opens a stream to Amazon Transcribe, with AWS's SDK on our own connection. `session.py` calls it.
 
-The SDK builds and signs the request and each chunk. We replace its other parts for these reasons: its connection polls
-the request body from a thread without pause, which occupies a core per stream; it does not report a broken connection,
-and waits for ever if a connection fails early. Its parser raises on unexpected fields, and accepts an answer that ends
-within a message as complete.
+The SDK builds and signs the request and each chunk. We replace its connection and its parser. The connection polls the
+request body from a thread without pause, which occupies a core per stream. It does not report that it is broken, and
+waits for ever if it fails early. The parser raises on unexpected fields, and accepts an answer that ends within a
+message as complete.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 SERVICE = "transcribe"  # the service's name in signatures
 PATH = "/stream-transcription"
-# Options that the service supports and the SDK's last release lacks: the header for each.
+# The headers of options that the service supports and the SDK's last release does not.
 NEWER_HEADERS = {"transcript_format": "x-amzn-transcribe-transcript-format"}
 BODY_SECONDS, BODY_BYTES = 5.0, 64 * 1024  # limits for reading the body of an error response
 # Exceptions that the SDK's parsers raise for damaged messages.
@@ -46,7 +46,10 @@ class Stream:
         self._audio = audio
 
     async def send(self, chunk: bytes, most_unsent_bytes: int, seconds: float) -> None:
-        """Sign and send a chunk once at most `most_unsent_bytes` are unsent. Raises `TimeoutError` after `seconds`."""
+        """Wait until at most `most_unsent_bytes` are unsent, then sign and send a chunk.
+
+        Raises `TimeoutError` if the wait takes `seconds`.
+        """
         await self._connection.wait_for_room(most_unsent_bytes, seconds)
         await self._audio.send_audio_event(chunk)
 
@@ -128,7 +131,10 @@ async def _check(head: Head, connection: Connection) -> None:
 
 
 async def _body(connection: Connection) -> bytes:
-    """Return the body of an error response, or the part that arrived: the headers alone may hold the error code."""
+    """Return the body of an error response, or the part of it that arrived within the limits.
+
+    A part is no error, because the headers may hold the error code.
+    """
     received = bytearray()
     with suppress(StreamInterrupted, TimeoutError):
         async with asyncio.timeout(BODY_SECONDS):

@@ -1,7 +1,7 @@
 """Locates the words of one Amazon Transcribe result in its text and in time. `results.py` calls it.
 
-The service sends a text and a list of items (words, punctuation) that may be incomplete. The text counts: words without
-an item get a position and a time too.
+The service sends a text and a list of items (words, punctuation). The list may be incomplete, and the text is
+authoritative: a word without an item also gets a position and a time.
 """
 
 import re
@@ -46,8 +46,8 @@ def text_of(items: Iterable[Item], language_code: str) -> str:
 def pieces_of(text: str, items: Sequence[Item], start_time: float, end_time: float, latest: float) -> list[Piece]:
     """Return the words of `text` with their times.
 
-    A word without times shares the time up to the next word that has one, or up to `end_time`. An item's time after
-    `latest` is wrong and treated as missing.
+    Consecutive words without times share the time up to the next word that has one, or up to `end_time`. An item's time
+    after `latest` is wrong and treated as missing.
     """
     found: list[_Found] = []
     at = 0
@@ -85,7 +85,10 @@ class _Found:
 
 
 def _fill(found: list[_Found], text: str, begin: int, end: int, unlocated: Sequence[Item]) -> None:
-    """Append the words between two positions of the text, for which no item was found."""
+    """Append the words between two positions of the text, for which no item was found.
+
+    `unlocated` are the items that were not found in the text there. If there is one for each word, the words get them.
+    """
     parts = list(re.finditer(r"\S+", text[begin:end]))
     items = [*unlocated] if len(unlocated) == len(parts) else []
     for number, part in enumerate(parts):
