@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 DISK_FULL = "The server's disk is full. Nothing was changed; try again later."
 DATABASE_AWAY = "The database is busy or unavailable. Nothing was changed; try again in a moment."
 STORAGE_AWAY = "The storage of the recordings is unavailable. Nothing was changed; try again in a moment."
-BUSY = "Too many passwords are being checked. Try again in a moment."
+BUSY = "The server is checking too many passwords. Try again in 10 seconds."
 
 
 def answer(request: HttpRequest, error: BaseException | None) -> HttpResponse | None:

@@ -77,6 +77,10 @@ export class Rows {
   #applySnapshot({ uploads, jobs }) {
     const found = new Set([...uploads, ...jobs].map(({ id }) => id));
     if (this.#ids().some((id) => !found.has(id))) this.refresh(); // deleted since the page was rendered
+    for (const { id, name } of uploads) {
+      const shown = this.#list.querySelector(`[data-row="${CSS.escape(id)}"] [data-name]`)?.dataset.name;
+      if (shown !== undefined && shown !== name) this.refresh(); // renamed since the page was rendered
+    }
     for (const job of jobs) {
       // The library shows one job of each recording, so an unknown job that has ended is an older one. An unknown active
       // job is new.
@@ -107,9 +111,12 @@ export class Rows {
   }
 
   async #refresh() {
-    if (this.#isRefreshing) return; // one fetch at a time
-    this.#isRefreshing = true;
     this.#timer = null;
+    if (this.#isRefreshing) {
+      this.refresh(); // one fetch at a time: try again in a second, because this change may be newer than the fetch
+      return;
+    }
+    this.#isRefreshing = true;
     try {
       const response = await fetch(location.href, { headers: { Accept: "text/html" } });
       if (response.ok && !response.redirected) this.#replaceRows(await response.text());

@@ -76,6 +76,28 @@ def test_the_library_follows_renames_and_deletions_but_keeps_an_open_rename_form
     expect(row.get_by_role("link", name="Elsewhere.wav")).to_be_visible()
 
 
+def test_a_list_keeps_refreshing_after_a_fetch_that_took_longer_than_the_interval(
+    new_page: NewPage, site: Site, visitor: Visitor
+) -> None:
+    upload = visitor.upload(recordings.tone(1.0))
+    held: list[Route] = []
+    page = new_page()
+    page.goto("/")
+    page.route(re.compile(r"/$"), lambda route: route.continue_() if held else held.append(route))
+
+    def rename(name: str) -> None:
+        visitor.http.post(f"/uploads/{upload}/rename/", data={"name": name})
+
+    rename("first.wav")
+    wait_until(lambda: bool(page.wait_for_timeout(50) or held), what="the fetch of the page")
+    rename("second.wav")
+    page.wait_for_timeout(3000)  # the event arrives within a second, and the next refresh is due a second later
+    held[0].continue_()
+    expect(page.get_by_role("link", name="second.wav")).to_be_visible()
+    rename("third.wav")
+    expect(page.get_by_role("link", name="third.wav")).to_be_visible()
+
+
 def test_a_list_draws_a_waveform_that_was_not_ready_at_first(new_page: NewPage, site: Site, visitor: Visitor) -> None:
     upload = visitor.upload(recordings.speech("beckett"))
     wait_until(lambda: rows(site, "select 1 from uploads_upload where peaks is not null"), what="the waveform")
