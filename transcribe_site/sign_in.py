@@ -31,7 +31,6 @@ from uploads.db_connections import release
 from uploads.negotiation import wants_json
 
 FIRST_DELAY, LONGEST_DELAY = timedelta(seconds=30), timedelta(hours=1)
-BUSY_SECONDS = 10
 
 View = Callable[..., HttpResponseBase]
 
@@ -112,7 +111,7 @@ def account_of_session(request: HttpRequest) -> str:
 
 
 def limited(view: View, account: Callable[[HttpRequest], str] = account_of_form) -> View:
-    """Return a view that answers 429 for a locked account, and 503 while too many passwords are being checked.
+    """Return a view that answers 429 for a locked account, and passes `TooManyHashes` on: `failures.py` answers 503.
 
     `account` returns the name of the account whose password a POST to the view checks.
     """
@@ -121,16 +120,13 @@ def limited(view: View, account: Callable[[HttpRequest], str] = account_of_form)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.method != "POST":
             return view(request, *args, **kwargs)
-        try:
-            with serialised(account(request), of_request(request)):
-                response = view(request, *args, **kwargs)
-                if not getattr(request, "axes_locked_out", False):
-                    return response
-                handler: Any = AxesProxyHandler.get_implementation()
-                remaining = handler.remaining(request, getattr(request, "axes_credentials", None))
-        except TooManyHashes:
-            return refuse(request, "The server is checking too many passwords.", BUSY_SECONDS, 503)
-        return refuse(request, "Too many failed attempts.", math.ceil(remaining.total_seconds()), 429)
+        with serialised(account(request), of_request(request)):
+            response = view(request, *args, **kwargs)
+            if not getattr(request, "axes_locked_out", False):
+                return response
+            handler: Any = AxesProxyHandler.get_implementation()
+            remaining = handler.remaining(request, getattr(request, "axes_credentials", None))
+        return refuse(request, math.ceil(remaining.total_seconds()))
 
     return answer
 
@@ -141,13 +137,14 @@ def in_words(seconds: int) -> str:
     return f"{math.ceil(seconds / 60)} minutes"
 
 
-def refuse(request: HttpRequest, reason: str, seconds: int, status: int) -> HttpResponse:
+def refuse(request: HttpRequest, seconds: int) -> HttpResponse:
+    """Answer an attempt at a locked account with 429 and the seconds until the lock ends."""
     seconds = max(1, seconds)
-    sentence = f"{reason} Try again in {in_words(seconds)}."
+    sentence = f"Too many failed attempts. Try again in {in_words(seconds)}."
     response: HttpResponse
     if wants_json(request):
-        response = JsonResponse({"error": sentence}, status=status)
+        response = JsonResponse({"error": sentence}, status=429)
     else:
-        response = render(request, "registration/refused.html", {"reason": sentence}, status=status)
+        response = render(request, "registration/refused.html", {"reason": sentence}, status=429)
     response["Retry-After"] = str(seconds)
     return response
