@@ -114,7 +114,7 @@ async def test_library_shows_status_and_words_of_a_running_job(
         allow_words(4)
         await page.until(lambda page: page.words.get(key) == "w0 w1 w2 w3")
         assert page.jobs[key]["status"] == "running"
-        assert 2.0 <= page.jobs[key]["position"] < 6.0
+        await page.until(lambda page: 2.0 <= page.jobs[key]["position"] < 6.0)
         allow_words(ALL)
         await page.until(lambda page: page.jobs[key]["status"] == "completed")
 

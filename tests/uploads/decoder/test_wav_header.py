@@ -115,6 +115,6 @@ def test_the_recordings_page_says_that_the_file_holds_more(
         upload.name: client.get(upload.get_absolute_url()).content.decode()
         for upload in Upload.objects.order_by("name")
     }
-    sentence = "This file holds more than its header declares: 0:13 of audio after the declared end is neither played"
+    sentence = "This file holds more than its header declares: 13 s of audio after the declared end is neither played"
     assert sentence in pages["short.wav"]
     assert "declares" not in pages["right.wav"]
