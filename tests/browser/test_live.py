@@ -88,7 +88,7 @@ def test_a_watched_job_page_shows_that_its_job_was_deleted(new_page: NewPage, vi
     page.goto(f"/jobs/{job}/")
     expect(page.get_by_text("Done")).to_be_visible(timeout=JOB_TIMEOUT)
     assert visitor.http.post(f"/jobs/{job}/delete/").status_code == 204
-    expect(page.get_by_text("This job was deleted")).to_be_visible()
+    expect(page.get_by_text("This transcript was deleted")).to_be_visible()
     assert page.locator(".segment").count() > 0, "what is on the page can still be read"
 
 
