@@ -10,6 +10,7 @@ from playwright.sync_api import CDPSession, Dialog, Locator, Page, Route, expect
 from tests import recordings
 from tests.browser.test_library import names
 from tests.site import Site, wait_until
+from tests.visitor import rows
 
 pytestmark = pytest.mark.chromium("it slows the network by CDP or makes ClipboardEvents")
 
@@ -225,6 +226,9 @@ def test_a_form_can_be_submitted_again_after_the_reader_stayed_on_the_page(
     page = new_page()
     page.on("dialog", lambda dialog: dialog.dismiss())
     with_one = choose_and_wait(page)
+    # Otherwise the page may ask for the waveform of the deleted recording, and the console reports a 404.
+    made = f"select 1 from uploads_upload where id = '{with_one.replace('-', '')}' and peaks is not null"
+    wait_until(lambda: bool(rows(site, made)), what="the waveform")
     page.reload()
     line = limit(page, 10 * KIB)
     row = choose(page, recording)
