@@ -28,7 +28,7 @@ test: $(VENV)/installed-dev  ## Run the whole suite, browser tests included, and
 	TEST_DATABASE=postgres $(BIN)/pytest -n logical --dist worksteal
 	@if sh tests/need_firefox.sh; then TEST_BROWSER=firefox $(BIN)/pytest -n logical --dist worksteal tests/browser; fi
 
-test-fast: $(VENV)/installed-dev  ## Run the tests to run before each commit: no browser, no server, under a minute
+test-fast: $(VENV)/installed-dev  ## Run the tests to run before each commit: no browser, no server, two to three minutes
 	$(BIN)/pytest -n logical --dist worksteal -m "not slow"
 
 interop: $(VENV)/installed-dev  ## Run other vendors' clients and servers: AWS's SDK for JavaScript, the plain Python SDK, raw HTTP/2
