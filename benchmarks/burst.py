@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import redis
 
-from benchmarks.live_job import LiveJob, Server, live_job, own_cpu_seconds, wait_until_idle
+from benchmarks.live_job import LiveJob, Server, live_job
+from benchmarks.site import own_cpu_seconds, wait_until_idle
 from benchmarks.statements import Statements
 from tests.postgres import Postgres
 

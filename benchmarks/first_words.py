@@ -3,10 +3,9 @@
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
-from benchmarks.site import served, watch
+from benchmarks.site import served, wait_until_idle, watch
 from tests import recordings
 
 RUNS = 5
@@ -34,7 +33,7 @@ print(time.perf_counter() - began)
 
 def run() -> Iterator[tuple[str, str]]:
     firsts, wholes, peers = [], [], []
-    with served() as (_, visitor):
+    with served() as (site, visitor):
         path = recordings.speech(RECORDING)
         upload = visitor.upload(path)
         for _ in range(RUNS):
@@ -44,7 +43,7 @@ def run() -> Iterator[tuple[str, str]]:
                     first = at
             firsts.append(first or float("nan"))
             wholes.append(at)
-            time.sleep(2)  # the spare recogniser of the next job loads its model
+            wait_until_idle(site.process.pid)  # type: ignore[union-attr]  # the spare recogniser of the next job has loaded its model
             peer_command = [sys.executable, "-c", PEER, str(path)]
             peers.append(float(subprocess.run(peer_command, capture_output=True, check=True).stdout))
     first, whole, peer = map(statistics.median, (firsts, wholes, peers))

@@ -4,11 +4,10 @@ import json
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
 from benchmarks.live_job import LiveJob, Server, live_job, percentile
-from benchmarks.site import forget_peak, peak_mib
+from benchmarks.site import forget_peak, peak_mib, wait_until_idle
 from benchmarks.statements import Statements
 from tests.postgres import Postgres
 
@@ -31,7 +30,7 @@ def join(site: LiveJob, server: Server, viewers: int, **plan: int) -> dict:  # t
     clients.proceed()
     seen: dict = clients.result()  # type: ignore[type-arg]
     assert seen["seqs"] == [SEGMENTS], seen["seqs"]
-    time.sleep(0.5)  # until the server has noticed that the viewers left
+    wait_until_idle(server.pid)  # the server has noticed that the viewers left
     return seen
 
 

@@ -8,11 +8,9 @@ import resource
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +20,6 @@ from tests.site import Site, free_port, wait_until
 from tests.visitor import Visitor
 
 OPEN_FILES = 8_192  # the server and the viewers need one for each socket
-IDLE_CPU_SECONDS = 0.05  # in a second: queries to the database, pings
 
 
 @dataclass
@@ -147,21 +144,6 @@ def running_job(visitor: Visitor) -> UUID:
 def answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def own_cpu_seconds(pid: int) -> float:
-    """Return the CPU time of a process without its children."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
-
-
-def wait_until_idle(pid: int, seconds: int = 20) -> None:
-    """Wait until a process has used next to no CPU for a second, or at most so many seconds."""
-    for _ in range(seconds):
-        before = own_cpu_seconds(pid)
-        time.sleep(1.0)
-        if own_cpu_seconds(pid) - before < IDLE_CPU_SECONDS:
-            return
 
 
 def percentile(values: list[float], share: float) -> float:

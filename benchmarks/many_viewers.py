@@ -3,8 +3,8 @@
 import time
 from collections.abc import Iterator
 
-from benchmarks.live_job import LiveJob, Program, Server, live_job, own_cpu_seconds, percentile
-from benchmarks.site import forget_peak
+from benchmarks.live_job import LiveJob, Program, Server, live_job, percentile
+from benchmarks.site import forget_peak, own_cpu_seconds, wait_until_idle
 
 VIEWERS = 2_000
 HALVES = 2  # the viewers are clients in so many processes
@@ -20,7 +20,7 @@ def gather(site: LiveJob, server: Server) -> tuple[list[Program], float]:
     programs = [site.viewers(server, VIEWERS // HALVES) for _ in range(HALVES)]
     for program in programs:
         program.wait_until_ready()
-    time.sleep(2.0)
+    wait_until_idle(server.pid)
     return programs, forget_peak(server.pid) - before
 
 

@@ -1,5 +1,6 @@
 """A served site to measure, in a temporary folder, and the memory and answer times of its processes."""
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +14,9 @@ from tests.postgres import Postgres
 from tests.site import Site
 from tests.visitor import Visitor, events
 
-READY_SECONDS = 3.0  # until the spare recogniser has loaded its model, as on a site in use
-QUICK = {"READY_SECONDS": 0.0}
+IDLE_CPU_SECONDS = 0.05  # in a second: queries to the database, pings
+IDLE_DEADLINE_SECONDS = 20
+QUICK = {"IDLE_DEADLINE_SECONDS": 1}
 
 
 @contextmanager
@@ -32,7 +34,7 @@ def served(environment: dict[str, str] | None = None) -> Iterator[tuple[Site, Vi
         site.manage("collectstatic", "--noinput", "--verbosity", "0")
         site.manage("ensure_admin")
         site.start()
-        time.sleep(READY_SECONDS)
+        wait_until_idle(site.process.pid)  # type: ignore[union-attr]  # the spare recogniser has loaded its model, as on a site in use
         try:
             with Visitor(site) as visitor:
                 yield site, visitor
@@ -114,3 +116,28 @@ def forget_peak(pid: int) -> float:
 def _resident(pid: int, which: str = "VmRSS") -> float:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(which)), 0.0)
+
+
+def own_cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process without its children."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def wait_until_idle(pid: int, seconds: int | None = None) -> None:
+    """Wait until a process and its children have used next to no CPU for a second, or until the deadline (seconds)."""
+    before = _cpu_seconds_of_all(pid)
+    for _ in range(seconds or IDLE_DEADLINE_SECONDS):
+        time.sleep(1.0)
+        now = _cpu_seconds_of_all(pid)
+        if now.keys() == before.keys() and sum(now.values()) - sum(before.values()) < IDLE_CPU_SECONDS:
+            return
+        before = now
+
+
+def _cpu_seconds_of_all(pid: int) -> dict[int, float]:
+    found = {pid: own_cpu_seconds(pid)}
+    for child in map(int, children(pid)):
+        with suppress(OSError):  # the child has ended since it was listed
+            found[child] = own_cpu_seconds(child)
+    return found

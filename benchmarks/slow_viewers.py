@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmarks.live_job import LiveJob, Program, Server, live_job, percentile
-from benchmarks.site import forget_peak, peak_mib
+from benchmarks.site import forget_peak, peak_mib, wait_until_idle
 from benchmarks.slow_reader import NonReader, SlowReader
 
 VIEWERS = 50
@@ -50,7 +50,7 @@ def heavy(site: LiveJob, server: Server, after: int, *, has_never: bool, end_sec
     clients = site.viewers(server, VIEWERS, after=after)
     clients.wait_until_ready()
     non_reader = NonReader(server, after) if has_never else None
-    time.sleep(1.0)
+    wait_until_idle(server.pid)
     before = forget_peak(server.pid)
     source.proceed()
     published = source.result()

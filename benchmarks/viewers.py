@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.live_job import LiveJob, Server, live_job, own_cpu_seconds, percentile, wait_until_idle
+from benchmarks.live_job import LiveJob, Server, live_job, percentile
+from benchmarks.site import own_cpu_seconds, wait_until_idle
 
 VIEWERS = (200, 500)
 SECONDS, EVENTS_A_SECOND = 8, 10
