@@ -1,4 +1,4 @@
-"""Fixtures and helpers for tests of recordings: a storage for each test, stored recordings, and running decoders."""
+"""Fixtures and helpers for tests of recordings: a storage for each test, stored recordings, and more."""
 
 import gc
 import os
@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.messages import get_messages
 from django.core.files import File
+from django.http import HttpResponse
 from pytest_django.fixtures import Settings
 
 from tests.recordings import speech
@@ -49,6 +51,11 @@ def stored(alice: User) -> Callable[..., Upload]:
         return upload
 
     return stored
+
+
+def messages_of(response: HttpResponse) -> list[str]:
+    """Return the messages that the next page shows."""
+    return [str(message) for message in get_messages(response.wsgi_request)]
 
 
 def decoders() -> list[int]:

@@ -11,18 +11,12 @@ from django.test import AsyncClient, Client
 from django.urls import reverse
 
 from tests import recordings as made
+from tests.uploads.files.conftest import CONTENT, Stored
 from uploads.files import serving
 from uploads.models import Upload
 
-Stored = Callable[..., Upload]
 ClientOf = Callable[[User], Client]
-CONTENT = made.tone(1.0).read_bytes()
 LARGE = 3 * 1024**2 + 7  # bytes of the file `large`
-
-
-@pytest.fixture
-def upload(stored: Stored) -> Upload:
-    return stored(made.tone(1.0), "Interview.wav")
 
 
 def get(client: Client, upload: Upload, address: str = "", method: str = "get", **headers: str) -> HttpResponseBase:
