@@ -11,7 +11,7 @@ MUTATIONS = [
         fails="test_a_probe_gets_a_slot_before_a_listening_copy_and_that_before_a_waveform",
     ),
     Mutation(
-        fault="A waveform and a probe wait for the same decoder place",
+        fault="A waveform and a probe wait for the same decoder slot",
         of="Slots._rank",
         remove="waiter.purpose",
         fails="test_a_probe_gets_a_slot_before_a_listening_copy_and_that_before_a_waveform",
@@ -37,7 +37,7 @@ MUTATIONS = [
         fails="decoder/test_slots::test_waveforms_are_made_one_at_a_time_and_in_turn_for_each_person",
     ),
     Mutation(
-        fault="A caller that waits for a decoder place is cancelled",
+        fault="A caller that waits for a decoder slot is cancelled",
         of="Slots._release",
         remove="self._grant()",
         fails="test_a_cancelled_waiter_for_a_slot_does_not_block_the_next_one",
@@ -50,7 +50,7 @@ MUTATIONS = [
         fails="test_hostile_probes_from_many_threads_stay_within_their_memory",
     ),
     Mutation(
-        fault="A waveform is decoded without a place",
+        fault="A waveform is decoded without a decoder slot",
         of="waveforms._make",
         replace="slots.acquire(Purpose.WAVEFORM, upload.owner_id)",
         by="__import__('contextlib').nullcontext()",
@@ -83,13 +83,13 @@ MUTATIONS = [
         fails="test_wrong_old_passwords_lock_the_account_as_failed_sign_ins_do",
     ),
     Mutation(
-        fault="A wrong old password is not kept",
+        fault="A wrong old password is not stored",
         of="AXES_SENSITIVE_PARAMETERS",
         remove="'old_password'",
         fails="test_a_wrong_old_password_is_not_stored",
     ),
     Mutation(
-        fault="A person goes on guessing: each failure doubles the delay",
+        fault="A person continues to guess a password: each failure doubles the delay",
         of="sign_in.delay",
         replace="2 ** min(further, 20)",
         by="1",

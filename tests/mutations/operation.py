@@ -50,7 +50,7 @@ MUTATIONS = [
         fails="test_no_container_writes_outside_of_its_volumes_or_logs_without_end",
     ),
     Mutation(
-        fault="A worker is stopped: it has time to hand its jobs back",
+        fault="A worker is stopped: it has time to return its jobs to the queue",
         of="docker-compose.yml",
         remove="stop_grace_period: 15s",
         fails="test_containers_restart_and_have_time_to_stop",

@@ -169,7 +169,7 @@ return ANONYMOUS""",
         fails="test_every_action_is_refused_with_503_while_sqlite_is_locked[application/json]",
     ),
     Mutation(
-        fault="An upload is written once: parsed while it arrives, and moved",
+        fault="An upload is written to disk once: parsed while it arrives, and moved",
         of="_movable",
         replace="isinstance(file, TemporaryUploadedFile) and hasattr(file, 'sha256')",
         by="False",

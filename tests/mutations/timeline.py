@@ -25,7 +25,7 @@ MUTATIONS = [
         fails="test_ignores_a_single_wrong_timestamp",
     ),
     Mutation(
-        fault="A broadcast's clock starts again within a file",
+        fault="A broadcast's clock restarts within a file",
         of="Timeline._place_first",
         replace="self.is_spliced and self.has_begun and (abs(late) > LONGEST_SPLICE_SECONDS)",
         by="False",
@@ -98,7 +98,7 @@ MUTATIONS = [
         fails="test_the_listening_copy_of_a_recording_that_is_deleted_meanwhile_is_removed",
     ),
     Mutation(
-        fault="The last caption ends with the recording",
+        fault="The last caption ends at the end of the recording",
         of="captions.cues",
         replace="min(times.at_begin(begin), end_time - SHORTEST_SECONDS)",
         by="times.at_begin(begin)",
@@ -152,7 +152,7 @@ MUTATIONS = [
         fails="test_the_transcribe_command_accepts_a_track",
     ),
     Mutation(
-        fault="A job is resumed: it has its track still",
+        fault="A job is resumed: it keeps its track",
         of="lifecycle.start",
         remove="track=asked_track",
         fails="test_a_retry_resumes_on_the_same_track",

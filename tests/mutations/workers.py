@@ -95,7 +95,7 @@ MUTATIONS = [
         fails="test_job_postponed_for_the_storage_delays_no_later_job_of_its_engine",
     ),
     Mutation(
-        fault="The storage refuses a recording for good",
+        fault="The storage refuses a recording permanently",
         of="s3.translated",
         replace="is_permanent(error)",
         by="False",
@@ -148,7 +148,7 @@ MUTATIONS = [
         fails="test_job_that_kills_its_workers_fails_and_can_be_resumed",
     ),
     Mutation(
-        fault="The lease of a job ends again and again",
+        fault="The lease of a job runs out again and again",
         of="Job.claim",
         remove="changes['lost_count'] = self.lost_count + 1",
         fails="test_job_fails_after_a_limited_number_of_lost_workers_in_a_row[the lease ran out]",
