@@ -1,4 +1,4 @@
-"""A browser at a served site, signed in, that tells of every error on its console."""
+"""Fixtures of the browser tests: a browser, a served site, and signed-in pages that fail on console errors."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,13 +14,13 @@ from tests.browser.engines import IS_FIREFOX
 from tests.site import Site
 from tests.visitor import Visitor
 
-PATIENCE_MS = 60_000  # for what ought to happen at once, on a machine that is busy
+PATIENCE_MS = 60_000  # for an event that should happen at once; a busy machine needs longer
 expect.set_options(timeout=PATIENCE_MS)
 JOB_TIMEOUT = 150_000
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests that are marked for the other browser: `chromium` or `firefox`, with the reason."""
+    """Deselect the tests with the marker of the other browser (`chromium` or `firefox`; its argument is the reason)."""
     other = "chromium" if IS_FIREFOX else "firefox"
     config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(other)])
     items[:] = [item for item in items if not item.get_closest_marker(other)]
@@ -28,10 +28,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="package")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Chromium, or Firefox where TEST_BROWSER=firefox.
+    """Yield Chromium, or Firefox if TEST_BROWSER=firefox. Closes it after the last test of this folder.
 
-    It goes with the last test of this folder: while it is there, an event loop runs, and tests that are coroutines
-    can't have one of theirs.
+    While Playwright is open, an event loop runs in the thread, and tests that are coroutines can't start their own.
     """
     with ExitStack() as stack:
         playwright = stack.enter_context(sync_playwright())
@@ -45,7 +44,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 def open_context(browser: Browser, site: Site, **options: Any) -> BrowserContext:
-    """Return a browser's context that is signed in as `admin`."""
+    """Return a new context of the browser that is signed in as `admin`."""
     context = browser.new_context(base_url=site.url, **options)
     with Visitor(site) as visitor:
         cookies = [{"name": name, "value": value, "url": site.url} for name, value in visitor.http.cookies.items()]
@@ -55,7 +54,7 @@ def open_context(browser: Browser, site: Site, **options: Any) -> BrowserContext
 
 @pytest.fixture
 def new_page(browser: Browser, site: Site) -> Iterator[Callable[..., Page]]:
-    """Opens pages, each in a context of its own. Errors on a console fail the test, unless `tells_errors` is False."""
+    """Yield a function that opens a page in a new context. Console errors fail the test if `tells_errors` is True."""
     contexts: list[BrowserContext] = []
     errors: list[str] = []
 
@@ -86,7 +85,7 @@ def visitor(site: Site) -> Iterator[Visitor]:
 
 @pytest.fixture(scope="session")
 def shared_site(prepared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Site]]:
-    """Starts sites that several tests share, each of which looks only at what is its own."""
+    """Yield a function that starts a site for several tests. Each test must read only the rows that it created."""
     sites = []
 
     def shared_site(**environment: str) -> Site:
@@ -102,5 +101,5 @@ def shared_site(prepared_folder: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="session")
 def still_site(shared_site: Callable[..., Site]) -> Site:
-    """Its jobs stay queued: for tests that play what a job or a server does. A file takes it as its `site`."""
+    """Return a site that runs no jobs, for tests that simulate a job or a server. A module returns it as its `site`."""
     return shared_site(TRANSCRIBE_RUN_JOBS="0")

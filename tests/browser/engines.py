@@ -1,4 +1,4 @@
-"""The browsers that the tests of this folder run in: Chromium, or Firefox where TEST_BROWSER=firefox."""
+"""Start the browsers of this folder's tests: Chromium, or Firefox if TEST_BROWSER=firefox."""
 
 import os
 import shutil
@@ -12,12 +12,12 @@ from playwright.sync_api import Browser, BrowserType
 from tests.site import wait_until
 
 IS_FIREFOX = os.environ.get("TEST_BROWSER", "chromium") == "firefox"
-START_MS = 120_000  # on a machine that is busy
+START_MS = 120_000  # a busy machine needs long
 NEEDED = "The browser tests need {}: install it (on Debian: apt install {})."
 
 
 def chromium(kind: BrowserType) -> Browser:
-    """Return Debian's Chromium, or another that is installed."""
+    """Start Chromium (Debian's, or another that is installed) and return it."""
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     assert program, NEEDED.format("Chromium", "chromium")
     quiet = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
@@ -26,9 +26,9 @@ def chromium(kind: BrowserType) -> Browser:
 
 
 def firefox(kind: BrowserType, folder: Path, pulse_server: str) -> Browser:
-    """Return Debian's Firefox, over WebDriver BiDi. `folder` is its home, which must belong to this user.
+    """Start Debian's Firefox over WebDriver BiDi and return it. `folder` is its home, and must belong to this user.
 
-    Without a sound device every play ends in an error: `pulse_server` is the address of one, or empty.
+    `pulse_server` is the address of a PulseAudio. If it is empty, Firefox has no audio device and every play fails.
     """
     program = shutil.which("firefox-esr")
     assert program, NEEDED.format("Firefox ESR", "firefox-esr")
@@ -38,7 +38,7 @@ def firefox(kind: BrowserType, folder: Path, pulse_server: str) -> Browser:
 
 @contextmanager
 def null_sink(folder: Path) -> Iterator[str]:
-    """Run a PulseAudio whose only device plays into nothing, and give its address."""
+    """Run a PulseAudio that discards all audio, and yield its address."""
     program = shutil.which("pulseaudio")
     assert program, NEEDED.format("PulseAudio", "pulseaudio")
     socket = folder / "pulse"

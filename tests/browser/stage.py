@@ -1,4 +1,4 @@
-"""A job's page whose socket is played by the test: what comes, and when, is up to it."""
+"""A job's page with a simulated socket: the test sends each message of the server. Used by tests of the job page."""
 
 import json
 import re
@@ -20,7 +20,7 @@ RUN = {
 
 @dataclass
 class Stage:
-    """Opens the page of a stored job, and shows there a job of its own that has just begun to run."""
+    """Opens the page of a stored job and answers its socket: the page shows a simulated job that has just started."""
 
     page: Page
     id: str
@@ -60,7 +60,7 @@ class Stage:
         self.send("final", seq=self.seq, slot=slot, segment=segment)
 
     def finals(self, count: int) -> None:
-        """Say so many lines more, and wait until the page has them."""
+        """Send `count` more finals, and wait until the page has the last of them."""
         for _ in range(count):
             self.final(self.seq * 4.0, f"Line {self.seq + 1}. {'It was the best of times. ' * 6}")
         expect(self.page.locator(f"#s{self.seq}")).to_be_attached()

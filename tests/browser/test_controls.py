@@ -1,4 +1,4 @@
-"""What the keyboard does, and what a change offers to take back."""
+"""The player's keys, and the undo of a rename."""
 
 from collections.abc import Callable
 
@@ -19,14 +19,14 @@ def site(still_site: Site) -> Site:
 
 @pytest.fixture(scope="module")
 def upload(site: Site) -> str:
-    """44.4 seconds."""
+    """Upload a recording of 44.4 s and return its id."""
     with Visitor(site) as visitor:
         return visitor.upload(recordings.speech("two_cities"))
 
 
 @pytest.fixture(params=["upload", "job"])
 def page(new_page: NewPage, visitor: Visitor, upload: str, request: pytest.FixtureRequest) -> Page:
-    """Each page that has a player, with the file's first seconds loaded."""
+    """Return each page that has a player, after the player has loaded the start of the audio."""
     page = new_page()
     page.goto(f"/uploads/{upload}/" if request.param == "upload" else f"/jobs/{visitor.start(upload)}/")
     wait_until(lambda: audio(page, "audio.readyState > 0"), what="loading")

@@ -1,4 +1,4 @@
-"""The admin's page of engines, while a test of a connection takes its time."""
+"""The admin's page of engines while a connection test runs."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Durations, moments and sizes as the scripts write them."""
+"""Durations, times of day and sizes as the pages' scripts format them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ CALL_WITH_DATES = CALL.replace("...given", "...given.map((text) => new Date(text
 
 @pytest.fixture
 def call(browser: Browser) -> Any:
-    """Call a function of formats.js for each list of arguments, on a page in the table's zone and without a site."""
+    """Yield a function that calls formats.js for each list of arguments, on an empty page in the table's time zone."""
     context = browser.new_context(timezone_id=ZONE)
     page = context.new_page()
     yield lambda name, calls, script=CALL: page.evaluate(script, [MODULE, name, calls])

@@ -1,4 +1,4 @@
-"""Chromium at a site behind a TLS proxy: forms and sockets pass, with https-only trusted origins."""
+"""Chromium at a site behind a TLS proxy, with https origins only: the site accepts its forms and sockets."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The job page in small: what covers what, where a link leads, and what it says without JavaScript."""
+"""Details of the job page: overlapping parts, links to lines, names, and the page without JavaScript."""
 
 import re
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def site(still_site: Site) -> Site:
 
 @pytest.fixture
 def job(visitor: Visitor) -> str:
-    """A job with two lines, at 1 s and 3.5 s."""
+    """Store a job with two lines, at 1 s and 3.5 s, and return its id."""
     job = visitor.start(visitor.upload(recordings.tone(10.0)))
     for seq, start in ((1, 1.0), (2, 3.5)):
         change(
@@ -38,7 +38,7 @@ def test_the_jump_to_live_button_covers_no_text(new_page: NewPage, job: str, wid
     page = new_page(viewport={"width": width, "height": 700})
     stage = Stage(page, job).open()
     stage.finals(30)
-    expect(page.locator("#s30")).to_be_in_viewport()  # the page has followed
+    expect(page.locator("#s30")).to_be_in_viewport()  # the page has scrolled with the text
     page.mouse.move(200, 300)
     page.mouse.wheel(0, -2000)
     pill = page.get_by_role("button", name="Jump to live")
@@ -84,7 +84,7 @@ def test_without_javascript_the_page_of_a_running_job_reloads_and_hides_the_key_
     assert page.locator("noscript meta[http-equiv=refresh]").count() or 'http-equiv="refresh"' in page.content()
     expect(page.get_by_text("Click a line to play it")).to_be_hidden()
     with page.expect_navigation(url=f"**/jobs/{job}/", timeout=60_000):
-        pass  # the page comes again by itself
+        pass  # the page reloads without a click
 
 
 def test_a_rename_changes_every_name_on_the_page(new_page: NewPage, visitor: Visitor) -> None:

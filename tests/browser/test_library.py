@@ -1,4 +1,4 @@
-"""The library: sending recordings, what is refused, and what can be done to them."""
+"""The library's page: uploads, refused files, renames and deletions."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +36,7 @@ def test_several_files_are_uploaded_at_once_and_one_without_audio_shows_why_it_f
 ) -> None:
     lie = tmp_path / "song.mp3"
     lie.write_text("This is not a song. " * 100)
-    page = new_page(tells_errors=False)  # the browser notes the refusal on its console
+    page = new_page(tells_errors=False)  # the browser logs the refusal on its console
     page.goto("/")
     page.locator("#files").set_input_files([recordings.speech("beckett"), lie, recordings.tone(1.0)])
     refused = page.locator(".sending", has_text="song.mp3")

@@ -1,4 +1,4 @@
-"""A click on a line plays that line, in every kind of file: measured by the tone that sounds there."""
+"""A click on a line plays that line, for every kind of file. The test measures the pitch of the tone at that place."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -16,10 +16,10 @@ from tests.site import Site
 from tests.visitor import Visitor
 
 SECONDS = 34
-# Where a tone begins that lasts a second, and its pitch; silence in between.
+# The tones of a recording, of one second each: start in seconds → pitch in Hz. Silence is between them.
 TONES = {3: 500, 11: 1000, 20: 1500, 29: 2000}
-ORDER = (29, 3, 20)  # the clicks go back and forth
-# Ending of the name → container, codec, rate.
+ORDER = (29, 3, 20)  # clicks that move backwards and forwards
+# Extension → container, codec, sample rate.
 KINDS: dict[str, tuple[str, str, int]] = {
     "alac.m4a": ("ipod", "alac", 16_000),
     "aiff": ("aiff", "pcm_s16be", 16_000),
@@ -47,7 +47,7 @@ LISTEN = """() => {
   meter.connect(context.destination);
   window.meter = { context, meter, bins: new Float32Array(meter.frequencyBinCount) };
 }"""
-# After a click: the pitch that is first audible, and the place of the player then.
+# Return the first audible pitch after a click and the player's position at that moment; null while there is none.
 FIRST_TONE = """() => {
   const { context, meter, bins } = window.meter;
   const audio = document.querySelector("audio");
@@ -107,7 +107,7 @@ def open_job(site: Site, new_page: Callable[..., Page]) -> Callable[[Path], Stag
 
 
 def played(page: Page, number: int) -> dict[str, Any]:
-    """Click a line, and return the first pitch that is audible then and the place of the player."""
+    """Click a line. Returns the first audible pitch after it (`hz`) and the player's position at that moment (`at`)."""
     page.locator(f"#s{number} .text").click()
     return page.wait_for_function(FIRST_TONE, polling=10).json_value()
 
@@ -120,7 +120,7 @@ def check_clicks(page: Page) -> None:
         assert heard["at"] == pytest.approx(start, abs=0.25)
         page.keyboard.press("k")
         page.wait_for_function("document.querySelector('audio').paused")
-        # Silence, or the next click would find this tone in the meter.
+        # Wait for silence: the next click would otherwise find this tone in the meter.
         page.wait_for_function(
             "() => { const { meter, bins } = window.meter; meter.getFloatFrequencyData(bins);"
             " return bins.every((level) => level < -60); }"

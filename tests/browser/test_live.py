@@ -1,4 +1,4 @@
-"""A job that is watched: past the death of its server, cancelled and gone on with, read, heard, deleted."""
+"""The page of a watched job: a killed server, a cancel, a resume, a download, a deletion, and playing a line."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ FINAL = ".segment:not(.partial)"
 
 
 def words_on(page: Page) -> str:
-    """Return the transcript as it is on a page."""
+    """Return the text of the transcript on a page."""
     return " ".join(page.locator(".segment .text").all_text_contents())
 
 
@@ -31,7 +31,7 @@ def stored_words(site: Site) -> str:
 
 def test_a_job_page_reconnects_after_the_server_was_killed(new_page: NewPage, site: Site, visitor: Visitor) -> None:
     job = visitor.start(visitor.upload(recordings.speech("two_cities")))
-    page = new_page(tells_errors=False)  # the browser's own, of connections that fail
+    page = new_page(tells_errors=False)  # the browser logs failed connections on its console
     page.goto(f"/jobs/{job}/")
     expect(page.locator(FINAL).nth(2)).to_be_attached(timeout=JOB_TIMEOUT)
     site.kill()
@@ -45,7 +45,7 @@ def test_a_job_page_reconnects_after_the_server_was_killed(new_page: NewPage, si
 
 @pytest.fixture
 def slow_job(visitor: Visitor, tmp_path: Path) -> str:
-    """Takes half a minute."""
+    """Start a job that runs for half a minute, and return its id."""
     return visitor.start_scripted(visitor.upload(recordings.numbers(tmp_path / "numbers.wav", 60)), pace=1.0)
 
 
@@ -60,7 +60,7 @@ def test_a_job_can_be_cancelled_and_resumed_on_its_page(new_page: NewPage, site:
         expect(window.locator(".state[data-status=cancelled]")).to_be_visible()
     assert status(site) == "cancelled"
     expect(page.locator(".segment.partial")).to_have_count(0)
-    change(site, "update streaming_job set options = '{}'")  # the next attempt takes no time
+    change(site, "update streaming_job set options = '{}'")  # the next attempt runs without delay
     page.get_by_role("button", name="Resume").click()
     for window in (page, other):
         expect(window.get_by_text("Done")).to_be_visible(timeout=JOB_TIMEOUT)

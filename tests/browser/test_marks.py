@@ -1,4 +1,4 @@
-"""What an engine says beside the words: marks, voices, languages, what is settled, what waits; live and reloaded."""
+"""Marks of segments, live and after a reload: personal data, speakers, languages, stable words, waits."""
 
 import json
 import sqlite3
@@ -46,7 +46,7 @@ def job(site: Site) -> str:
 
 @pytest.fixture
 def stored_job(site: Site) -> str:
-    """A job that has the segments in the database."""
+    """Store a job with the segments in the database, and return its id."""
     with Visitor(site) as visitor:
         upload = visitor.upload(recordings.tone(1.0))
         given = {"engine": "aws", "content_identification_type": "PII"}
@@ -78,7 +78,7 @@ def say(stage: Stage, start: float, segment: dict[str, Any], slot: str = "0") ->
 
 
 def shown(page: Page) -> list[str]:
-    """Return the markup of each segment from its words on, without what only colours it."""
+    """Return the markup of each segment after its time, without the attribute of the speaker's colour."""
     return page.locator(".segment").evaluate_all(
         """(nodes) => nodes.map((node) => {
             const copy = node.cloneNode(true);

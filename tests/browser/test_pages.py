@@ -1,4 +1,4 @@
-"""Every page, light and dark, wide and narrow: nothing serious for axe, nothing on the console, nothing sticks out."""
+"""Every page, light and dark, wide and narrow: axe finds nothing serious, the console stays empty, no overflow."""
 
 import sqlite3
 from collections.abc import Callable
@@ -20,7 +20,7 @@ SERIOUS = ("serious", "critical")
 
 
 def set_status(site: Site, job: str, status: str, reason: str = "") -> None:
-    """Put a job that has ended into another state, as a failure or a person would have."""
+    """Change the status of a job that has ended, as a failure or a cancel would."""
     database = sqlite3.connect(site.folder / "db.sqlite3", timeout=20)
     with database:
         database.execute(

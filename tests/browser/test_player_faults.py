@@ -1,4 +1,4 @@
-"""What the player says when the audio can't be played, and that a person can try again."""
+"""The player when the audio can't be played: it shows the cause, and the person can retry."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,14 +31,14 @@ def site(still_site: Site) -> Site:
 
 @pytest.fixture
 def upload(visitor: Visitor) -> str:
-    """44.4 s."""
+    """Upload a recording of 44.4 s and return its id."""
     return visitor.upload(recordings.speech("two_cities"))
 
 
 @pytest.fixture
 def page(new_page: NewPage, upload: str) -> Page:
-    """The page of a recording whose audio can't be loaded, because the connection is lost."""
-    page = new_page(tells_errors=False)  # browsers note failed requests on their console
+    """Return a recording's page. The browser can't load the audio, because the connection is lost."""
+    page = new_page(tells_errors=False)  # browsers log failed requests on their console
     page.route(LISTEN, lambda route: route.abort("connectionrefused"))
     page.goto(f"/uploads/{upload}/")
     expect_fault(page, NETWORK)
@@ -50,7 +50,7 @@ def audio(page: Page, expression: str) -> object:
 
 
 def expect_fault(page: Page, sentence: str) -> None:
-    """Expect one sentence, and controls that can still be used."""
+    """Expect this sentence and no other, and controls that can still be used."""
     fault = page.get_by_role("alert")
     expect(fault.get_by_text(sentence)).to_be_visible()
     for other in SENTENCES:
@@ -64,7 +64,7 @@ def try_again(page: Page) -> None:
 
 
 def expect_play(page: Page) -> None:
-    """Choose a place, try again, and expect that the audio plays from there."""
+    """Seek to 10 s, retry, and expect that the audio plays from there."""
     for _ in range(2):
         page.get_by_role("button", name="Forward 5 seconds").click()
     expect(page.locator(".now")).to_have_text("0:10")
@@ -113,7 +113,7 @@ def test_the_player_reports_a_missing_file(page: Page, site: Site, upload: str) 
 
 
 def damaged(m4a: Path) -> bytes:
-    """Return an M4A that begins and ends well, with noise in the middle."""
+    """Return an M4A with an intact beginning and end, and noise in the middle."""
     content = m4a.read_bytes()
     first, last = len(content) // 20, len(content) // 2
     return content[:first] + bytes(byte ^ 0x5A for byte in content[first:last]) + content[last:]
@@ -149,7 +149,7 @@ def test_the_player_reports_a_missing_audio_device(deaf_firefox: Browser, site: 
 
 @pytest.fixture
 def deaf_firefox(browser: Browser, tmp_path: Path) -> Iterator[Browser]:
-    """A Firefox without an audio device; it shares the Playwright of `browser`."""
+    """Yield a Firefox without an audio device. It shares the Playwright of `browser`: a thread can have only one."""
     deaf = engines.firefox(browser.browser_type, tmp_path, pulse_server="")
     yield deaf
     deaf.close()

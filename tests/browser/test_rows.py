@@ -1,4 +1,4 @@
-"""Lists that stay up to date: what another tab or a worker changes is seen without a reload."""
+"""Live lists: a page shows the changes of other tabs and of workers without a reload."""
 
 import re
 from collections.abc import Callable
@@ -101,7 +101,7 @@ def test_a_list_keeps_refreshing_after_a_fetch_that_took_longer_than_the_interva
 def test_a_list_draws_a_waveform_that_was_not_ready_at_first(new_page: NewPage, site: Site, visitor: Visitor) -> None:
     upload = visitor.upload(recordings.speech("beckett"))
     wait_until(lambda: rows(site, "select 1 from uploads_upload where peaks is not null"), what="the waveform")
-    change(site, "update uploads_upload set peaks = null")  # as it was before that
+    change(site, "update uploads_upload set peaks = null")  # the state before the waveform was made
     flat, answers = '<svg xmlns="http://www.w3.org/2000/svg"/>', [False, False, True]
 
     def answer(route: Route) -> None:

@@ -1,4 +1,4 @@
-"""Recordings on their way: how far they are, and what happens when they are stopped, refused or left."""
+"""Uploads: their progress, and how they are cancelled, refused, retried and interrupted."""
 
 import re
 from collections.abc import Callable
@@ -25,14 +25,14 @@ def site(still_site: Site) -> Site:
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    """A recording of 938 KiB whose name is this test's own."""
+    """Return a recording of 938 KiB with a name that no other test uses."""
     path = tmp_path / f"{tmp_path.name}.wav"
     path.write_bytes(recordings.tone(30.0).read_bytes())
     return path
 
 
 def limit(page: Page, bytes_a_second: int) -> CDPSession:
-    """Make the page's line to the server slow; -1 is no limit."""
+    """Limit the page's upload speed; -1 is no limit. Returns the session that can change the limit (`throttle`)."""
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
     throttle(session, bytes_a_second)
@@ -45,14 +45,14 @@ def throttle(session: CDPSession, bytes_a_second: int) -> None:
 
 
 def hold_answers(page: Page) -> CDPSession:
-    """Keep the server's answers to what is sent from the page, until `Fetch.disable` lets them go."""
+    """Hold the server's answers to the page's uploads until the session receives `Fetch.disable`."""
     session = page.context.new_cdp_session(page)
     session.send("Fetch.enable", {"patterns": [{"urlPattern": "*/uploads/", "requestStage": "Response"}]})
     return session
 
 
 def choose(page: Page, path: Path) -> Locator:
-    """Send a file, and return its row."""
+    """Choose a file for the upload, and return its row on the page."""
     page.locator("#files").set_input_files([path])
     return page.locator(".sending", has_text=path.name)
 
@@ -80,7 +80,7 @@ def test_the_progress_bar_moves_during_an_upload(new_page: NewPage, site: Site, 
 
 
 def test_every_file_name_is_kept_by_uploads_and_renames(new_page: NewPage, site: Site, tmp_path: Path) -> None:
-    """Browsers write quotes as %22 in a multipart file name, and Django cuts it at a backslash."""
+    """Browsers write quotes as %22 in a multipart file name, and Django removes all text before a backslash."""
     given = ['say "hi".wav', "back\\slash.wav", "100% %22.wav", "&amp;<b>.wav", "ראיון 🎙️.wav", "n" * 240 + ".wav"]
     given = [f"{tmp_path.name} {name}"[-251:] for name in given]
     for name in given:
@@ -128,7 +128,7 @@ def test_cancelling_a_received_upload_deletes_the_stored_recording(
 
 
 def test_a_failed_or_refused_upload_can_be_retried(new_page: NewPage, site: Site, recording: Path) -> None:
-    page = new_page(tells_errors=False)  # the browser notes both on its console
+    page = new_page(tells_errors=False)  # the browser logs both on its console
     answers = [
         lambda route: route.abort("connectionreset"),
         lambda route: route.fulfill(status=507, json={"error": "The disk is full."}),
@@ -222,11 +222,11 @@ def test_starting_a_job_during_an_upload_stays_on_the_page(new_page: NewPage, si
 def test_a_form_can_be_submitted_again_after_the_reader_stayed_on_the_page(
     new_page: NewPage, site: Site, recording: Path
 ) -> None:
-    """The dialog that deletes leaves the page; after Stay its button works again."""
+    """Deleting leaves the page, so the browser asks the reader. After “Stay” the form's button must work again."""
     page = new_page()
     page.on("dialog", lambda dialog: dialog.dismiss())
     with_one = choose_and_wait(page)
-    # Otherwise the page may ask for the waveform of the deleted recording, and the console reports a 404.
+    # Without this wait the page may request the waveform of the deleted recording, and the console reports a 404.
     made = f"select 1 from uploads_upload where id = '{with_one.replace('-', '')}' and peaks is not null"
     wait_until(lambda: bool(rows(site, made)), what="the waveform")
     page.reload()
@@ -256,7 +256,7 @@ def choose_and_wait(page: Page) -> str:
 def test_files_chosen_while_signed_out_are_uploaded_after_a_sign_in(
     new_page: NewPage, site: Site, recording: Path
 ) -> None:
-    page = new_page(tells_errors=False)  # the browser notes the refusal on its console
+    page = new_page(tells_errors=False)  # the browser logs the refusal on its console
     page.goto("/")
     signed_in = page.context.cookies()
     page.context.clear_cookies(name="sessionid")

@@ -1,4 +1,4 @@
-"""A page whose connection has died without a word: it asks, waits for an answer, and comes again."""
+"""A page with a silent connection: it sends a request, waits for the answer, and reconnects."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from tests.visitor import Visitor
 
 pytestmark = pytest.mark.chromium("it watches WebSockets")
 
-QUIET_MS, ANSWER_MS, LONGEST_WAIT_MS = 25_000, 10_000, 500  # of job.js and socket.js
+QUIET_MS, ANSWER_MS, LONGEST_WAIT_MS = 25_000, 10_000, 500  # the constants of job.js and socket.js
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def site(still_site: Site) -> Site:
 
 
 class Silent(Stage):
-    """Answers each connection with a snapshot, and what is asked over it with nothing."""
+    """Sends a snapshot on each connection, and answers no message."""
 
     def _connect(self, socket: WebSocketRoute) -> None:
         self.asked: list[Any] = []
@@ -42,7 +42,7 @@ def test_a_page_probes_a_silent_socket_and_reconnects_without_an_answer(
     stage.final(0.0, "It was the best of times.")
     expect(page.locator("#s1")).to_be_attached()
     page.clock.run_for(QUIET_MS)
-    wait_until(lambda: [page.title(), *stage.asked][1:], what="the question")  # Playwright's events come with its calls
+    wait_until(lambda: [page.title(), *stage.asked][1:], what="the question")  # Playwright sends events during calls
     assert stage.asked == ['{"type":"sync","after":1}']
     page.clock.run_for(ANSWER_MS)
     expect(page.get_by_text("Reconnecting…")).to_be_visible()

@@ -1,4 +1,4 @@
-"""The form that starts a job: what it shows for which engine, and what of it is sent."""
+"""The form that starts a job: the fields of each engine, and the values that it submits."""
 
 import re
 from collections.abc import Callable
@@ -20,7 +20,7 @@ QUOTE = re.compile(r"Takes about 45 s · about \$0\.02 · audio is sent to Amazo
 
 @pytest.fixture(scope="module")
 def site(shared_site: Callable[..., Site]) -> Site:
-    """Offers two engines; its jobs stay queued."""
+    """Return a site that offers two engines and runs no jobs."""
     return shared_site(TRANSCRIBE_RUN_JOBS="0", AWS_REGION="eu-west-1")
 
 
@@ -42,7 +42,7 @@ def languages(page: Page) -> list[str]:
 
 
 def started(site: Site) -> tuple[str, str, str]:
-    """Return engine, language and options of the newest job."""
+    """Return engine, language and options (JSON) of the newest job."""
     found = rows(site, "select engine, language_code, options from streaming_job order by created_at desc limit 1")
     return found[0]  # type: ignore[return-value]
 
@@ -105,7 +105,7 @@ def test_the_start_form_does_not_submit_options_of_other_engines(page: Page, sit
 
 
 def test_refused_options_are_kept_and_the_reason_is_shown_beside_them(new_page: NewPage, upload: str) -> None:
-    page = new_page(tells_errors=False)  # the browser's own, of a page with the status 400
+    page = new_page(tells_errors=False)  # the browser logs the status 400 on its console
     page.goto(f"/uploads/{upload}/")
     page.get_by_label("Engine").select_option("aws")
     page.get_by_label("Language", exact=True).select_option("de-DE")

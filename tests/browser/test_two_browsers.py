@@ -1,4 +1,4 @@
-"""Words that arrive in two browsers at once, one of which joins late."""
+"""Live text in two browsers at once, one of which joins late."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from tests.words import LARGEST_ERROR, TEXTS, word_error_rate
 
 pytestmark = pytest.mark.chromium("its subject is the server")
 
-# Notes every text that was shown as a partial on a job page.
+# Record each text that a job page shows as a partial.
 NOTE_PARTIALS = """() => {
     window.partials = [];
     const note = () => {
@@ -30,13 +30,13 @@ NOTE_PARTIALS = """() => {
 
 @pytest.fixture(scope="module")
 def site(shared_site: Callable[..., Site]) -> Site:
-    """Runs one job at a time."""
+    """Return a site that runs one job at a time."""
     return shared_site(DJANGO_SETTINGS_MODULE="tests.served", TRANSCRIBE_MAX_JOBS="1")
 
 
 @pytest.fixture(scope="module")
 def endless(site: Site, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A recording whose job takes ten minutes at a tenth of its pace."""
+    """Upload a recording of 60 s and return its id. A job at a tenth of real time runs for ten minutes."""
     with Visitor(site) as visitor:
         return visitor.upload(recordings.numbers(tmp_path_factory.mktemp("endless") / "numbers.wav", 120))
 
@@ -68,7 +68,7 @@ def test_two_browsers_one_of_which_joins_late_end_with_the_text_of_the_database(
 
     early.on("websocket", listen)
     early.goto(f"/uploads/{upload}/")
-    # Ours waits behind another until somebody watches it: it must not be over before.
+    # Another job holds the only slot until `early` watches ours, so that ours can't end before.
     another = visitor.start_scripted(endless, pace=0.1)
     early.get_by_label("Engine").select_option("local")
     early.get_by_role("button", name="Transcribe", exact=True).click()

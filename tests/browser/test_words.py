@@ -1,4 +1,4 @@
-"""Words that arrive on a job's page: where they stand, what follows them, and what stays when they are revised."""
+"""Live words on a job's page: their places, the scrolling, the time left, and revised partials."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from tests.visitor import Visitor
 
 Open = Callable[..., Stage]
 LATER = "2026-01-02T03:05:06.000007+00:00"
-COPIED_MS = 2_000  # of job.js
+COPIED_MS = 2_000  # a constant of job.js
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def scrolled(page: Page) -> float:
 
 
 def stop_clock(page: Page) -> None:
-    """Let no time pass for the page but what `clock.run_for` gives it."""
+    """Stop the page's clock. After that only `clock.run_for` advances it."""
     page.clock.install(time=1_000_000)
     page.clock.pause_at(1_001_000)
 
@@ -96,7 +96,7 @@ def test_the_remaining_time_appears_after_four_seconds_of_progress(stage: Stage)
     detail = page.locator(".detail")
     stage.status(position=5.0)
     expect(detail).to_have_text("0:05 of 10:00")
-    stage.status(started_at=LATER, position=0.0)  # measured from here, at two seconds of audio a second
+    stage.status(started_at=LATER, position=0.0)  # the page measures the speed from here: two seconds of audio a second
     expect(detail).to_have_text("0:00 of 10:00")
     place = 0.0
     for seconds, said in (
@@ -111,7 +111,7 @@ def test_the_remaining_time_appears_after_four_seconds_of_progress(stage: Stage)
         page.clock.run_for(seconds * 1000)
         stage.status(position=place)
         expect(detail).to_have_text(said)
-    # It comes no further: what was known isn't any more.
+    # No progress for 20 s: the page removes its outdated estimate.
     page.clock.run_for(20_000)
     stage.status()
     page.clock.run_for(20_000)
@@ -139,7 +139,7 @@ def test_a_partial_that_becomes_final_keeps_its_node_and_place_and_changes_its_c
 
 
 def ink_of(node: ElementHandle) -> dict[str, str]:
-    """Return how the words of a segment look: every property that inking or setting them can change."""
+    """Return the computed styles of a segment's words that may differ between a partial and its final."""
     names = ["color", "fontFamily", "fontSize", "fontStyle", "fontWeight", "letterSpacing", "lineHeight", "opacity"]
     return node.evaluate(  # type: ignore[no-any-return]
         """(node, names) => {
@@ -158,7 +158,7 @@ def test_partials_of_an_ended_attempt_are_removed_with_the_status_of_the_next(st
     expect(partials).to_have_count(1)
     stage.status(position=5.0)
     stage.partial(9.0, "in another slot", slot="1")
-    expect(partials).to_have_count(2)  # a state of the same attempt takes nothing away
+    expect(partials).to_have_count(2)  # a status of the same attempt removes no partial
     stage.status(started_at=LATER)
     expect(partials).to_have_count(0)
     stage.partial(4.0, "never to be finished")
@@ -198,7 +198,7 @@ def test_copy_all_puts_the_transcript_on_the_clipboard(stage: Stage) -> None:
     stage.final(0.0, "Before that.")
     stage.partial(8.0, "not yet")
     expect(page.locator(".segment.partial")).to_have_count(1)
-    for _ in range(2):  # a second press while the answer to the first still stands
+    for _ in range(2):  # the second press comes while the button still shows the first result
         page.locator(".state-bar [data-copies]").click()
         expect(page.get_by_role("button", name="Copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == "Before that.\nHe said <b>“so”</b>."

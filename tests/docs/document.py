@@ -1,4 +1,4 @@
-"""The commands of docs/operations.md, as they are written there: what runs them proves that the document is right."""
+"""Reads the commands of docs/operations.md, so that tests run them exactly as they are written there."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
 def commands(heading: str) -> list[str]:
-    """Return the shell blocks of the section of this heading, up to the next heading of any level."""
+    """Return the shell blocks of the section with this heading, up to the next heading of any level."""
     _, found, rest = OPERATIONS.read_text().partition(f"# {heading}\n")
     assert found, f"docs/operations.md has no section {heading!r}"
     section = re.split(r"^#+ ", rest, maxsplit=1, flags=re.MULTILINE)[0]

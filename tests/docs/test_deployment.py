@@ -1,4 +1,4 @@
-"""What is deployed is what is run by hand: the files and docs/operations.md agree with the code."""
+"""The Dockerfile, docker-compose.yml, the Caddyfile and docs/operations.md agree with the code."""
 
 import os
 import re
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 OURS = ("migrate", "web", "worker")
 KNOWN = {variable.name for variable in VARIABLES}
-CREDENTIALS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}  # read by AWS's own chain
+CREDENTIALS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}  # botocore reads these
 OF_AWS = CREDENTIALS | {"AWS_USE_DUALSTACK_ENDPOINT", "AWS_USE_FIPS_ENDPOINT", "HTTPS_PROXY", "NO_PROXY"}  # and these
 
 
@@ -31,7 +31,7 @@ def services() -> dict[str, Any]:
 
 
 def instructions(name: str) -> list[str]:
-    """Return what follows each instruction of this name in the Dockerfile."""
+    """Return the arguments of each instruction of this name in the Dockerfile."""
     text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
     return [line.partition(" ")[2].strip() for line in text.splitlines() if line.startswith(f"{name} ")]
 
@@ -88,13 +88,13 @@ def test_the_compose_file_sets_only_known_variables(services: dict[str, Any]) ->
     image = {pair.split("=", 1)[0] for line in instructions("ENV") for pair in line.split()}
     assert {name for name in image if not name.startswith(("PYTHON", "PIP_"))} <= KNOWN
     values = {key: str(value) for key, value in services["worker"]["environment"].items() if value and "$" not in value}
-    environment.read(values)  # which raises for what is not allowed
+    environment.read(values)  # raises for a value that is not allowed
 
 
 def test_each_variable_of_the_compose_file_can_be_overridden(services: dict[str, Any]) -> None:
     image = {pair.split("=", 1)[0] for line in instructions("ENV") for pair in line.split()}
-    never = {"DEBUG"}  # not on a public address
-    paths = {"AWS_CA_BUNDLE"}  # of a file that would have to be in the image
+    never = {"DEBUG"}  # never set on a public address
+    paths = {"AWS_CA_BUNDLE"}  # its file would have to be in the image
     of_workers = {"TRANSCRIBE_METRICS_HOST", "TRANSCRIBE_METRICS_PORT"}
     assert set(services["web"]["environment"]) >= KNOWN - image - never - paths - of_workers | OF_AWS
 
@@ -200,7 +200,7 @@ def test_no_container_writes_outside_of_its_volumes_or_logs_without_end(services
 
 
 def test_postgresql_is_healthy_only_when_its_last_server_answers(services: dict[str, Any]) -> None:
-    """At its first start the image runs a server without TCP, makes the database, and stops it again."""
+    """At its first start the image runs a server without TCP, creates the database, and stops that server."""
     health = services["postgres"]["healthcheck"]
     assert health["test"] == ["CMD", "pg_isready", "-h", "127.0.0.1", "-U", "transcribe"]
     assert health["start_period"] == "60s"
@@ -246,7 +246,7 @@ def test_the_proxy_accepts_the_sites_upload_size_and_forwards_to_it(services: di
     (most,) = re.findall(r"\trequest_body {\n\t\tmax_size (\d+)MiB\n\t}\n", text)
     assert int(most) * 1024**2 == settings.MAX_BODY_BYTES
     (proxied,) = re.findall(r"^\treverse_proxy web:8000 {\n(.*?)^\t}$", text, re.MULTILINE | re.DOTALL)
-    # Tries another process while one is replaced, passes on at once what arrives, and connects anew for each request.
+    # The proxy tries another process while one is replaced, forwards data at once, and connects for each request.
     options = ["lb_try_duration 10s", "flush_interval -1", "transport http {", "keepalive off", "}"]
     assert [line.strip() for line in proxied.splitlines()] == options
     assert instructions("EXPOSE") == ["8000"]

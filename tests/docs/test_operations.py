@@ -1,4 +1,4 @@
-"""docs/operations.md by hand: the set-up, the back-up and the restore, run as they are written there."""
+"""Runs the commands of docs/operations.md for set-up, back-up and restore by hand, exactly as they are written."""
 
 import os
 import re
@@ -21,7 +21,7 @@ FROM_THE_NETWORK = re.compile(r"^(python3 -m venv|\.venv/bin/pip install) .*\n",
 
 
 class ByHand:
-    """A clone in a folder, and its owner, who types commands of the document there."""
+    """A clone in a folder. Runs commands of the document there, as an administrator would."""
 
     def __init__(self, folder: Path, postgres: Postgres, redis_url: str) -> None:
         self.folder = folder
@@ -45,7 +45,7 @@ class ByHand:
         )
 
     def run(self, script: str, typed: str = "") -> str:
-        """Run a block of the document, with the addresses of the tests' servers in place of the usual ones."""
+        """Run a block of the document with the addresses of the tests' servers; it must succeed. Returns its output."""
         script = FROM_THE_NETWORK.sub("", script).replace(":PASSWORD@", ":secret@")
         script = script.replace("127.0.0.1:5432", f"127.0.0.1:{self._port}")
         script = script.replace("redis://127.0.0.1:6379/0", self._redis_url)
@@ -57,7 +57,7 @@ class ByHand:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            start_new_session=True,  # without a terminal, passwords are read from what is `typed`
+            start_new_session=True,  # without a terminal, commands read passwords from `typed`
         )
         assert ran.returncode == 0, ran.stdout
         return ran.stdout

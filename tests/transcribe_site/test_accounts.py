@@ -1,4 +1,4 @@
-"""Signing in and out, changing the password, and that nothing is open to somebody who has not signed in."""
+"""Sign-in, sign-out and password changes; every other page needs a sign-in."""
 
 from collections.abc import Callable, Iterator
 from uuid import UUID
@@ -12,12 +12,12 @@ from pytest_django import Settings
 
 pytestmark = pytest.mark.django_db
 
-OPEN = {"login", "logout"}  # to sign out when one is signed out does no harm
+OPEN = {"login", "logout"}  # a sign-out without a session changes nothing
 ARGUMENTS = {"pk": UUID(int=4), "format": "txt", "name": "local"}
 
 
 def ours(patterns: list[URLPattern | URLResolver]) -> Iterator[tuple[str, str]]:
-    """Yield name and address of every page of the site, the admin's apart."""
+    """Yield name and address of every page of the site except the admin's."""
     for pattern in patterns:
         if isinstance(pattern, URLResolver):
             if pattern.namespace != "admin":
@@ -34,7 +34,7 @@ PAGES = sorted(ours(get_resolver().url_patterns))
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_every_page_needs_a_sign_in(client: Client, name: str, address: str, method: str) -> None:
     answer = getattr(client, method)(address)
-    if answer.status_code == 405:  # the other method is the one that asks
+    if answer.status_code == 405:  # the view accepts only the other method
         answer = getattr(client, "post" if method == "get" else "get")(address)
     assert (answer.status_code, answer["Location"].split("?")[0]) == (302, "/accounts/login/")
 

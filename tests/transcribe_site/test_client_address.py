@@ -1,4 +1,4 @@
-"""The client's address: never one that the client can choose."""
+"""The client's address: a client cannot choose it with forwarding headers."""
 
 from ipaddress import ip_network
 
@@ -18,8 +18,8 @@ PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8"), ip_network("127.0.0
         ("192.0.2.1", ["198.51.100.7"], "192.0.2.1"),  # not from a proxy
         ("10.0.0.1", [], "10.0.0.1"),
         ("10.0.0.1", ["198.51.100.7"], "198.51.100.7"),
-        ("10.0.0.1", ["203.0.113.9, 198.51.100.7"], "198.51.100.7"),  # the client sent the first
-        ("10.0.0.1", ["203.0.113.9", "198.51.100.7"], "198.51.100.7"),  # so in two headers
+        ("10.0.0.1", ["203.0.113.9, 198.51.100.7"], "198.51.100.7"),  # the client invented the first entry
+        ("10.0.0.1", ["203.0.113.9", "198.51.100.7"], "198.51.100.7"),  # the same in two headers
         ("10.0.0.1", ["198.51.100.7, 10.0.0.2"], "198.51.100.7"),  # two proxies
         ("10.0.0.1", ["203.0.113.9, 198.51.100.7,10.0.0.2 , 10.3.0.4"], "198.51.100.7"),
         ("10.0.0.1", ["10.0.0.9"], "10.0.0.9"),  # a client in the proxies' network

@@ -1,4 +1,4 @@
-"""The settings: what stops the start, and that README, `.env.example` and code speak of the same."""
+"""The settings: values that stop the start, and equal variables in the README, `.env.example` and the code."""
 
 import fcntl
 import re
@@ -108,7 +108,7 @@ def test_a_data_folder_that_cannot_be_one_stops_the_start(tmp_path: Path) -> Non
 
 
 def test_an_empty_secret_key_file_gets_a_key(tmp_path: Path) -> None:
-    """What a full disk left."""
+    """A full disk leaves such a file."""
     (tmp_path / "secret_key").touch()
     assert len(kept_secret_key(tmp_path / "secret_key")) >= 50
 

@@ -1,4 +1,4 @@
-"""/readyz and /metrics: what a load balancer and Prometheus are told, and what nobody else is."""
+"""/healthz, /readyz and /metrics: the answers for load balancers and Prometheus, and for clients without the token."""
 
 import queue
 import re
@@ -99,7 +99,7 @@ def test_a_hanging_dependency_is_checked_once_and_reported_after_the_timeout(mon
 
 def test_a_hanging_dependency_does_not_fail_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     class Quick(health.Dependency):
-        """Has answered when the asking has begun."""
+        """A dependency that has answered before `begin` returns."""
 
         def begin(self) -> "Future[None]":
             answer = super().begin()
@@ -138,7 +138,7 @@ def test_a_dependency_is_checked_at_most_once_per_interval(monkeypatch: pytest.M
 
 
 def values(text: str) -> dict[str, float]:
-    """Return the samples of an exposition by their name with labels."""
+    """Return the samples of a metrics text: name with labels → value."""
     lines = [line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#")]
     return {name: float(value) for name, value in lines}
 
@@ -204,7 +204,7 @@ def test_web_and_worker_export_their_metrics(new_site: Callable[..., Site], redi
         try:
             return values(httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=60).text)
         except httpx.ConnectError:
-            return {}  # it is starting
+            return {}  # the worker is still starting
 
     def of_web() -> dict[str, float]:
         return values(httpx.get(f"{web.url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60).text)

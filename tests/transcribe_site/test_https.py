@@ -1,4 +1,4 @@
-"""A site behind a TLS proxy: people reach it by https alone, and it trusts no http page, not even of its own name."""
+"""A site behind a TLS proxy: it accepts https only, and refuses forms and sockets of its own http pages."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ NOT_FOUND, REFUSED = 4404, 1008
 
 @pytest.fixture
 def proxy(new_site: Callable[..., Site]) -> Iterator[TLSProxy]:
-    """A proxy in front of a site that trusts the proxy's https address alone."""
+    """Yield a TLS proxy in front of a site. The site trusts only the proxy's https address."""
     with TLSProxy() as proxy:
         site = new_site(CSRF_TRUSTED_ORIGINS=proxy.url)
         site.start()
@@ -43,7 +43,7 @@ def sign_in(client: httpx.Client, **headers: str) -> int:
 
 
 def socket_code(proxy: TLSProxy, client: httpx.Client, origin: str | None) -> int:
-    """Return the code that closes a socket to a job that does not exist."""
+    """Open a socket to a job that does not exist, and return its close code."""
     cookie = {"Cookie": f"sessionid={client.cookies['sessionid']}"}
     address = proxy.url.replace("https", "wss", 1) + PATH
     with (

@@ -1,4 +1,4 @@
-"""The settings of the database: what an address turns into."""
+"""The database settings that each kind of DATABASE_URL yields."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Signing in: failures lock an account for the address that they come from, each time for longer."""
+"""Sign-in limits: failures lock an account for the client's address, and each further one doubles the delay."""
 
 import re
 import threading
@@ -37,7 +37,7 @@ def pass_time(**time: float) -> None:
 
 
 def is_free(account: str, address: str = "127.0.0.1") -> bool:
-    """Return whether an attempt would not have to wait."""
+    """Return whether an attempt at the account from the address could start now, without waiting."""
     try:
         with sign_in.serialised(account, address):
             return True
@@ -231,12 +231,12 @@ def test_a_sign_in_that_waits_for_the_database_blocks_no_other_hash(
             lock_attempts()
             waiting = pool.submit(fail)
             assert has_hashed.wait(30)
-            make_password("wonderland")  # raises TooManyHashes after WAIT_SECONDS without a turn
+            make_password("wonderland")  # raises TooManyHashes if no slot is free within WAIT_SECONDS
         assert waiting.result(30) in (200, 503), "503: it waited too long for the lock"
 
 
 def lock_attempts() -> None:
-    """Keep others from counting failures until the transaction ends. On SQLite each transaction locks all writes."""
+    """Block inserts of failed attempts until the transaction ends. On SQLite each transaction locks all writes."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("lock table axes_accessattempt in exclusive mode")
@@ -277,7 +277,7 @@ def test_a_sign_in_without_a_free_slot_gets_503_with_retry_after(
 
 
 def test_a_hundred_concurrent_guesses_check_at_most_five_passwords(new_site: Callable[..., Site]) -> None:
-    """And the site answers everybody else meanwhile; `python -m benchmarks strangers` measures how quickly."""
+    """Meanwhile the site answers other clients; `python -m benchmarks strangers` measures its answer times."""
     site = new_site(DJANGO_SETTINGS_MODULE="tests.served", TRANSCRIBE_RUN_JOBS="0")
     site.start()
 

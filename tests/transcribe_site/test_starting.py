@@ -1,4 +1,4 @@
-"""What keeps `manage.py serve` and `run_jobs` from starting, and the sentence that says so."""
+"""Faults that keep `manage.py serve` and `run_jobs` from starting, and their error messages."""
 
 import shutil
 import socket
@@ -11,7 +11,7 @@ from tests.site import Site, free_port
 
 
 def refused(site: Site, command: str = "serve") -> str:
-    """Return what it says in the last line, having ended with an error and without a traceback."""
+    """Run a command that must fail without a traceback, and return the last line of its error output."""
     with pytest.raises(subprocess.CalledProcessError) as ended:
         site.manage(command, timeout=150)
     assert "Traceback" not in ended.value.stderr

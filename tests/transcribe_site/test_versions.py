@@ -1,4 +1,4 @@
-"""Pinned packages: everything is locked, and overridden packages must have the version that was read."""
+"""Locked packages: each has a hash, and packages with overridden internals have the reviewed version."""
 
 import os
 import re
@@ -18,7 +18,7 @@ LOCK = ("requirements.txt", "requirements-dev.txt")
 
 
 def locked(*names: str) -> dict[str, Requirement]:
-    """Return the requirements of the named files that apply to this machine, by name. Each must have a hash."""
+    """Return the requirements of the files that apply to this machine, by package. Asserts that each has a hash."""
     found = {}
     for name in names:
         for block in re.split(r"\n(?=\S)", (ROOT / name).read_text()):
@@ -77,7 +77,7 @@ def test_the_versions_whose_internals_are_overridden_are_the_locked_ones() -> No
 
 def test_no_command_starts_with_another_version_of_an_overridden_package(tmp_path: Path) -> None:
     for name in OVERRIDDEN:
-        # Newer releases that somebody installed by hand, found before the pinned ones.
+        # Newer releases, as after an install by hand. Python finds them before the pinned ones.
         information = tmp_path / f"{canonicalize_name(name).replace('-', '_')}-99.1.dist-info"
         information.mkdir()
         (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 99.1\n")

@@ -1,4 +1,4 @@
-"""What a reviewer does to several rows at once: export, retry, cancel."""
+"""The admin's actions on several rows at once: export, retry, cancel."""
 
 import asyncio
 import html
@@ -28,7 +28,7 @@ NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 def unzipped(response: HttpResponse) -> dict[str, str]:
-    """Return the files of an archive in their order, by name."""
+    """Return the files of an archive in their order: name → text."""
     assert (response.status_code, response["Content-Type"]) == (200, "application/zip")
     assert response["Content-Disposition"] == 'attachment; filename="transcripts.zip"'
 
@@ -46,7 +46,7 @@ def folders(response: HttpResponse) -> list[str]:
     return [name.removesuffix(".txt") for name in unzipped(response) if name.endswith(".txt")]
 
 
-# Who may do what
+# Permissions
 
 
 def offered(client: Client, address: str) -> set[str]:
@@ -158,7 +158,7 @@ def test_an_export_takes_as_many_queries_for_thirty_jobs_as_for_one(
     for number in range(30):
         jobs.append(make_job(make_upload(alice), created_at=NOON + timedelta(days=number % 7)))
         make_segments(jobs[-1], [f"This is {number}."] * (number % 3))
-    unzipped(act(client, JOBS, "export", jobs[0]))  # what a process asks once
+    unzipped(act(client, JOBS, "export", jobs[0]))  # runs the queries that a process caches
     with CaptureQueriesContext(connection) as one:
         unzipped(act(client, JOBS, "export", jobs[0]))
     with CaptureQueriesContext(connection) as thirty:

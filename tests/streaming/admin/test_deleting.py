@@ -1,4 +1,4 @@
-"""Deleting in the admin: what goes along, who is told, and what is asked before."""
+"""Deletions in the admin: the rows that are deleted too, the messages to viewers, and the confirmation page."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ from uploads.models import Upload
 
 
 class Listener:
-    """A feed on another process: gets what is sent to the viewers of jobs."""
+    """A subscriber on the channel layer. Receives the events of jobs, as the feeds of another process would."""
 
     def __init__(self, *jobs: Job) -> None:
         self._layer = get_channel_layer()
@@ -27,10 +27,10 @@ class Listener:
             async_to_sync(self._layer.group_add)(publisher.feed_group(job.pk), self._channel)
 
     def next(self) -> tuple[str, str]:
-        """Return the job's id in hexadecimal, and the event."""
+        """Return the id of the job (hexadecimal) and the text of the next event."""
 
         async def receive() -> dict[str, str]:
-            async with asyncio.timeout(5):  # it is there already, or never comes
+            async with asyncio.timeout(5):  # the event was sent before, so it is here at once or never
                 message: dict[str, str] = await self._layer.receive(self._channel)
                 return message
 

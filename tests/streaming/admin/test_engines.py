@@ -1,4 +1,4 @@
-"""The engines in the admin: what is set up, and the test of a connection."""
+"""The engines in the admin: the settings that an engine needs, and the connection test."""
 
 import asyncio
 import re
@@ -23,7 +23,7 @@ TEST = f"{PAGE}distant/test/"
 
 
 class DistantEngine(Engine):
-    """Has a connection that can be tested, and notes how often it was."""
+    """An engine with a connection test. `tests` has an entry for each test that ran."""
 
     name = "distant"
     label = "Distant"
@@ -62,7 +62,7 @@ def distant(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> type[Distant
 
 
 def shown(response: HttpResponse) -> list[str]:
-    """Return the engines on the page, each as text."""
+    """Return the text of each engine's section on the page."""
     assert response.status_code == 200
     sections = re.findall(r"<section.*?</section>", response.content.decode(), re.DOTALL)
     return [text_of(section) for section in sections]

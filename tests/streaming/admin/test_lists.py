@@ -1,4 +1,4 @@
-"""The admin's lists: who may look, what is in them, and how it is found."""
+"""The admin's lists: permissions, columns and search."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ def names(response: HttpResponse) -> list[str]:
     return sorted(row[0] for row in table(response))
 
 
-# Who may look
+# Permissions
 
 
 @pytest.mark.parametrize("address", ["/admin/", JOBS, UPLOADS])

@@ -1,4 +1,4 @@
-"""Admin lists answer the lookups of their own filters and no others, and nobody gains rights there."""
+"""Admin lists accept only the lookups of their own filters, and staff cannot grant rights in the admin."""
 
 from urllib.parse import quote
 
@@ -138,7 +138,7 @@ def change(client: Client, person: User, **fields: str | list[str]) -> int:
 
 @pytest.fixture
 def dora(db: None) -> User:
-    """Is staff that looks after accounts, and no superuser."""
+    """Return a staff user who manages accounts and is no superuser."""
     return make_staff("dora", "change_user", "view_user", "add_user", "delete_user", "change_group", "view_group")
 
 

@@ -1,4 +1,4 @@
-"""The admin's pages of a job and of a recording; what they cost, and what no page may hold."""
+"""The admin's pages of a job and of a recording: their content, their queries, and texts that no page may show."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ def page_of(job: Job) -> str:
 
 
 def facts(response: HttpResponse) -> dict[str, str]:
-    """Return the facts on a page: the name of each field, and its text."""
+    """Return the read-only fields of a page: label → text."""
     assert response.status_code == 200
     field = re.compile(r"<label[^>]*>([^<]*):</label>\s*<div class=\"readonly\">(.*?)</div>", re.DOTALL)
     return {label: text_of(markup) for label, markup in field.findall(response.content.decode())}
@@ -110,7 +110,7 @@ def test_the_admin_page_of_a_recording_lists_its_jobs(alice: User, bob: User, cl
     ]
 
 
-# Costs, and what the page may hold
+# Queries, and text that the page may not contain
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a job may be started with, and what the history is narrowed to."""
+"""The forms that start a job and that filter the history: accepted and refused values."""
 
 import pytest
 from django.http import QueryDict
@@ -16,7 +16,7 @@ LANGUAGES = [
 
 @pytest.fixture
 def with_aws(settings: Settings) -> Settings:
-    """A site that is set up for Amazon Transcribe."""
+    """Configure the site for Amazon Transcribe."""
     settings.TRANSCRIBE_ENGINES = ["local", "scripted", "aws"]
     settings.AWS_REGION = "eu-west-1"
     return settings
@@ -47,7 +47,7 @@ def test_the_start_form_keeps_initial_values_of_its_caller() -> None:
         {},
         {"engine": "", "language_code": "", "request_id": ""},
         {"engine": "local", "language_code": "en-GB", "request_id": "r" * 100},
-        # Whether the engine knows it is said when the job starts.
+        # The engine checks the language when the job starts.
         {"engine": "scripted", "language_code": "tlh"},
     ],
 )

@@ -1,4 +1,4 @@
-"""Jobs on the site: started, looked at, cancelled, tried again and deleted."""
+"""The views of a job: its page, its transcript, cancel, retry and delete."""
 
 import re
 
@@ -12,13 +12,13 @@ from tests.streaming.pages import JSON, ClientOf, queries, said, state
 
 
 def failed_job(owner: User) -> Job:
-    """Return a job that failed in the middle, so that it can be read, retried and deleted."""
+    """Store a job that failed in the middle, so that it can be read, retried and deleted."""
     job = make_job(make_upload(owner, name=f"{owner.username}.wav"), Status.FAILED)
     make_segments(job, ["It was the best of times,", "it was the worst of times."])
     return job
 
 
-# A job
+# The job's page
 
 
 def test_a_job_page_has_the_transcript_and_the_data_for_the_socket(alice: User, client_of: ClientOf) -> None:
@@ -65,7 +65,7 @@ def test_a_queued_job_page_shows_the_reason_of_its_wait_without_an_alert(alice: 
 
 
 def lines(content: bytes) -> list[str]:
-    """Return the segments of a page as they are marked up, from their words on."""
+    """Return the markup of each segment of a page after its time."""
     return re.findall(r'<p class="segment".*?</a>(.*?)</p>', content.decode())
 
 

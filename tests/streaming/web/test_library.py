@@ -1,4 +1,4 @@
-"""The library's page: which recordings and jobs it lists, and which job a title opens."""
+"""The library's page: the recordings and jobs that it lists, and the job that a title opens."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Starting a job over HTTP: what it answers to people and to programs, and what it refuses."""
+"""Starting a job over HTTP: the answers as HTML and as JSON, and the refusals."""
 
 import pytest
 from django.contrib.auth.models import User

@@ -1,4 +1,4 @@
-"""Jobs on recordings with several audio tracks: the choice, on every way in, and the words that come of it."""
+"""Jobs on recordings with several audio tracks: the choice in the form, over HTTP, sockets and the command."""
 
 import json
 import subprocess
@@ -35,7 +35,7 @@ def numbers(count: int, first: int) -> np.ndarray:
 
 
 def two_talks(path: Path) -> Path:
-    """Write a file whose first track says 0 to 3, and whose second, the default, says 100 to 103 from 2 s on."""
+    """Write a file with two tracks: the first speaks 0 to 3; the second, the default, speaks 100 to 103 from 2 s on."""
     sounds = [
         Sound(numbers(4, 0), "Host", "eng", codec="flac"),
         Sound(numbers(4, 100), "Guest", "ger", codec="flac", offset=2.0, is_default=True),
@@ -73,7 +73,7 @@ async def test_a_retry_resumes_on_the_same_track(talks: Upload, running: Running
     job, _ = await in_thread(lifecycle.start)(talks, engine="scripted", track=0, options=options)
     async with running():
         await until_status(job, Status.FAILED)
-        await Upload.objects.aupdate(track=1)  # the choice for the person does not matter any more
+        await Upload.objects.aupdate(track=1)  # the recording's default no longer matters to this job
         await Job.objects.filter(pk=job.pk).aupdate(options={"words_per_final": 1})
         await in_thread(lifecycle.retry)(job)
         done = await until_status(job, Status.COMPLETED)
@@ -170,7 +170,7 @@ def test_the_transcribe_command_accepts_a_track(
     environment: dict[str, str],  # noqa: F811
     transcribe: Callable[..., "subprocess.CompletedProcess[str]"],  # noqa: F811
 ) -> None:
-    environment["DJANGO_SETTINGS_MODULE"] = "tests.settings"  # which offer the scripted engine
+    environment["DJANGO_SETTINGS_MODULE"] = "tests.settings"  # these settings offer the scripted engine
     path = two_talks(tmp_path / "talks.mkv")
     for arguments, track, said in ((["--track", "0"], 0, words(4)), ([], 1, words(4, 100))):
         transcript = json.loads(transcribe(path, *arguments, "--engine", "scripted", "--format", "json").stdout)

@@ -1,4 +1,4 @@
-"""Who may see and do what on the site, and the pages of the library and of a recording."""
+"""Permissions on the site, and the pages of the library and of a recording."""
 
 import re
 import uuid
@@ -16,13 +16,13 @@ from tests.streaming.pages import JSON, ClientOf, queries, said, state
 from uploads.models import Upload
 from uploads.samples import SAMPLE_NAME
 
-# Of whoever owns the rows; `{upload}` and `{job}` are their ids.
+# Addresses that only the owner of the rows may use. `{upload}` and `{job}` are the ids of the rows.
 PAGES = ["/", "/uploads/{upload}/", "/jobs/", "/jobs/{job}/", "/jobs/{job}/transcript.txt"]
 DEEDS = ["/sample/", "/uploads/{upload}/jobs/", "/jobs/{job}/cancel/", "/jobs/{job}/retry/", "/jobs/{job}/delete/"]
 
 
 class Rows(NamedTuple):
-    """A recording with a job that failed in the middle, so that it can be retried, read and deleted."""
+    """A recording and its job, which failed in the middle, so that it can be retried, read and deleted."""
 
     upload: Upload
     job: Job
@@ -43,7 +43,7 @@ def rows(alice: User) -> Rows:
     return rows_of(alice)
 
 
-# Who may what
+# Permissions
 
 
 @pytest.mark.parametrize("headers", [{}, JSON])
@@ -62,7 +62,7 @@ def test_an_anonymous_post_changes_nothing(client: Client, rows: Rows, pattern: 
 
 
 def assert_asks_to_sign_in(response: HttpResponse, address: str, headers: dict[str, str]) -> None:
-    """A person is sent to the sign-in page, a program is told."""
+    """A browser is redirected to the sign-in page; a program gets 401."""
     if headers == JSON:
         assert (response.status_code, response.json()) == (401, {"error": "You are signed out. Sign in and try again."})
     else:

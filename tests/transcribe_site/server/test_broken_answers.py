@@ -1,4 +1,4 @@
-"""Answers that can't be completed after they have begun: the client learns it at once, and the server forgets them."""
+"""Answers that break off after they have begun: the server closes the connection at once and releases its resources."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ def visitor(site: Site) -> Iterator[Visitor]:
 
 @pytest.fixture
 def needs_copy(tmp_path: Path) -> Path:
-    """An hour of silence in a format that browsers don't play: its listening copy takes seconds."""
+    """Return an hour of silence in a format that browsers don't play. Encoding its listening copy takes seconds."""
     rate, path = 8000, tmp_path / "silence.wav"
     count = rate * 3600
     form = struct.pack("<HHIIHHH", 7, 1, rate, rate, 1, 8, 0)  # µ-law
@@ -38,12 +38,12 @@ def needs_copy(tmp_path: Path) -> Path:
 
 
 def encoders(upload: str) -> list[int]:
-    """Return the processes that make listening copies of a recording."""
+    """Return the ids of the processes that encode listening copies of a recording."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             command = path.read_bytes().split(b"\0")
-        except OSError:  # it has ended
+        except OSError:  # the process has ended
             continue
         if b"listen" in command and any(part.endswith(upload.encode()) for part in command):
             found.append(int(path.parent.name))

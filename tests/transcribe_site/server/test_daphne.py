@@ -1,4 +1,4 @@
-"""The server: what it refuses before it hurts, what it sends at whose pace, and how it begins and ends."""
+"""The server: refused requests and sockets, its memory, back-pressure, its start and its stop."""
 
 import gc
 import itertools
@@ -49,7 +49,7 @@ def test_answers_507_when_the_server_cannot_store_the_body(site: Site, visitor: 
     assert "Could not store the body of a request" in site.log()
 
 
-@pytest.mark.filterwarnings("ignore:Unclosed file")  # Django leaves its own to the garbage collector
+@pytest.mark.filterwarnings("ignore:Unclosed file")  # Django leaves its file to the garbage collector
 async def test_answers_507_when_django_cannot_store_the_body(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
     scope = {
@@ -85,7 +85,7 @@ def test_refuses_a_chunked_body_above_the_limit(site: Site, visitor: Visitor) ->
     try:
         answer = visitor.http.post("/uploads/", content=body())
     except httpx.TransportError:
-        pass  # the connection was cut while we still sent, which is a refusal as well
+        pass  # the server closed the connection while the client still sent: also a refusal
     else:
         assert answer.status_code == 413
     assert peak_mib(site) - before < 80
@@ -99,7 +99,7 @@ def peak_mib(site: Site) -> float:
 
 
 def test_a_large_upload_and_a_client_that_reads_nothing_use_little_memory(site: Site, visitor: Visitor) -> None:
-    """daphne as it comes takes 13 bytes of memory for each that is sent, and buffers all that is not read."""
+    """Unpatched daphne uses 13 bytes of memory per byte of a body, and buffers all data that a client does not read."""
     before = peak_mib(site)
     large = recordings.folder() / "large.wav"
     with open(recordings.tone(1.0), "rb") as second:
@@ -118,19 +118,19 @@ def test_a_large_upload_and_a_client_that_reads_nothing_use_little_memory(site: 
         request = f"GET /uploads/{upload}/audio/ HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookie}\r\n\r\n"
         idle.sendall(request.encode())
         assert idle.recv(1000).startswith(b"HTTP/1.1 200 ")
-        # Another reader gets all of it meanwhile.
+        # Meanwhile another client receives the whole file.
         assert len(visitor.http.get(f"/uploads/{upload}/audio/").content) == large.stat().st_size
     assert peak_mib(site) - before < 120
     large.unlink()
 
 
 def test_a_viewer_that_reads_nothing_uses_no_memory_and_gets_all_finals_later(site: Site, visitor: Visitor) -> None:
-    """What waits for a socket waits in the feed, where partials replace each other, and not in the server's buffers."""
+    """Messages for a slow socket wait in the feed, where partials replace each other, not in the server's buffers."""
     job = visitor.start(visitor.upload(recordings.speech("beckett")))
     wait_until(lambda: status(site) == "completed", 90, "the end of the job")
     with visitor.watch(job) as idle, visitor.watch(job) as reader:
         before = peak_mib(site)
-        for _ in range(3000):  # each is answered by a snapshot of some KB, which `idle` does not read
+        for _ in range(3000):  # the server answers each with a snapshot of some KB; `idle` does not read them
             idle.send('{"type": "sync", "after": 0}')
             reader.send('{"type": "sync", "after": 0}')
             reader.recv(timeout=60)
@@ -184,7 +184,7 @@ def test_healthz_answers_without_a_sign_in_and_everything_else_asks_for_one(site
 
 
 def test_ignores_a_client_header_that_sets_the_root_path(site: Site, visitor: Visitor) -> None:
-    """Nobody is known to be a proxy, so what proxies say is said by anybody."""
+    """No proxy is trusted here, so any client could have sent these headers."""
     told = {
         "Daphne-Root-Path": "/evil",
         "Forwarded": "host=evil.example;proto=https",
@@ -251,7 +251,7 @@ def test_a_long_transcript_arrives_in_one_snapshot(site: Site, visitor: Visitor)
 
 
 def test_a_long_message_is_sent_completely_although_the_viewer_requests_another(site: Site, visitor: Visitor) -> None:
-    """Else the next message begins in the middle of it, and no client can go on."""
+    """Otherwise the next message would begin in the middle of this one, and the client could not parse the rest."""
     start = json.dumps({"type": "start", "upload": visitor.upload(recordings.speech("beckett")), "request_id": "one"})
     with visitor.socket("/ws/stream/") as socket:
         socket.send(start)
@@ -261,7 +261,7 @@ def test_a_long_message_is_sent_completely_although_the_viewer_requests_another(
         socket.send(start)
         fragments = socket.recv_streaming(decode=True)
         begun = next(fragments)
-        for _ in range(4):  # each ends the watching that the one before began; no more is read yet
+        for _ in range(4):  # each ends the watch that the one before started; the client reads nothing yet
             socket.send(start)
             time.sleep(0.1)
         socket.send('{"type": "nothing"}')
@@ -288,7 +288,7 @@ def test_a_server_stops_during_uploads(site: Site, visitor: Visitor) -> None:
             try:
                 visitor.upload(recordings.speech("two_cities"))
             except httpx.TransportError:
-                return  # the server has gone, as it should
+                return  # expected: the server has stopped
 
     sending = threading.Thread(target=send)
     sending.start()
@@ -301,7 +301,7 @@ def test_a_server_stops_during_uploads(site: Site, visitor: Visitor) -> None:
 
 
 def test_a_stopping_server_finishes_requests_and_refuses_new_connections(site: Site, visitor: Visitor) -> None:
-    """A proxy sends what is refused to another process, so that an upgrade costs nobody a request."""
+    """A proxy sends a refused connection's request to another process, so no request fails during an upgrade."""
     host, port = site.url.removeprefix("http://").split(":")
     token = visitor.http.cookies["csrftoken"]
     head = (

@@ -1,4 +1,4 @@
-"""The server without a site: what it does with connections that are only half there."""
+"""The server and Django's handler without a site: connections that are closing, half sent, or already removed."""
 
 import asyncio
 from io import BytesIO
@@ -14,7 +14,7 @@ from transcribe_site.server.daphne import Server, Socket
 
 @pytest.fixture
 def server() -> Server:
-    """A server that listens nowhere, and has no connections."""
+    """Return a server that listens on no port and has no connections."""
 
     async def stop() -> None: ...
 
@@ -50,11 +50,11 @@ async def test_a_stopping_server_waits_for_applications_although_a_request_has_n
         try:
             await asyncio.sleep(60)
         finally:
-            await asyncio.sleep(0.01)  # it has something to put away
+            await asyncio.sleep(0.01)  # simulates clean-up after the cancellation
             ended += 1
 
     applications = [asyncio.create_task(application()) for _ in range(3)]
-    await asyncio.sleep(0)  # they begin
+    await asyncio.sleep(0)  # let the tasks start
     first, second, third = ({"application_instance": task} for task in applications)
     server.connections = {"first": first, "half sent": {}, "second": second, "third": third}
     await server.kill_all_applications().asFuture(asyncio.get_running_loop())
@@ -89,12 +89,12 @@ async def test_a_request_switches_threads_a_few_times_not_once_per_middleware(
 
 async def test_a_client_that_disconnects_before_its_request_begins_gets_no_answer() -> None:
     body = BytesIO(b"a form")
-    body.close()  # as Twisted closes it when the connection ends
+    body.close()  # Twisted closes the body when the connection ends
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
         await asyncio.Event().wait()
-        raise AssertionError  # that never comes
+        raise AssertionError  # no message ever arrives
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)

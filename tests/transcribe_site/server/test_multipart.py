@@ -1,4 +1,4 @@
-"""Forms that our server parses while they arrive: equal to those that Django parses afterwards, and never left over."""
+"""Forms that the server parses while they arrive: they equal those that Django parses, and leave no file or thread."""
 
 import asyncio
 import base64
@@ -22,7 +22,7 @@ from transcribe_site.server import multipart
 JSON, PAGE = "application/json", "text/html"
 FIELD = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
 END = b"--x--\r\n"
-PADDING = FIELD % (b"other", b"a" * 70_000)  # a shorter body is parsed as Django does it
+PADDING = FIELD % (b"other", b"a" * 70_000)  # Django itself parses a shorter body
 
 
 def file(content: bytes, name: bytes = b'filename="talk.wav"', *more: bytes) -> bytes:
@@ -37,7 +37,7 @@ def talk() -> bytes:
 
 @pytest.fixture
 def servers(new_site: Callable[..., Site]) -> tuple[Site, Site]:
-    """Two sites: ours, and uvicorn, where Django parses forms."""
+    """Start two sites: one on our server, and one on uvicorn, where Django parses forms."""
     ours, others = (new_site(DJANGO_SETTINGS_MODULE="tests.served", TRANSCRIBE_RUN_JOBS="0") for _ in range(2))
     ours.start()
     others.start_uvicorn()
@@ -168,7 +168,7 @@ def test_a_server_that_is_stopped_during_uploads_ends_and_leaves_no_file(
 
 
 def test_a_form_that_fails_to_parse_at_once_does_not_pause_its_sender(visitor: Visitor) -> None:
-    body = b"a" * 8_000_000  # more than the queue and the system's buffers take
+    body = b"a" * 8_000_000  # more than the queue and the system's buffers can hold
     headers = {"Content-Type": "multipart/form-data"}
     assert visitor.http.post("/uploads/", content=body, headers=headers).status_code == 400
 
@@ -238,14 +238,14 @@ async def end(forms: list[multipart.Form]) -> None:
 
 @pytest.fixture
 async def begun() -> AsyncIterator[list[multipart.Form]]:
-    """The forms that a test has begun. They end with it: a thread that waits for a body keeps the process."""
+    """Yield a list for a test's forms. Closes them after it: a waiting parser thread would keep the process alive."""
     forms: list[multipart.Form] = []
     yield forms
     await end(forms)
 
 
 def begin(forms: list[multipart.Form], person_id: int) -> bool:
-    """Begin a form of a person. Returns whether it has a thread."""
+    """Begin to parse a form of a person. Returns False if no thread is free."""
     headers = [(b"content-type", b"multipart/form-data; boundary=x")]
     form = multipart.begin(b"POST", headers, None, person_id, lambda _: None, lambda: None)
     if form is not None:

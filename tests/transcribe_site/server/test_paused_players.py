@@ -1,4 +1,4 @@
-"""A player that has enough stops reading a range without an end; the server must not read ahead of it."""
+"""A paused player stops reading an open range. The server must not read the file or the bucket ahead of it."""
 
 import os
 import socket
@@ -14,12 +14,12 @@ from tests.visitor import Visitor, rows
 
 MIB = 1024**2
 SIZE = 32 * MIB
-AHEAD = 12 * MIB  # one piece of a bucket, and what the kernel's buffers of a socket hold at most
+AHEAD = 12 * MIB  # one piece of a bucket, and the maximum of the kernel's socket buffers
 
 
 @pytest.fixture
 def large() -> Iterator[Path]:
-    """A WAV of 32 MiB."""
+    """Yield a WAV of 32 MiB."""
     path = recordings.folder() / "paused.wav"
     with open(recordings.tone(1.0), "rb") as second:
         header, audio = second.read(44), second.read()
@@ -29,7 +29,7 @@ def large() -> Iterator[Path]:
 
 
 def pause(visitor: Visitor, upload: str) -> socket.socket:
-    """Request all of a recording as a player does, read the beginning of the response, and then nothing more."""
+    """Request a whole recording as a player does, and read only the beginning of the response. Returns the socket."""
     host, port = visitor.site.url.removeprefix("http://").split(":")
     player = socket.socket()
     player.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -45,7 +45,7 @@ def pause(visitor: Visitor, upload: str) -> socket.socket:
 
 
 def places(site: Site, upload: str) -> list[int]:
-    """Return how far the server has read the recording's file, for each time that it has it open."""
+    """Return the read position (bytes) of each descriptor that the server has open on the recording's file."""
     assert site.process is not None
     found = []
     for link in Path(f"/proc/{site.process.pid}/fd").iterdir():
@@ -54,7 +54,7 @@ def places(site: Site, upload: str) -> list[int]:
                 lines = Path(f"/proc/{site.process.pid}/fdinfo/{link.name}").read_text().splitlines()
                 found.append(int(lines[0].split()[1]))
         except FileNotFoundError:
-            pass  # closed in the meantime
+            pass  # the server has closed it meanwhile
     return found
 
 
@@ -62,7 +62,7 @@ def test_a_paused_player_does_not_make_the_server_read_the_rest_of_a_file(site: 
     with Visitor(site) as visitor:
         upload = visitor.upload(large)
         with pause(visitor, upload):
-            # Another client receives all of it meanwhile.
+            # Meanwhile another client receives the whole file.
             assert visitor.http.get(f"/uploads/{upload}/audio/").content == large.read_bytes()
             wait_until(lambda: len(places(site, upload)) == 1, what="the end of the other response")
             assert places(site, upload)[0] < AHEAD
@@ -76,7 +76,7 @@ def test_a_paused_player_does_not_make_the_server_read_the_rest_from_the_bucket(
     site.start()
     with Visitor(site) as visitor:
         upload = visitor.upload(large)
-        # It needs a copy of the file: it must not read the bucket while that is measured.
+        # Wait for the waveform: its decoder also reads the bucket, and would be measured too.
         wait_until(lambda: rows(site, "select 1 from uploads_upload where peaks is not null"), what="the waveform")
         before = bucket.gate.answered_bytes
         with pause(visitor, upload):
