@@ -40,6 +40,8 @@ SLOW_MODULES = {
     "streaming/engines/aws/test_jobs.py",
     "streaming/engines/aws/test_network.py",
     "streaming/engines/aws/test_random_cuts.py",
+    "streaming/engines/aws/test_requested_options.py",
+    "streaming/engines/aws/test_sent_audio.py",
     "streaming/engines/aws/test_stream.py",
     "streaming/jobs/test_claims.py",
     "streaming/management/test_transcribe_answers.py",

@@ -1,7 +1,6 @@
 """Fixtures: the engine, pointed at the raw server, and a recording of numbers."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,9 @@ from streaming.results import Result
 from streaming.spool import open_spool_of_file
 from streaming.worker import retry
 from streaming.worker.retry import transcribe_with_retries
+from tests.decoding import decode_at_once
 from tests.interop.raw.server import RawServer
 from tests.recordings import numbers
-from uploads.decoder import client as decoder
 
 PACE = 50.0
 COUNT = 30  # words, half a second each
@@ -27,17 +26,7 @@ Point = Callable[..., None]
 
 @pytest.fixture(autouse=True)
 def decoded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Decodes the recording before audio is sent. At this pace the engine would fill the decoder's pauses with silence,
-    and the server could not read the words around them.
-    """
-    decode = decoder.decode
-
-    async def decode_all(*arguments: Any, **options: Any) -> AsyncGenerator[int, None]:
-        async with aclosing(decode(*arguments, **options)) as decoded:
-            counts = [samples async for samples in decoded]
-        yield counts[-1]
-
-    monkeypatch.setattr(decoder, "decode", decode_all)
+    decode_at_once(monkeypatch)
 
 
 @pytest.fixture

@@ -3,14 +3,14 @@
 import asyncio
 import re
 import wave
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from streaming.engines.aws import session
 from streaming.engines.aws.engine import AwsEngine
 from streaming.engines.base import Request
 from streaming.engines.scripted import encode_number
@@ -18,13 +18,16 @@ from streaming.results import Result
 from streaming.spool import open_spool_of_file
 from streaming.worker import retry
 from streaming.worker.retry import transcribe_with_retries
+from tests.decoding import decode_at_once
 from tests.standin import Record, Service
 from tests.streaming.conftest import PATIENCE_SECONDS, numbers
-from uploads.decoder import client as decoder
 
 RATE = 20.0  # how many times faster than real time the service's clock runs
 WORD_SECONDS = 0.5
 SOUNDING = 0.64  # of speech per half second of a recording of numbers; the rest is silence
+# Options that detect one language, and several.
+IDENTIFIED = {"identify_language": True, "language_options": ["en-US", "de-DE"]}
+SEVERAL = {"identify_multiple_languages": True, "language_options": ["en-US", "de-DE"]}
 
 Point = Callable[[Service], None]
 Transcribe = Callable[..., Awaitable[list[Result]]]
@@ -32,17 +35,7 @@ Transcribe = Callable[..., Awaitable[list[Result]]]
 
 @pytest.fixture(autouse=True)
 def decoded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Provides the audio only once it is decoded completely. The clock is so fast that a decoder that waits for the
-    processor would cause inserted silence within words.
-    """
-    decode = decoder.decode
-
-    async def decode_all(*arguments: Any, **options: Any) -> AsyncGenerator[int, None]:
-        async with aclosing(decode(*arguments, **options)) as decoded:
-            counts = [samples async for samples in decoded]
-        yield counts[-1]
-
-    monkeypatch.setattr(decoder, "decode", decode_all)
+    decode_at_once(monkeypatch)
 
 
 @pytest.fixture
@@ -80,6 +73,19 @@ def transcribe(tmp_path: Path) -> Transcribe:
             return [result async for result in transcribe_with_retries(AwsEngine(), spool, request)]
 
     return transcribe
+
+
+@pytest.fixture
+def unsent_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of bytes that waited in the connection after each chunk of audio was sent."""
+    unsent, send = [], session.Stream.send
+
+    async def send_and_note(self: session.Stream, chunk: bytes, most: int, seconds: float) -> None:
+        await send(self, chunk, most, seconds)
+        unsent.append(self._connection.unsent_bytes)
+
+    monkeypatch.setattr(session.Stream, "send", send_and_note)
+    return unsent
 
 
 async def until_closed(service: Service) -> None:

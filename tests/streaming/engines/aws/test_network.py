@@ -39,7 +39,7 @@ def transcribe_through(
     monkeypatch.setattr(session, "DRAIN_SECONDS", 10_000.0)
     monkeypatch.setattr(connection, "PING_SECONDS", 10_000.0)
 
-    async def hear(count: int, happen: Happen) -> list[Result]:
+    async def transcribe_through(count: int, happen: Happen) -> list[Result]:
         def look(segment: Segment) -> None:
             if segment.words[-1].end >= 5.0:
                 service.on_segment = None
@@ -49,7 +49,7 @@ def transcribe_through(
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await transcribe(count)
 
-    return hear
+    return transcribe_through
 
 
 async def test_engine_notices_a_cut_connection_at_once(service: Service, transcribe_through: TranscribeThrough) -> None:
@@ -74,22 +74,14 @@ async def test_engine_notices_a_half_open_connection_by_its_silence(
 
 
 async def test_a_slow_network_applies_back_pressure_to_the_audio(
-    service: Service, transcribe_through: TranscribeThrough, monkeypatch: pytest.MonkeyPatch
+    service: Service, transcribe_through: TranscribeThrough, unsent_bytes: list[int]
 ) -> None:
-    unsent: list[int] = []
-    send = session.Stream.send
-
-    async def watched(self: session.Stream, chunk: bytes, most: int, seconds: float) -> None:
-        await send(self, chunk, most, seconds)
-        unsent.append(self._connection.unsent_bytes)
-
     def slow(proxy: Proxy) -> None:
         proxy.bytes_a_second = 300_000  # half of the rate at which audio is sent
 
-    monkeypatch.setattr(session.Stream, "send", watched)
     assert spoken(await transcribe_through(80, slow)) == expected_words(80)
     assert len(service.requests) == 1
-    assert max(unsent) < 2 * 32_000, "at most one second of audio and the current chunk may wait"
+    assert max(unsent_bytes) < 2 * 32_000, "at most one second of audio and the current chunk may wait"
 
 
 async def test_answers_that_arrive_byte_by_byte_lose_no_word(

@@ -1,35 +1,18 @@
-"""Complete streams to the stand-in of Amazon Transcribe: the requests, the audio sent, and the results."""
+"""Complete streams to the stand-in of Amazon Transcribe: every word, unconfirmed words, connections and credentials."""
 
 import asyncio
 import math
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from streaming.engines.aws import session
-from streaming.engines.aws.engine import AwsEngine
-from streaming.engines.aws.results import Timeline
-from streaming.engines.base import Request
-from streaming.engines.scripted import encode_number
-from streaming.spool import Spool
-from streaming.worker.retry import transcribe_with_retries
 from tests.standin import Fault, Key, Service
 from tests.standin.recognition import Segment
 from tests.streaming.conftest import numbers
-from tests.streaming.engines.aws.conftest import (
-    RATE,
-    Point,
-    Transcribe,
-    expected_words,
-    finals,
-    sent_seconds,
-    spoken,
-    two_channels,
-)
+from tests.streaming.engines.aws.conftest import Point, Transcribe, expected_words, finals, sent_seconds, spoken
 
 
 async def test_engine_returns_every_word_once_with_time_and_confidence(
@@ -49,27 +32,6 @@ async def test_engine_returns_every_word_once_with_time_and_confidence(
     assert request.headers["x-amzn-transcribe-session-id"] == request.session_id
 
 
-async def test_audio_is_sent_in_chunks_of_100_ms_at_the_declared_rate(service: Service, transcribe: Transcribe) -> None:
-    await transcribe(4)
-    assert spoken(await transcribe(4, sample_rate=8_000)) == expected_words(4)
-    wide, narrow = service.requests
-    assert (wide.headers["x-amzn-transcribe-sample-rate"], wide.largest_chunk_bytes) == ("16000", 3200)
-    assert wide.chunks == round(wide.audio_seconds * 10)
-    assert sent_seconds(wide) == 2.0
-    assert (narrow.headers["x-amzn-transcribe-sample-rate"], narrow.largest_chunk_bytes) == ("8000", 1600)
-
-
-async def test_a_mono_stream_declares_no_number_of_channels(service: Service, transcribe: Transcribe) -> None:
-    await transcribe(4)
-    assert "x-amzn-transcribe-number-of-channels" not in service.requests[0].headers
-
-
-async def test_audio_is_sent_in_real_time(service: Service, transcribe: Transcribe) -> None:
-    began = time.monotonic()
-    await transcribe(40)
-    assert 20 / RATE <= time.monotonic() - began < 20, "the pace applies to the service's clock and not to real time"
-
-
 async def test_a_stream_of_twelve_minutes_outlives_its_signature(point: Point, transcribe: Transcribe) -> None:
     async with Service(rate=30.0) as service:  # so that a signature is valid for ten seconds of real time
         point(service)
@@ -77,27 +39,6 @@ async def test_a_stream_of_twelve_minutes_outlives_its_signature(point: Point, t
         (request,) = service.requests
         assert request.end == "end_stream"
         assert sent_seconds(request) == 12 * 60.0
-
-
-async def test_engine_sends_silence_for_late_audio_and_times_stay_correct(service: Service, tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "slow.pcm", 16_000, 1)
-    recording = b"".join(encode_number(number).tobytes() for number in range(12))
-    half = len(recording) // 2
-
-    async def decode_slowly() -> None:
-        spool.path.write_bytes(recording)
-        await spool._grow(half // 2, is_complete=False)
-        await asyncio.sleep(40 / RATE)  # on the service's clock; it ends a stream after 15 s without audio
-        await spool._grow(half, is_complete=True)
-
-    spool.path.touch()
-    decoding = asyncio.create_task(decode_slowly())
-    results = [result async for result in transcribe_with_retries(AwsEngine(), spool, Request("en-US"))]
-    await decoding
-    assert spoken(results) == expected_words(12)
-    (request,) = service.requests
-    assert request.audio_seconds > 6.0, "the engine has sent silence"
-    assert request.exception == ""
 
 
 async def test_engine_waits_for_results_that_pause(service: Service, transcribe: Transcribe) -> None:
@@ -134,68 +75,6 @@ async def test_engine_ends_an_answer_that_never_ends_and_keeps_its_words(
     assert spoken(results) == expected_words(10)
     assert finals(results)[-1].is_provisional
     assert len(service.requests) == 2
-
-
-async def test_each_of_two_channels_has_its_own_slot(service: Service, transcribe: Transcribe, tmp_path: Path) -> None:
-    path = two_channels(tmp_path / "stereo.wav", 12)
-    results = await transcribe(request=Request("en-US", {"enable_channel_identification": True}), path=path)
-    assert spoken(results, "ch_0") == expected_words(12)
-    assert spoken(results, "ch_1") == [(number + 100, time) for number, time in expected_words(12)]
-    assert {(result.slot, result.channel) for result in results} == {("ch_0", "ch_0"), ("ch_1", "ch_1")}
-    (request,) = service.requests
-    assert request.headers["x-amzn-transcribe-number-of-channels"] == "2"
-    assert request.largest_chunk_bytes == 6400
-
-
-async def test_each_turn_of_a_speaker_is_a_final(point: Point, transcribe: Transcribe) -> None:
-    # Speakers alternate every five words, and one result of the service spans two turns.
-    async with Service(rate=RATE, words_per_final=10) as service:
-        point(service)
-        results = finals(await transcribe(20, Request("en-US", {"show_speaker_label": True})))
-    assert [(result.speaker, result.text, result.start_time, result.end_time) for result in results] == [
-        ("Speaker 1", "w0 w1 w2 w3 w4", 0.0, 2.5),
-        ("Speaker 2", "w5 w6 w7 w8 w9.", 2.5, 5.0),
-        ("Speaker 1", "w10 w11 w12 w13 w14", 5.0, 7.5),
-        ("Speaker 2", "w15 w16 w17 w18 w19.", 7.5, 10.0),
-    ]
-    assert spoken(results) == expected_words(20)
-
-
-async def test_speakers_after_a_resume_get_new_labels(service: Service, transcribe: Transcribe) -> None:
-    service.faults = [Fault("reset", at=7.0)]
-    results = finals(await transcribe(40, Request("en-US", {"show_speaker_label": True})))
-    assert spoken(results) == expected_words(40)
-    assert [*dict.fromkeys(result.speaker for result in results)] == [f"Speaker {number}" for number in (1, 2, 3, 4)]
-
-
-async def test_finals_have_the_detected_language(service: Service, transcribe: Transcribe) -> None:
-    options = {"identify_multiple_languages": True, "language_options": ["en-US", "de-DE"]}
-    results = finals(await transcribe(16, Request("", options)))
-    assert {result.language_code for result in results} == {"en-US", "de-DE"}
-    assert "x-amzn-transcribe-language-code" not in service.requests[0].headers
-
-
-async def test_a_partial_counts_its_stable_characters(service: Service, transcribe: Transcribe) -> None:
-    results = await transcribe(4, Request("en-US", {"enable_partial_results_stabilization": True}))
-    assert [(result.text, result.stable) for result in results] == [
-        ("w0", 0),
-        ("w0 w1", 2),
-        ("w0 w1 w2", 5),
-        ("w0 w1 w2 w3.", 0),
-    ]
-
-
-async def test_personal_data_is_marked_or_redacted(service: Service, transcribe: Transcribe) -> None:
-    marked = finals(await transcribe(10, Request("en-US", {"content_identification_type": "PII"})))
-    assert [word.text for final in marked for word in final.words if word.pii == "NAME"] == ["w0", "w7."]
-    taken_out = finals(await transcribe(10, Request("en-US", {"content_redaction_type": "PII"})))
-    assert taken_out[0].text == "[PII] w1 w2 w3."
-
-
-async def test_words_of_a_vocabulary_filter_are_tagged(service: Service, transcribe: Transcribe) -> None:
-    options = {"vocab_filter_name": "rude", "vocab_filter_method": "tag"}
-    results = finals(await transcribe(14, Request("en-US", options)))
-    assert [word.text for final in results for word in final.words if word.vocabulary_filter_match] == ["w0", "w11."]
 
 
 async def test_a_key_that_changes_mid_stream_is_used_for_the_next_stream(
@@ -241,52 +120,6 @@ async def test_each_job_has_its_own_connection(service: Service, transcribe: Tra
     assert len({request.connection for request in service.requests}) == len(service.requests) == 5
 
 
-async def test_a_service_that_reads_nothing_applies_back_pressure(
-    service: Service, transcribe: Transcribe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    unsent: list[int] = []
-    send = session.Stream.send
-
-    async def watched(self: session.Stream, chunk: bytes, most: int, seconds: float) -> None:
-        await send(self, chunk, most, seconds)
-        unsent.append(self._connection.unsent_bytes)
-
-    monkeypatch.setattr(session.Stream, "send", watched)
-    monkeypatch.setattr("streaming.engines.aws.connection.PING_SECONDS", 1.0)
-    service.faults = [Fault("hang", at=1.0)]
-    assert spoken(await transcribe(200)) == expected_words(200)
-    assert max(unsent) < 2 * 32_000, "at most one second of audio and the current chunk may wait"
-    assert len(service.requests) == 2
-
-
-async def test_audio_is_never_sent_more_than_a_second_early(
-    service: Service, transcribe: Transcribe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    began: list[float] = []
-    sent: list[tuple[float, float]] = []
-    send, add = session.Session._send, Timeline.add
-
-    async def begin(self: session.Session, *arguments: Any) -> None:
-        began.append(time.monotonic())
-        await send(self, *arguments)
-
-    def watched(self: Timeline, seconds: float) -> None:
-        add(self, seconds)
-        sent.append((time.monotonic(), self.sent_seconds))
-
-    monkeypatch.setattr(session.Session, "_send", begin)
-    monkeypatch.setattr(Timeline, "add", watched)
-    await transcribe(60)
-    assert max(seconds - (moment - began[0]) * RATE for moment, seconds in sent) <= 1.0
-
-
-async def test_a_setting_changes_the_pace(service: Service, transcribe: Transcribe, settings: Any) -> None:
-    settings.TRANSCRIBE_AWS_PACE = RATE / 2
-    began = time.monotonic()
-    await transcribe(20)
-    assert time.monotonic() - began >= 9.6 / (RATE / 2), "the last 0.4 s are sent together"
-
-
 def test_amazons_libraries_are_imported_only_by_a_job() -> None:
     program = (
         "import os, sys, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'tests.settings'; django.setup();"
@@ -296,14 +129,3 @@ def test_amazons_libraries_are_imported_only_by_a_job() -> None:
         "print(sorted({'awscrt', 'amazon_transcribe', 'botocore', 'h2'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "[]\n"
-
-
-async def test_options_newer_than_the_sdk_are_sent_and_signed(service: Service, transcribe: Transcribe) -> None:
-    kinds = ["AGE", "DATE_TIME", "LICENSE_PLATE", "PASSPORT_NUMBER", "PASSWORD", "USERNAME"]
-    kinds.append("VEHICLE_IDENTIFICATION_NUMBER")
-    options = {"transcript_format": "spoken", "content_redaction_type": "PII", "pii_entity_types": kinds}
-    assert spoken(await transcribe(4, Request("en-US", options))) == expected_words(4)
-    (request,) = service.requests
-    assert request.headers["x-amzn-transcribe-transcript-format"] == "spoken"
-    assert request.headers["x-amzn-transcribe-pii-entity-types"] == ",".join(kinds)
-    assert "x-amzn-transcribe-transcript-format" in request.headers["authorization"]
