@@ -11,13 +11,13 @@ from django.core.management import execute_from_command_line
 
 
 def main() -> None:
-    # What is already in the environment wins over the file.
+    # Variables that are already in the environment take precedence over the file.
     dotenv.load_dotenv(Path(__file__).with_name(".env"))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "transcribe_site.settings")
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
-        sys.exit(str(error))  # the sentence says it all
+        sys.exit(str(error))  # the sentence is enough without a traceback
 
 
 if __name__ == "__main__":

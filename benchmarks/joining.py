@@ -24,7 +24,7 @@ def in_words(joins: list[float]) -> str:
 
 
 def join(site: LiveJob, server: Server, viewers: int, **plan: int) -> dict:  # type: ignore[type-arg]
-    """Let so many viewers join, and return what they received."""
+    """Let so many viewers join, and return the figures of their programs."""
     clients = site.viewers(server, viewers, **plan)
     clients.wait_until_ready()
     clients.proceed()

@@ -84,7 +84,7 @@ def worker_message(about: str, job_id: UUID) -> dict[str, Any]:
 
 
 def watched_message(job_ids: list[UUID]) -> dict[str, Any]:
-    """Return the message that tells the workers which jobs have viewers in this process."""
+    """Return the message to the workers that lists the jobs with viewers in this process."""
     return {"type": "runner.watched", "jobs": [job_id.hex for job_id in job_ids]}
 
 
@@ -121,7 +121,7 @@ def notify_workers(about: str, job_id: UUID) -> None:
 
 
 def recheck_access() -> None:
-    """After the commit, tell all processes to check viewer permissions now, not at the next periodic check."""
+    """After the commit, notify all processes: they check viewer permissions at once, not at the next periodic check."""
     send_after_commit(WATCHERS, RECHECK_ACCESS)
 
 

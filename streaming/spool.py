@@ -57,7 +57,7 @@ class Spool:
     async def fill(self, source: Path) -> None:
         """Decode `source` into the spool. If decoding fails, `chunks` raises the error after the samples before it.
 
-        However this ends, it marks the spool as complete; otherwise `chunks` would wait for ever.
+        However this ends, it marks the spool as complete; otherwise `chunks` would never end.
         """
         try:
             decoded = decoder.decode(

@@ -93,7 +93,7 @@ def django_db_modify_db_settings() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def django_db_keepdb() -> bool:
-    """Tell pytest-django not to drop the test database on PostgreSQL: it is deleted with its server."""
+    """Stop pytest-django from dropping the test database on PostgreSQL: it is deleted with its server."""
     return bool(settings.IS_ON_POSTGRES)
 
 

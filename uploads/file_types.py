@@ -60,7 +60,7 @@ def content_type(container: str) -> str:
 
 
 def identify(head: bytes) -> str | None:
-    """Return a sentence that tells what an unreadable file is, from its first bytes; None if they don't show it."""
+    """Return a sentence that names the type of an unreadable file, from its first bytes; None if it is unknown."""
     for magic, kind in MAGIC:
         if head.startswith(magic):
             return f"This is {kind}."

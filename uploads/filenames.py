@@ -43,7 +43,7 @@ def typed(given: str) -> str:
 
 
 def is_printed(letter: str) -> bool:
-    """Tell whether a name may contain a character. Emoji and joiners are allowed, lone surrogates are not."""
+    """Return whether a name may contain a character. Emoji and joiners are allowed, lone surrogates are not."""
     if letter in BIDI_CONTROLS or letter in LINE_ENDS:
         return False
     return letter.isspace() or unicodedata.category(letter) not in {"Cc", "Cs"}

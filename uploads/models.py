@@ -25,12 +25,12 @@ class UploadQuerySet(models.QuerySet["Upload"]):
 
 
 def sees_all(user: "User | AnonymousUser") -> bool:
-    """Tell whether a person may see the recordings of all owners."""
+    """Return whether a person may see the recordings of all owners."""
     return user.is_staff and user.has_perm("uploads.view_upload")
 
 
 def may(user: "User | AnonymousUser", action: str, upload: "Upload") -> bool:
-    """Tell whether a person may do `action`, which is `change` or `delete`, to a recording that they may see."""
+    """Return whether a person may do `action`, which is `change` or `delete`, to a recording that they may see."""
     return upload.owner_id == user.pk or user.has_perm(f"uploads.{action}_upload")
 
 
@@ -95,7 +95,7 @@ class Upload(models.Model):
 
     @property
     def needs_copy(self) -> bool:
-        """Tell whether players get a listening copy. Browsers stop or skip at parts that can't be decoded."""
+        """Return whether players get a listening copy. Browsers stop or skip at parts that can't be decoded."""
         return not self.is_playable or self.undecodable_seconds > 0
 
     def decoded_track(self, track: str) -> str:

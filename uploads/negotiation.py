@@ -9,7 +9,7 @@ UNAVAILABLE = {503, 507}  # statuses for problems of the server, where the same 
 
 
 def wants_json(request: HttpRequest) -> bool:
-    """Tell whether the client prefers JSON. A client that accepts anything, such as curl, gets HTML."""
+    """Return whether the client prefers JSON. A client that accepts anything, such as curl, gets HTML."""
     return request.get_preferred_type(["text/html", "application/json"]) == "application/json"
 
 

@@ -135,7 +135,7 @@ def _save(upload: Upload, copy: TemporaryUploadedFile) -> None:
         upload.file.save(upload.name, copy, save=False)
         upload.save(force_insert=True)
     except BaseException:
-        # Of any type (a full disk, an error of the database, a shutdown): a file without a row would stay for ever.
+        # Of any type (a full disk, an error of the database, a shutdown): a file without a row would never be deleted.
         _remove(storage, upload.file.field.generate_filename(upload, upload.name))
         raise
 

@@ -15,7 +15,7 @@ LANGUAGE_CHARACTERS = 16
 class Track(TypedDict):
     """One audio track, as stored in `Upload.tracks`. Clients send the index in that list as `track`.
 
-    `has_sound` tells that the track is not silent. It is None if it was not measured, because the file has no other
+    `has_sound` is true if the track is not silent. It is None if it was not measured, because the file has no other
     track to choose, or the track can't be decoded.
     """
 

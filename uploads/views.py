@@ -96,7 +96,7 @@ async def listen(request: HttpRequest, pk: UUID) -> HttpResponseBase:
     """Serve the audio that the player plays, at the times of the transcripts: the file or its listening copy.
 
     A finished copy is served with ranges, like a file. A copy that is still being made is sent as it grows, without
-    ranges and without a length. A HEAD request also starts to make the copy, and its `Accept-Ranges` tells the client
+    ranges and without a length. A HEAD request also starts to make the copy, and its `Accept-Ranges` shows the client
     whether the copy is finished.
     """
     upload = await sync_to_async(_visible)(request, pk)

@@ -88,7 +88,7 @@ class JobAdmin(JobColumns, ReviewAdmin):
         lifecycle.delete(obj)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict[str, int], set[str], list]:
-        """Count what a deletion removes. Django's own method would load and list every segment."""
+        """Count the rows that a deletion removes. Django's own method would load and list every segment."""
         counts = {"jobs": len(objs), "segments": sum(job.segment_count for job in objs)}
         return [str(job) for job in objs], counts, set(), []
 

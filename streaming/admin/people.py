@@ -58,7 +58,7 @@ class PersonAdmin(OwnLookups, UserAdmin):
             self.delete_model(request, person)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict[str, int], set[str], list]:
-        """Count what a deletion removes. Django's own method would load and list every segment."""
+        """Count the rows that a deletion removes. Django's own method would load and list every segment."""
         uploads, jobs = (model.objects.filter(owner__in=objs).count() for model in (Upload, Job))
         lacking = set()
         if uploads and not request.user.has_perms(["uploads.delete_upload", "streaming.delete_job"]):

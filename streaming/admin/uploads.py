@@ -92,7 +92,7 @@ class UploadAdmin(Columns, ReviewAdmin):
         lifecycle.delete_upload(obj)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict[str, int], set[str], list]:
-        """Count what a deletion removes. Django's own method would load and list every segment."""
+        """Count the rows that a deletion removes. Django's own method would load and list every segment."""
         count = Job.objects.filter(upload__in=objs).count()
         lacking = {"job"} if count and not request.user.has_perm("streaming.delete_job") else set()
         return [str(upload) for upload in objs], {"recordings": len(objs), "jobs": count}, lacking, []

@@ -16,7 +16,7 @@ from streaming.spool import Spool
 class EngineError(Exception):
     """The only exception that an engine raises on purpose.
 
-    The user reads `message`, so it says what went wrong and what to do. The worker fails the job after a `permanent`
+    The user reads `message`, so it states the cause and the remedy. The worker fails the job after a `permanent`
     error, because a retry would fail in the same way. After any other error it retries from the end of the last final.
     """
 
@@ -122,7 +122,7 @@ class Engine(ABC):
 
     @classmethod
     def missing(cls) -> str:
-        """Return a sentence that says which setting the engine needs before it can run, or "" if it is ready."""
+        """Return a sentence that names the setting that the engine needs before it can run, or "" if it is ready."""
         return ""
 
     @classmethod
@@ -150,7 +150,7 @@ class Engine(ABC):
     async def test_connection(cls) -> str | None:
         """Connect to the engine's service and return a sentence about the outcome. Return None if it has no service.
 
-        Raises `EngineError` with a sentence that says what to change.
+        Raises `EngineError` with a sentence that names the remedy.
         """
         return None
 

@@ -39,7 +39,7 @@ def validated(declared: Iterable[Option], options: Mapping[str, Any], engine: st
 
 
 def problem_of(option: Option, value: Any) -> str:
-    """Return a sentence that says why a value is invalid, or "" if it is valid."""
+    """Return a sentence with the reason why a value is invalid, or "" if it is valid."""
     name, choices = option.name, option.choices
     if option.kind == "flag":
         return "" if isinstance(value, bool) else f"`{name}` must be true or false."
@@ -79,7 +79,7 @@ def split_by_commas(texts: Iterable[str]) -> list[str]:
 
 
 def descriptions(declared: Iterable[Option], options: Mapping[str, Any]) -> list[str]:
-    """Return what these options do, each in words: “Identify speakers”, “Vocabulary: surgery”."""
+    """Return a description of each of these options: “Identify speakers”, “Vocabulary: surgery”."""
     described = []
     for option in declared:
         value = options.get(option.name)

@@ -111,7 +111,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
         await self.serve(self._watch(job_id, after))
 
     async def serve(self, watching: Coroutine[Any, Any, None]) -> None:
-        """Run `watching` in the background until `unwatch`. Stops what this socket watched before."""
+        """Run `watching` in the background until `unwatch`. Stops an earlier watch of this socket."""
         await self.unwatch()
         self._watching = asyncio.create_task(self._serve(watching))
 
@@ -149,7 +149,7 @@ class ViewerConsumer(AsyncWebsocketConsumer):
 
     async def _send_all(self, feed: Feed, subscriber: Subscriber, texts: list[str]) -> None:
         for text in texts:
-            # Set before sending, which may block: `evict_stalled` compares it with what was published meanwhile.
+            # Set before sending, which may block: `evict_stalled` compares it with the later amount.
             subscriber.published_at_send = feed.published_characters + len(text)
             subscriber.sent_count += 1
             # Not `self.send`: it adds two layers of calls, and this runs for every event and viewer.

@@ -89,7 +89,7 @@ class Hub:
             await self._subscribe(feed)
             await feed.catch_up()
         except BaseException:
-            # Also for a cancellation: the viewer has left, or the database is unavailable. The next viewer starts anew.
+            # Also for a cancellation: the viewer has left, or the database is unavailable. The next one starts again.
             await self._close(job_id)
             raise
         return feed
@@ -176,7 +176,7 @@ class Hub:
                 feed.evict_stalled()
                 row = rows.get(feed.job_id)
                 if feed.is_deleted:
-                    continue  # a message during the query said that the job was deleted
+                    continue  # a message during the query reported that the job was deleted
                 if row is None:
                     feed.mark_deleted()
                 elif feed.is_behind(row):
@@ -191,7 +191,7 @@ class Hub:
                         break  # the layer is unavailable; do not wait for each of the other feeds
 
     async def _notify_workers(self, feeds: list[Feed]) -> None:
-        """Tell the workers which running jobs have viewers here. Engines may omit partials for jobs without viewers."""
+        """Send the workers the running jobs with viewers here. Engines may omit partials for jobs without viewers."""
         if watched := [feed.job_id for feed in feeds if feed.is_running and feed.subscribers]:
             await publisher.send(publisher.RUNNERS, publisher.watched_message(watched))
 

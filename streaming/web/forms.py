@@ -86,7 +86,7 @@ def identifying(engine: type[Engine]) -> list[str]:
 
 
 def option_field(option: Option, engine: type[Engine]) -> forms.Field:
-    """Return the form field for an option. No field is required: the engine checks what belongs together."""
+    """Return the form field for an option. No field is required: the engine checks the combination."""
     common: dict[str, Any] = {"label": option.label, "help_text": option.help, "required": False}
     choices = [*option.choices.items()]
     field: forms.Field
@@ -140,7 +140,7 @@ class StartForm(forms.Form):
         if upload and len(self.tracks) > 1:
             self.fields["track"].initial = str(upload.track)
             self.fields["track"].widget = forms.Select(choices=tracks.choices(self.tracks))
-        # The field itself also accepts an engine that is not configured: starting the job reports what is missing.
+        # The field itself also accepts an engine that is not configured: starting the job reports the missing setting.
         self.fields["engine"].widget = forms.Select(choices=[(engine.name, engine.label) for engine in offered])
         self.fields["language_code"].widget = forms.Select(choices=language_choices(offered))
         chosen = (data or {}).get("engine") or default

@@ -25,7 +25,7 @@ REASON = "Paused so that another person's recording can start. It resumes automa
 
 
 def sole_owner(running: Collection[Job]) -> int | None:
-    """Return the id of the person who owns all these jobs, or None if there are several owners or no jobs."""
+    """Return the id of the owner of all these jobs, or None if there are several owners or no jobs."""
     owners = {job.owner_id for job in running}
     return owners.pop() if len(owners) == 1 else None
 

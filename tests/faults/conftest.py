@@ -85,6 +85,6 @@ def memory_mib(site: Site) -> float:
 
 
 def is_unharmed(site: Site) -> bool:
-    """Tell whether no request and no socket has ended with an error. daphne logs those once a second."""
+    """Return whether no request and no socket has ended with an error. daphne logs those once a second."""
     time.sleep(1.2)
     return "Traceback" not in site.log()

@@ -33,7 +33,7 @@ class Proxy:
         self._flows.set()
 
     def lose(self) -> None:
-        """Block the existing connections for ever without closing them. New connections work."""
+        """Block the existing connections permanently, without closing them. New connections work."""
         self._lost = self._made
 
     def cut(self) -> None:

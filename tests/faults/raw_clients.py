@@ -1,4 +1,4 @@
-"""Clients on raw sockets that send what no library would: half handshakes, malformed frames, single bytes."""
+"""Clients on raw sockets. They send data that no library sends: half handshakes, malformed frames, single bytes."""
 
 import socket
 import struct

@@ -1,4 +1,4 @@
-"""Request bodies: the server stores no large body of an anonymous client, and does not wait for ever for any body."""
+"""Request bodies: the server stores no large body of an anonymous client, and waits for no body without a limit."""
 
 import json
 import socket

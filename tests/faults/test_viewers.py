@@ -151,7 +151,7 @@ def test_headers_sent_byte_by_byte_time_out_and_a_body_has_a_longer_limit(short_
     with connected(short_timeout_site) as body:
         body.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b"ok\n" in body.makefile("rb")
-        time.sleep(1)  # longer than the timeout for headers, which starts anew with each request
+        time.sleep(1)  # longer than the timeout for headers, which restarts with each request
         body.sendall(b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
         assert send_slowly(body, 1)
 

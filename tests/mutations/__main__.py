@@ -1,11 +1,11 @@
 """`python -m tests.mutations [--check] [--document] [--processes N] [WORDS]`
 
-Changes the product as each mutation says, in a copy of the project, and runs the test of the mutation there. The test
+Applies each mutation to a copy of the project, and runs the test of the mutation there. The test
 must fail. With words, only the mutations whose fault, code or test contains one of them are tried.
 
 1. Checks that the code and the test of every mutation are there. `--check` ends here; it takes a second.
 2. Runs the tests without a mutation. They must pass, because a test that fails anyway proves nothing.
-3. Tries the mutations, `--processes` at a time, and lists those that no test noticed.
+3. Tries the mutations, `--processes` at a time, and lists those that no test detected.
 
 `--document` only writes the table of `docs/faults.md`.
 """

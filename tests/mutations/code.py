@@ -80,7 +80,7 @@ def _is_called(name: str, end: str) -> bool:
 
 @cache
 def _names() -> dict[Path, list[str]]:
-    """Return the qualified names of what each module defines."""
+    """Return the qualified names of the definitions of each module."""
     paths = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
     return {path: [name for name, _ in _definitions(ast.parse(path.read_text()), _module(path))] for path in paths}
 

@@ -4,13 +4,13 @@ from tests.mutations.mutation import Mutation
 
 MUTATIONS = [
     Mutation(
-        fault="A server that receives SIGTERM tells its viewers to reconnect",
+        fault="A server that receives SIGTERM asks its viewers to reconnect",
         of="Server._stop",
         remove="protocol.serverClose(RESTARTING)",
         fails="test_a_stopped_server_requeues_its_job_and_closes_viewers_with_1012",
     ),
     Mutation(
-        fault="A server that receives SIGTERM under load tells its viewers to reconnect",
+        fault="A server that receives SIGTERM under load asks its viewers to reconnect",
         of="Server._stop",
         remove="protocol.serverClose(RESTARTING)",
         fails="test_viewers_under_load_are_closed_with_1012_when_the_server_stops",

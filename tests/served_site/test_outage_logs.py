@@ -15,7 +15,7 @@ from tests.visitor import Visitor
 
 AWAY_SECONDS = 12.0
 REQUESTS_AT_ONCE = 8
-# The lines that say: unavailable, still unavailable, available again; and one about a part that was down earlier.
+# The lines of an outage: unavailable, still unavailable, available again; and one about a part that was down earlier.
 MAX_LINES = 4
 
 

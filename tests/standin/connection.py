@@ -30,7 +30,7 @@ class RequestStream(Protocol):
 
     @property
     def stops_client(self) -> bool:
-        """Whether to tell a client that is still sending to stop, after the end of the response."""
+        """Whether to reset the stream of a client that is still sending after the end of the response."""
         ...
 
     def receive(self, data: bytes) -> None: ...
@@ -182,7 +182,7 @@ class Connection(asyncio.Protocol):
         self._flush()
 
     def stop_client(self, stream_id: int) -> None:
-        """Tell a client to stop sending even if it has ended the stream. h2 would refuse to, as it is closed."""
+        """Ask a client to stop sending, even if it has ended the stream. h2 refuses that, as the stream is closed."""
         self._write()
         if self._transport is not None:
             self._transport.write(RstStreamFrame(stream_id, error_code=ErrorCodes.NO_ERROR).serialize())

@@ -1,4 +1,4 @@
-"""The record that the stand-in keeps of a request. Tests check with it what a client has sent."""
+"""The record that the stand-in keeps of a request. Tests check with it the data that a client has sent."""
 
 from dataclasses import dataclass, field
 

@@ -41,7 +41,7 @@ Recogniser = Callable[[Request, Deliver], Recognition]
 class Refused:
     """The stream of a refused request. It ignores all further data."""
 
-    # The service does not tell the client to stop sending; the client ends its body itself.
+    # The service does not ask the client to stop sending; the client ends its body itself.
     stops_client = False
 
     def receive(self, data: bytes) -> None:

@@ -237,7 +237,7 @@ class Stream(FaultInjection):
         if fault != "drop_last":
             try:
                 await self._recognition.finish()
-            except Exception as error:  # any error of a recogniser: end the stream, or the client would wait for ever
+            except Exception as error:  # any error of a recogniser: without an end the client would hang
                 self._fail(ServiceError("InternalFailureException", str(error)))
             while self._held is not None and not self._is_over:  # until the fault's delay is over
                 await asyncio.sleep(0.01)

@@ -69,7 +69,7 @@ class Form:
             self._set_full(self._queued_bytes > QUEUE_BYTES)
 
     def end(self) -> None:
-        """Tell the parser that the body is complete."""
+        """Signal to the parser that the body is complete."""
         self._queue.put(b"")
 
     def close(self) -> None:
@@ -106,7 +106,7 @@ class Form:
         return self.read(READ_BYTES)
 
     def result(self) -> tuple[QueryDict, MultiValueDict]:
-        """Return the fields and the files. Raises what the parser raised."""
+        """Return the fields and the files. Raises the parser's error."""
         if self.error is not None:
             raise self.error
         return self._request.POST, self._request.FILES

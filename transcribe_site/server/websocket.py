@@ -57,7 +57,7 @@ class Socket(Flow, WebSocketProtocol):
         super().begin_flow()
 
     async def send_text(self, text: str) -> None:
-        """Send a message of any length, and wait until the kernel has taken it or the connection has ended."""
+        """Send a message of any length, and wait until the kernel has accepted it or the connection has ended."""
         if len(text) <= SHORT_CHARACTERS and not self._sending.locked():
             self._write(frame(text))
             await self.drained()

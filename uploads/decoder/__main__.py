@@ -70,13 +70,13 @@ class Report:
 
 
 def limit(output_bytes: int, *, is_probe: bool) -> None:
-    """Limit the resources of this process irrevocably to what decoding needs."""
+    """Limit the resources of this process irrevocably to the needs of a decoder."""
     memory = PROBE_MEMORY_BYTES if is_probe else MEMORY_BYTES
     cpu = PROBE_CPU_SECONDS if is_probe else CPU_SECONDS
     most = {"AS": memory, "CPU": cpu, "FSIZE": output_bytes, "NOFILE": 32, "CORE": 0}
     for name, value in most.items():
         # Not every system has every limit (macOS has no RLIMIT_AS), and raising a lower hard limit is not allowed.
-        # At the soft CPU limit the kernel sends SIGXCPU, which tells `client.py` the reason; at the hard one SIGKILL.
+        # At the soft CPU limit the kernel sends SIGXCPU, which shows `client.py` the reason; at the hard one SIGKILL.
         upper = value + 5 if name == "CPU" else value
         with contextlib.suppress(AttributeError, ValueError, OSError):
             resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, upper))

@@ -1,7 +1,7 @@
 """Encodes the audio of a recording as AAC in MP4: the listening copy. `__main__.py listen` calls it.
 
-Sample n of the copy is sample n of the spool: both come from the same blocks of samples, and an edit list tells
-players to skip the priming samples of the encoder.
+Sample n of the copy is sample n of the spool: both come from the same blocks of samples, and an edit list makes
+players skip the priming samples of the encoder.
 """
 
 import os

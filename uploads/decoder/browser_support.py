@@ -21,7 +21,7 @@ PLAYABLE = {
 
 
 def is_playable(container: av.container.InputContainer, tracks: Sequence[Track], path: str) -> bool:
-    """Tell whether browsers play this file directly. `path` is that of `container`.
+    """Return whether browsers play this file directly. `path` is that of `container`.
 
     They do not if it has several tracks (each browser chooses a different one), more than two channels (each browser
     mixes them differently) or a video stream (the player would download the pictures too).

@@ -34,7 +34,7 @@ DECODER = Path(__file__).with_name("__main__.py")
 STALL_SECONDS = 60.0
 EXIT_SECONDS = 5.0  # a decoder that has closed its output gets so long to exit by itself
 PEAKS = 1000
-# The only environment variables that a decoder gets. A hostile file that takes it over must find no secrets there.
+# The only environment variables that a decoder gets. A hostile file that controls it must find no secrets there.
 ENVIRONMENT = ("PATH", "LANG", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
 

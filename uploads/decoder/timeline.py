@@ -47,7 +47,7 @@ class Placed(NamedTuple, Generic[Content]):
 class Timeline:
     """Places the pieces of one audio track. `zero` is the timestamp of the first sample.
 
-    `is_spliced` tells that the timestamps may restart within the file.
+    `is_spliced` is true if the timestamps may restart within the file.
     """
 
     def __init__(self, zero: float, *, is_spliced: bool = False) -> None:
@@ -102,7 +102,7 @@ def zero(starts: Iterable[tuple[float, float]], *, is_absolute: bool) -> float:
     """Return the timestamp of a recording's first sample.
 
     `starts` has two times for each audio or video track: that of its first packet, and that of its first audible or
-    visible content (audio encoders write priming samples first). `is_absolute` tells that the container's timestamps
+    visible content (audio encoders write priming samples first). `is_absolute` is true if the container's timestamps
     count from 0 (MP4, Matroska), so that a later start means silence, as in players.
     """
     packets, presented = zip(*starts, strict=True)

@@ -128,7 +128,7 @@ def text(stream: av.AudioStream, name: str, characters: int) -> str:
 
 
 def has_sound_later(recording: Recording) -> bool:
-    """Tell whether a track with a silent head is as loud as QUIET at any of the `PLACES` after it."""
+    """Return whether a track with a silent head is as loud as QUIET at any of the `PLACES` after it."""
     stream, container = recording.stream, recording.container
     base, length = stream.time_base, stream.duration
     if length is None and container.duration is not None and base:

@@ -37,7 +37,7 @@ def undeclared_seconds(path: str, seconds: float) -> float:
 
 
 def has_true_length(path: str) -> bool:
-    """Tell whether the header of a WAV file declares a length that the file really has.
+    """Return whether the header of a WAV file declares a length that the file really has.
 
     Recorders that were switched off leave 0 there, and Firefox refuses to play such files.
     """

@@ -10,7 +10,7 @@ from django.db import Error
 
 
 def is_full(error: BaseException) -> bool:
-    """Tell whether an error, or one of its causes, reports a full disk or an exhausted quota."""
+    """Return whether an error, or one of its causes, reports a full disk or an exhausted quota."""
     return any(_is_full(each) for each in causes(error))
 
 

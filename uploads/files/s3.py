@@ -91,7 +91,7 @@ def translated(name: str) -> Iterator[None]:
 
 
 def is_permanent(error: Exception) -> bool:
-    """Tell whether the same request would fail again: the service understood the request and refused it."""
+    """Return whether the same request would fail again: the service understood the request and refused it."""
     cause = refusal_in(error)
     if cause is None:
         return False

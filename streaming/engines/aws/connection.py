@@ -31,7 +31,7 @@ from streaming.engines.aws.http2 import StreamInterrupted, Wire, name_of
 
 PING_SECONDS = 10.0  # of silence before a PING is sent; if its answer takes as long, the connection fails
 FINAL_PING_SECONDS = 5.0  # how long to wait, after the answer, for a reset or the answer to `FINAL_PING`
-FINAL_PING = b"finished"  # 8 bytes, as HTTP/2 requires; tells this PING from those of the liveness check
+FINAL_PING = b"finished"  # 8 bytes, as HTTP/2 requires; distinguishes this PING from those of the liveness check
 WRITE_BUFFER_BYTES = 16 * 1024  # if the buffer held more, asyncio calls `resume_writing` once it has drained
 STREAM_ID = 1  # the id of a client's first stream; here the only one
 
@@ -138,7 +138,7 @@ class Connection(asyncio.Protocol):
     def _check_liveness(self) -> None:
         """Send a PING if the service is silent, and fail the connection if it has not answered the last one.
 
-        Without this, a half-open connection could not be told from a pause in the results.
+        Without this, a half-open connection could not be distinguished from a pause in the results.
         """
         now = self._loop.time()
         if self._pinged_at is not None and now - self._pinged_at >= PING_SECONDS:

@@ -51,7 +51,7 @@ class AwsEngine(Engine):
         try:
             return account.endpoint(account.region())
         except EngineError as error:
-            return str(error)  # administrators look at this page to find out what is wrong
+            return str(error)  # the admin's page of engines shows the cause to administrators
 
     @classmethod
     def most_jobs(cls) -> int | None:

@@ -1,6 +1,7 @@
 """Converts each failure of Amazon Transcribe into an `EngineError`. `session.py` calls it.
 
-The message says what to do. The error is permanent if another stream would fail in the same way.
+The message is a sentence for the user and names the remedy. The error is permanent if another stream would fail in the
+same way.
 """
 
 import ssl

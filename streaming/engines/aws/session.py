@@ -193,7 +193,7 @@ async def authenticated_stream(
     is_open = False
     try:
         async with AsyncExitStack() as stack:
-            async with asyncio.timeout_at(deadline):  # without a limit a start could hang for ever
+            async with asyncio.timeout_at(deadline):  # without a limit a start could hang without end
                 stream = await stack.enter_async_context(open_stream(account, {**parameters, **media}))
             is_open = True
             yield stream, account

@@ -2,7 +2,7 @@
 
 The SDK builds and signs the request and each chunk. We replace its connection and its parser. The connection polls the
 request body from a thread without pause, which occupies a core per stream. It does not report that it is broken, and
-waits for ever if it fails early. The parser raises on unexpected fields, and accepts an answer that ends within a
+never returns if it fails early. The parser raises on unexpected fields, and accepts an answer that ends within a
 message as complete.
 """
 

@@ -64,7 +64,7 @@ def without_row(storage: Storage, root: str, has_folders: bool) -> Iterator[str]
 
 
 def is_id(name: str) -> bool:
-    """Tell whether a name is a UUID in the form in which the site writes it."""
+    """Return whether a name is a UUID in the form in which the site writes it."""
     try:
         return str(uuid.UUID(name)) == name
     except ValueError:

@@ -66,7 +66,7 @@ async def test_service_that_ends_its_answer_early_loses_only_unannounced_words(
     heard = spoken(await transcribe(30))
     count = 30
     if [request.end for request in service.requests] == ["fault"]:
-        # The service ended its answer while our end of the audio was on its way. The engine cannot notice that.
+        # The service ended its answer while our end of the audio was on its way. The engine cannot detect that.
         count = max(24, len(heard))
     assert heard == expected_words(count)
 
