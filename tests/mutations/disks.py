@@ -18,7 +18,7 @@ MUTATIONS = [
         fails="test_every_action_is_refused_with_503_while_sqlite_is_locked[application/json]",
     ),
     Mutation(
-        fault="PostgreSQL is away: every action and page answers 503",
+        fault="PostgreSQL is unavailable: every action and page answers 503",
         of="SignInMiddleware.process_view",
         replace="Exception",
         by="ZeroDivisionError",

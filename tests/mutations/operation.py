@@ -4,7 +4,7 @@ from tests.mutations.mutation import Mutation
 
 MUTATIONS = [
     Mutation(
-        fault="A part of the site is away for long: one line every ten seconds",
+        fault="A part of the site is unavailable for long: one line every ten seconds",
         of="Outage.failed",
         replace="now - self._logged_at < REPEAT_SECONDS",
         by="False",

@@ -163,7 +163,7 @@ return ANONYMOUS""",
         fails="test_refuses_a_body_that_is_too_long_in_the_clients_format",
     ),
     Mutation(
-        fault="The database is away: the answer says when to retry",
+        fault="The database is unavailable: the answer says when to retry",
         of="negotiation.unavailable",
         remove="response['Retry-After'] = str(RETRY_SECONDS)",
         fails="test_every_action_is_refused_with_503_while_sqlite_is_locked[application/json]",

@@ -88,7 +88,7 @@ MUTATIONS = [
         fails="test_worker_stops_while_the_database_is_locked_and_another_resumes_its_job",
     ),
     Mutation(
-        fault="The storage is away: later jobs of the same engine start",
+        fault="The storage is unavailable: later jobs of the same engine start",
         of="JobQuerySet.postpone",
         replace="is_waiting_for_room=is_for_room",
         by="is_waiting_for_room=True",
@@ -102,7 +102,7 @@ MUTATIONS = [
         fails="test_recording_that_the_bucket_refuses_fails_its_job_with_a_sentence",
     ),
     Mutation(
-        fault="The storage is away for too long",
+        fault="The storage is unavailable for too long",
         of="lifecycle.postpone",
         replace="count >= (MOST_WAITS_FOR_ROOM if is_for_room else MOST_WAITS_FOR_STORAGE)",
         by="False",
