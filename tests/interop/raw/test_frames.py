@@ -16,8 +16,11 @@ from hyperframe.frame import (
 )
 
 from streaming.engines.aws import connection
+from tests.interop.raw.answers import Answer, transcribe
 from tests.interop.raw.conftest import ALL, Point, Transcribe, lines
-from tests.interop.raw.server import STREAM, Answer, Peer, Play, RawServer, event, result, transcribe
+from tests.interop.raw.event_stream import event, result
+from tests.interop.raw.peer import STREAM, Peer, Play
+from tests.interop.raw.server import RawServer
 
 HIGHEST = 2**31 - 1
 PATIENCE_SECONDS = 30.0

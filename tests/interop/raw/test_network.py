@@ -15,8 +15,9 @@ import trustme
 
 from streaming.engines.aws import network
 from streaming.engines.base import EngineError
+from tests.interop.raw.answers import transcribe
 from tests.interop.raw.conftest import ALL, Point, Transcribe, lines
-from tests.interop.raw.server import RawServer, transcribe
+from tests.interop.raw.server import RawServer
 from tests.site import wait_until
 
 PATIENCE_SECONDS = 30.0
