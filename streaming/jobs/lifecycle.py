@@ -169,6 +169,15 @@ def _refused(job: Job, reason: str) -> JobRefused:
     return JobRefused("conflict", reason)
 
 
+def runs_alone(job: Job) -> bool:
+    """Return whether a claimed job must be the only one of its worker: the loss of one more worker would fail it.
+
+    A worker that crashes counts as lost for all its jobs. Without this rule, a job that started five times beside a
+    crashing one would fail too.
+    """
+    return job.lost_count == MOST_LOSSES - 1
+
+
 def requeue_jobs_of(workers: list[str]) -> int:
     """Requeue the jobs of dead workers, and count one lost worker more for each job. Returns the number of jobs."""
     held = Job.objects.filter(status=Status.RUNNING, worker__in=workers)

@@ -14,12 +14,13 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count, Min
+from django.db.models import Count, Min, Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from streaming.db import try_lock_until_commit
 from streaming.engines.registry import engine_classes
+from streaming.jobs import lifecycle
 from streaming.models import ACTIVE, Job, JobQuerySet, Status
 from streaming.transitions import is_free, is_held, is_waiting_for_room
 
@@ -76,22 +77,35 @@ def openings() -> Openings:
 
 
 def has_waiting(seconds: float, *, except_of: int) -> bool:
-    """Return whether a claimable job of any other owner has waited for at least `seconds`. Two queries."""
+    """Return whether a claimable job of any other owner has waited for at least `seconds`. Two queries.
+
+    Ignores jobs that must run alone: one more free slot does not let a worker claim them.
+    """
     open_now = openings()
-    others = open_now.jobs.filter(owner_id__in=open_now.since.keys() - {except_of})
+    others = open_now.jobs.filter(owner_id__in=open_now.since.keys() - {except_of}).exclude(runs_alone())
     # A running job with an expired lease has waited since the lease expired.
     waits_since = Coalesce("lease_expires_at", "queued_at", "created_at")
     until = timezone.now() - timedelta(seconds=seconds)
     return others.annotate(waits_since=waits_since).filter(waits_since__lte=until).exists()
 
 
-def claims(worker: str) -> Iterator[Job]:
+def runs_alone() -> Q:
+    """Select the claimable jobs that `lifecycle.runs_alone` will return True for after the claim."""
+    most = lifecycle.MOST_LOSSES
+    # The claim of a running job, whose lease has expired, counts one more lost worker.
+    return Q(status=Status.QUEUED, lost_count=most - 1) | Q(status=Status.RUNNING, lost_count=most - 2)
+
+
+def claims(worker: str, *, is_idle: bool = True) -> Iterator[Job]:
     """Claim one job per iteration, with its `upload` loaded, until there is none. Run each iteration in a thread.
 
     The order is computed once per call, so do not iterate past the worker's free slots. An owner for whom another
     worker is claiming is skipped until the worker's next poll, a second later. The attempt notifies viewers.
+    `is_idle`: the worker runs no job, so it may claim one that must run alone. That claim is the last one then.
     """
     free, first, running_counts = openings()
+    if not is_idle:
+        free = free.exclude(runs_alone())
     people = sorted((running_counts[owner], since, owner) for owner, since in first.items())  # a sorted list is a heap
     while people:
         count, since, owner = people[0]
@@ -101,6 +115,9 @@ def claims(worker: str) -> Iterator[Job]:
         else:
             heapreplace(people, (count + 1, since, owner))
             yield job
+            if lifecycle.runs_alone(job):
+                return
+            free = free.exclude(runs_alone())
 
 
 def claim_next(worker: str) -> Job | None:

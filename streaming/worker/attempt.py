@@ -190,7 +190,7 @@ class Attempt:
         segment = await write_with_retries(
             lifecycle.store_final, self.job.pk, self.job.attempt, seq, result, self.job.position
         )
-        self.job.segment_count = seq
+        self.job.segment_count, self.job.lost_count = seq, 0
         self._count_stable_prefix(self._partials.pop(result.slot, None), result)
         self._send(events.final(segment))
         if self.is_to_be_preempted:

@@ -83,9 +83,10 @@ class Runner:
                 logger.info("Requeued %d jobs of %d dead workers on this machine", freed, len(dead))
             if outages.CHANNEL_LAYER.is_away:  # an idle worker sends no message that would detect the end of the outage
                 await publisher.is_answering()  # records the end of the outage
-        claims = queue.claims(self._worker.name)
-        while len(self._tasks) < self._max_jobs and (job := await self._claim(claims)):
-            await self._begin(job)
+        if not any(lifecycle.runs_alone(attempt.job) for attempt in self._tasks.values()):
+            claims = queue.claims(self._worker.name, is_idle=not self._tasks)
+            while len(self._tasks) < self._max_jobs and (job := await self._claim(claims)):
+                await self._begin(job)
         await self._check_preemption()
 
     async def _check_preemption(self) -> None:

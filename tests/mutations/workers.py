@@ -171,4 +171,32 @@ MUTATIONS = [
         remove="lost_count=0",
         fails="test_job_that_kills_its_workers_fails_and_can_be_resumed",
     ),
+    Mutation(
+        fault="A job starts five times beside one that crashes its worker",
+        of="lifecycle.runs_alone",
+        replace="job.lost_count == MOST_LOSSES - 1",
+        by="False",
+        fails="test_worker_runs_no_job_beside_one_that_the_next_lost_worker_would_fail",
+    ),
+    Mutation(
+        fault="A job that the next lost worker would fail waits while its worker is busy",
+        of="claims",
+        replace="not is_idle",
+        by="False",
+        fails="test_worker_runs_no_job_beside_one_that_the_next_lost_worker_would_fail",
+    ),
+    Mutation(
+        fault="A lease that has expired is the last but one of a job",
+        of="queue.runs_alone",
+        replace="most - 2",
+        by="-1",
+        fails="test_lost_lease_of_a_job_beside_others_does_not_fail_it",
+    ),
+    Mutation(
+        fault="A final shows that a job does not crash its worker",
+        of="Attempt._handle_result",
+        replace="(seq, 0)",
+        by="(seq, self.job.lost_count)",
+        fails="test_worker_runs_no_job_beside_one_that_the_next_lost_worker_would_fail",
+    ),
 ]

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -168,3 +169,49 @@ async def test_job_fails_after_a_limited_number_of_lost_workers_in_a_row(
     async with running():
         failed = await until_status(job, Status.FAILED)
     assert failed.failure_reason == lifecycle.LOST
+
+
+async def test_job_beside_one_that_kills_its_workers_does_not_fail_with_it(running: Running, spoken: Spoken) -> None:
+    upload = await in_thread(spoken)(8)
+    crashing, beside = await start(upload), await start(upload)
+
+    def crash() -> None:
+        """Claim jobs for two slots, as a worker does, and die of the first before either has a final."""
+        claimed = list(islice(queue.claims("lost"), 2))
+        assert claimed[0].pk == crashing.pk
+        assert lifecycle.requeue_jobs_of(["lost"]) == len(claimed)
+
+    for _ in range(lifecycle.MOST_LOSSES):
+        await in_thread(crash)()
+    async with running():
+        await until_status(crashing, Status.FAILED)
+        await until_status(beside, Status.COMPLETED)
+    assert await stored_words(beside) == words(8)
+
+
+async def test_worker_runs_no_job_beside_one_that_the_next_lost_worker_would_fail(
+    running: Running, spoken: Spoken
+) -> None:
+    upload, long = await in_thread(spoken)(8), await in_thread(spoken)(60)
+    first, suspect, last = await start(upload, **PACED), await start(long, **LONG), await start(long, **PACED)
+    await Job.objects.filter(pk=suspect.pk).aupdate(lost_count=lifecycle.MOST_LOSSES - 1)
+    async with running():
+        # The first claim is the oldest job. The suspect waits until the worker is idle; the last job passes it.
+        await until(suspect, lambda now: now.status == Status.RUNNING)
+        others = [(await Job.objects.aget(pk=job.pk)).status for job in (first, last)]
+        assert others == [Status.COMPLETED, Status.COMPLETED]
+        later = await start(upload)
+        # The suspect's first final shows that it does not crash its worker there: another job may start beside it.
+        await until_status(later, Status.COMPLETED)
+        beside = await Job.objects.aget(pk=suspect.pk)
+        assert (beside.status, beside.segment_count >= 1) == (Status.RUNNING, True)
+
+
+async def test_lost_lease_of_a_job_beside_others_does_not_fail_it(transactional_db: None, spoken: Spoken) -> None:
+    job = await start(await in_thread(spoken)(8))
+    await in_thread(queue.claim_next)("frozen")
+    expired = {"lease_expires_at": timezone.now(), "lost_count": lifecycle.MOST_LOSSES - 2}
+    await Job.objects.filter(pk=job.pk).aupdate(**expired)
+    assert await in_thread(lambda: next(queue.claims("busy", is_idle=False), None))() is None
+    await start(job.upload)
+    assert [taken.pk for taken in await in_thread(lambda: list(queue.claims("idle")))()] == [job.pk]
