@@ -20,6 +20,7 @@ from tests.postgres import Postgres
 from tests.s3 import KEYS, Bucket, S3Server
 from tests.servers import Redis
 from tests.site import Site
+from tests.visitor import Visitor
 
 # Use the same examples in every run, and do not fail slow ones, because the machine may be busy.
 hypothesis.settings.register_profile(
@@ -233,3 +234,10 @@ def site(new_site: Callable[..., Site], request: pytest.FixtureRequest) -> Site:
     site = new_site(**getattr(request, "param", {}))
     site.start()
     return site
+
+
+@pytest.fixture
+def visitor(site: Site) -> Iterator[Visitor]:
+    """A client of `site`, signed in as `admin`."""
+    with Visitor(site) as visitor:
+        yield visitor

@@ -118,6 +118,12 @@ class Site:
     def log(self) -> str:
         return (self.folder / "log").read_text()
 
+    def peak_mib(self) -> float:
+        """Return the most memory that the process has ever had, in MiB."""
+        assert self.process is not None
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+
     def _environ(self) -> dict[str, str]:
         ours = {"TRANSCRIBE_DATA_DIR": str(self.folder), "DJANGO_SETTINGS_MODULE": "transcribe_site.settings"}
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TRANSCRIBE_")}

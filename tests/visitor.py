@@ -87,6 +87,15 @@ def rows(site: Site, query: str) -> list[tuple[Any, ...]]:
         database.close()
 
 
+def status(site: Site) -> str:
+    """Return the status of the only job of a site."""
+    return str(rows(site, "select status from streaming_job")[0][0])
+
+
+def segments(site: Site) -> list[tuple[int, float, float, str]]:
+    return rows(site, "select seq, start_time, end_time, text from streaming_segment order by seq")  # type: ignore[return-value]
+
+
 def change(site: Site, statement: str) -> None:
     """Run a statement that changes the SQLite database of a site, and commit it."""
     database = sqlite3.connect(site.folder / "db.sqlite3", timeout=60)

@@ -77,12 +77,6 @@ def new_page(browser: Browser, site: Site) -> Iterator[Callable[..., Page]]:
     assert errors == []
 
 
-@pytest.fixture
-def visitor(site: Site) -> Iterator[Visitor]:
-    with Visitor(site) as visitor:
-        yield visitor
-
-
 @pytest.fixture(scope="session")
 def shared_site(prepared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Site]]:
     """Yield a function that starts a site for several tests. Each test must read only the rows that it created."""

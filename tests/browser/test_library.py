@@ -8,9 +8,8 @@ from playwright.sync_api import Page, expect
 
 from tests import recordings
 from tests.browser.conftest import JOB_TIMEOUT
-from tests.served_site.test_site import status
 from tests.site import Site, wait_until
-from tests.visitor import Visitor, rows
+from tests.visitor import Visitor, rows, status
 
 NewPage = Callable[..., Page]
 

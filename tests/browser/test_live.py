@@ -8,10 +8,9 @@ from playwright.sync_api import Page, expect
 
 from tests import recordings
 from tests.browser.conftest import JOB_TIMEOUT
-from tests.served_site.test_site import segments, status
 from tests.site import Site, wait_until
 from tests.streaming.conftest import words
-from tests.visitor import Visitor, change
+from tests.visitor import Visitor, change, segments, status
 from tests.words import LARGEST_ERROR, TWO_CITIES, word_error_rate
 
 pytestmark = pytest.mark.chromium("it watches WebSockets")

@@ -9,9 +9,8 @@ from playwright.sync_api import Page, expect
 
 from tests import recordings
 from tests.browser.conftest import JOB_TIMEOUT
-from tests.served_site.test_site import rows, status
 from tests.site import Site, wait_until
-from tests.visitor import Visitor
+from tests.visitor import Visitor, rows, status
 
 pytestmark = pytest.mark.chromium("axe judges the markup, which is the same")
 

@@ -11,9 +11,8 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.recordings import numbers
-from tests.served_site.test_site import status
 from tests.site import Site, wait_until
-from tests.visitor import Visitor, events
+from tests.visitor import Visitor, events, status
 
 METRICS_TOKEN = "only for tests of metrics"
 

@@ -24,7 +24,6 @@ from tests import recordings
 from tests.faults.conftest import finished_job
 from tests.faults.raw_clients import frame, message, opened
 from tests.site import Site, wait_until
-from tests.transcribe_site.server.test_daphne import peak_mib
 from tests.visitor import Visitor, change
 from tests.visitor import events as messages
 
@@ -67,7 +66,7 @@ def test_a_client_that_sends_without_reading_is_not_read_until_it_reads_its_answ
     job = finished_job(visitor, tmp_path)
     with opened(visitor, f"/ws/jobs/{job}/", receive_bytes=4096) as eager:
         assert json.loads(message(eager)[1])["type"] == "snapshot"
-        before = peak_mib(visitor.site)
+        before = visitor.site.peak_mib()
         wrong = frame(bytes(MESSAGE_BYTES), Opcode.BINARY)  # wrong, because messages must be text
         sent = 0
 
@@ -84,7 +83,7 @@ def test_a_client_that_sends_without_reading_is_not_read_until_it_reads_its_answ
             then = sent
             time.sleep(0.5)
         assert sent < MESSAGES, "the server should have stopped reading"
-        assert peak_mib(visitor.site) - before < 10
+        assert visitor.site.peak_mib() - before < 10
         for _ in range(MESSAGES):
             assert json.loads(message(eager)[1])["type"] == "error"
         sending.join()

@@ -15,7 +15,6 @@ from websockets.frames import Opcode
 from tests.faults.conftest import connections, finished_job, is_unharmed, memory_mib, running_job, watching
 from tests.faults.raw_clients import close_code, connected, cut, frame, handshake, is_dropped, message, opened
 from tests.site import Site, wait_until
-from tests.transcribe_site.server.test_daphne import peak_mib
 from tests.visitor import Visitor, events, rows
 
 MIB = 1024**2
@@ -174,13 +173,13 @@ def test_a_message_of_a_mebibyte_closes_its_socket_with_1009(visitor: Visitor, t
 def test_a_malformed_frame_closes_its_socket_and_later_data_uses_no_memory(visitor: Visitor, tmp_path: Path) -> None:
     job = finished_job(visitor, tmp_path)
     with opened(visitor, f"/ws/jobs/{job}/") as bad:
-        before = peak_mib(visitor.site)
+        before = visitor.site.peak_mib()
         bad.sendall(b"\x89\xff" + (1 << 40).to_bytes(8, "big") + bytes(4))  # the header of a ping of a tebibyte
         assert close_code(bad) == 1002
         with suppress(ConnectionError):  # the server resets the connection after a second
             for _ in range(64):
                 bad.sendall(bytes(MIB))
-        assert peak_mib(visitor.site) - before < 10
+        assert visitor.site.peak_mib() - before < 10
 
 
 def test_invalid_utf_8_closes_only_its_own_socket(web: Site, visitor: Visitor, tmp_path: Path) -> None:

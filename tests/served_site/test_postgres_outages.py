@@ -38,12 +38,6 @@ def site(new_site: Callable[..., Site], postgres: Postgres, database: str, reque
     return site
 
 
-@pytest.fixture
-def visitor(site: Site) -> Iterator[Visitor]:
-    with Visitor(site) as visitor:
-        yield visitor
-
-
 class Rows:
     """Reads the state of the site's jobs directly from the database."""
 

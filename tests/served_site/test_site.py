@@ -8,18 +8,8 @@ from websockets.exceptions import ConnectionClosed
 
 from tests import recordings
 from tests.site import Site, wait_until
-from tests.visitor import Visitor, events, rows
+from tests.visitor import Visitor, events, segments, status
 from tests.words import LARGEST_ERROR, TWO_CITIES, word_error_rate
-
-MIB = 1024**2
-
-
-def segments(site: Site) -> list[tuple[int, float, float, str]]:
-    return rows(site, "select seq, start_time, end_time, text from streaming_segment order by seq")  # type: ignore[return-value]
-
-
-def status(site: Site) -> str:
-    return str(rows(site, "select status from streaming_job")[0][0])
 
 
 def assert_whole(site: Site) -> None:
@@ -28,12 +18,6 @@ def assert_whole(site: Site) -> None:
     assert [row[0] for row in stored] == list(range(1, len(stored) + 1))
     assert [row[1] for row in stored] == sorted(row[1] for row in stored)
     assert word_error_rate(TWO_CITIES, " ".join(row[3] for row in stored)) <= LARGEST_ERROR["two_cities"] + 0.03
-
-
-@pytest.fixture
-def visitor(site: Site) -> Iterator[Visitor]:
-    with Visitor(site) as visitor:
-        yield visitor
 
 
 @pytest.mark.parametrize("site", [{"TRANSCRIBE_LEASE_SECONDS": "3600"}], indirect=True)

@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import IncompleteRead
 from pathlib import Path
@@ -18,12 +17,6 @@ from tests.visitor import Visitor
 
 LATE_SECONDS = 30.0  # less than the minute after which the server closes an idle connection
 MIB = 1024**2
-
-
-@pytest.fixture
-def visitor(site: Site) -> Iterator[Visitor]:
-    with Visitor(site) as visitor:
-        yield visitor
 
 
 @pytest.fixture

@@ -116,12 +116,6 @@ def site(new_site: Callable[..., Site]) -> Site:
     return site
 
 
-@pytest.fixture
-def visitor(site: Site) -> Iterator[Visitor]:
-    with Visitor(site) as visitor:
-        yield visitor
-
-
 def test_accepts_a_csrf_token_as_field_and_refuses_a_wrong_one(site: Site, visitor: Visitor, talk: bytes) -> None:
     token = visitor.http.headers.pop("X-CSRFToken")
     sent = ("multipart/form-data; boundary=x", file(talk) + END, JSON)
