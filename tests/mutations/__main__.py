@@ -27,6 +27,7 @@ from typing import NamedTuple
 from tests.mutations import (
     access,
     amazon,
+    amazon_network,
     databases,
     disks,
     files,
@@ -41,7 +42,21 @@ from tests.mutations import (
 from tests.mutations.code import ROOT, NoMatch, mutate, node_id
 from tests.mutations.mutation import Mutation
 
-SUBJECTS = (viewers, requests, access, files, timeline, load, workers, redis, databases, disks, amazon, operation)
+SUBJECTS = (
+    viewers,
+    requests,
+    access,
+    files,
+    timeline,
+    load,
+    workers,
+    redis,
+    databases,
+    disks,
+    amazon,
+    amazon_network,
+    operation,
+)
 MUTATIONS = [mutation for subject in SUBJECTS for mutation in subject.MUTATIONS]
 DOCUMENT = ROOT / "docs" / "faults.md"
 NOT_COPIED = shutil.ignore_patterns(".git", ".venv", ".*_cache", "__pycache__", "node_modules", "var")
