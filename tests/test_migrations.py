@@ -1,5 +1,6 @@
 """Upgrades: rows survive migrations in both directions, and the previous version's code works on the new schema."""
 
+import re
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ProjectState
 from django.db.models import Model
+from django.test.utils import CaptureQueriesContext
 
 from streaming.models import Job, Segment
 from uploads.models import TrackWaveform, Upload
@@ -120,6 +122,15 @@ def test_no_column_of_the_previous_version_is_removed_or_renamed() -> None:
         if (app, model) not in now.models or name not in now.models[app, model].fields
     ]
     assert gone == []
+
+
+def test_redundant_indexes_are_dropped_without_copying_tables_or_checking_foreign_keys(schema: None) -> None:
+    migrate([("uploads", "0005_is_playable"), ("streaming", "0006_lost_workers")])
+    with CaptureQueriesContext(connection) as queries:
+        migrate([("uploads", "0006_redundant_indexes"), ("streaming", "0007_redundant_indexes")])
+    found = [re.match(r"((?:CREATE|ALTER|DROP|SET) \w+)", query["sql"]) for query in queries]
+    changes = [match[1] for match in found if match]
+    assert changes == ["DROP INDEX"] * 4
 
 
 @pytest.mark.django_db
