@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
+PATHS = {"/healthz", "/readyz", "/metrics"}
 CHECK_SECONDS = 2.0  # a slower dependency counts as failed
 CACHE_SECONDS = 1.0  # the endpoints are public, so each dependency is checked at most once a second
 

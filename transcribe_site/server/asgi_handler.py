@@ -3,8 +3,10 @@
 `asgi.py` routes HTTP to it. Django's own handler would answer these requests with 500 and log a bug.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -14,11 +16,16 @@ from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.http import HttpRequest, HttpResponseBase, QueryDict
 from django.utils.datastructures import MultiValueDict
 
+from transcribe_site import health
 from transcribe_site.server.bodies import BAD_REQUEST, DISK_FULL, BodyRefused, guarded
 from transcribe_site.server.multipart import Form
 from uploads import db_connections
 
 logger = logging.getLogger(__name__)
+
+# Pages without a session that are rendered at once. A burst of them, such as a hundred sign-in pages, would otherwise
+# run in as many threads, and the event loop would compete with all of them for the interpreter lock.
+MAX_ANONYMOUS_PAGES = 2
 
 # A scope's key, set by our own server, which has applied the rules for bodies: a function that returns the body's file.
 DETACH_BODY = "transcribe_site.detach_body"
@@ -47,8 +54,21 @@ class Request(ASGIRequest):
         return super().parse_file_upload(META, post_data)
 
 
+def is_anonymous_page(request: HttpRequest) -> bool:
+    """Return whether a request reads a page without a session.
+
+    Not for sign-ins, which may wait for a password hash, nor for the endpoints of load balancers and Prometheus.
+    """
+    is_read = request.method in ("GET", "HEAD")
+    return is_read and settings.SESSION_COOKIE_NAME not in request.COOKIES and request.path not in health.PATHS
+
+
 class Handler(ASGIHandler):
     request_class = Request
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._anonymous_pages = asyncio.Semaphore(MAX_ANONYMOUS_PAGES)
 
     def load_middleware(self, is_async: bool = False) -> None:
         """Load synchronous middleware only: `get_response_async` below runs it in a thread."""
@@ -60,7 +80,8 @@ class Handler(ASGIHandler):
         Django would switch between the event loop and the thread for each method of each middleware, 24 times a page.
         Each switch waits for the interpreter lock, for which all other requests compete.
         """
-        return await sync_to_async(self._respond_and_release)(request)
+        async with self._anonymous_pages if is_anonymous_page(request) else nullcontext():
+            return await sync_to_async(self._respond_and_release)(request)
 
     def _respond_and_release(self, request: HttpRequest) -> HttpResponseBase:
         """Release the database connection before sending the response: a client may read slowly or never finish."""

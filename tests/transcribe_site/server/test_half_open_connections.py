@@ -1,12 +1,14 @@
 """The server and Django's handler without a site: connections that are closing, half sent, or already removed."""
 
 import asyncio
+import threading
 from io import BytesIO
 from typing import Any
 
 import pytest
 from asgiref.sync import SyncToAsync
 from asgiref.testing import ApplicationCommunicator
+from django.http import HttpRequest, HttpResponse
 
 from transcribe_site.server.asgi_handler import DETACH_BODY, Handler
 from transcribe_site.server.daphne import Server, Socket
@@ -85,6 +87,45 @@ async def test_a_request_switches_threads_a_few_times_not_once_per_middleware(
     await asking.receive_output(timeout=60)
     await asking.wait(timeout=60)
     assert exchanges <= 3, "the signal of its begin, the request itself, the end of its response"
+
+
+async def test_a_burst_of_anonymous_pages_is_rendered_two_at_a_time_and_delays_no_other_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    handler, active, most = Handler(), 0, 0
+    are_released, lock = threading.Event(), threading.Lock()
+
+    def held(request: HttpRequest) -> HttpResponse:
+        nonlocal active, most
+        if request.path == "/accounts/login/" and "sessionid" not in request.COOKIES:
+            with lock:
+                active += 1
+                most = max(most, active)
+            assert are_released.wait(60)
+            with lock:
+                active -= 1
+        return HttpResponse()
+
+    monkeypatch.setattr(handler, "_respond_and_release", held)
+
+    async def get(path: str, *headers: tuple[bytes, bytes]) -> int:
+        page = {"type": "http", "method": "GET", "path": path, "query_string": b""}
+        asking = ApplicationCommunicator(handler, page | {"headers": [(b"host", b"localhost"), *headers]})
+        await asking.send_input({"type": "http.request", "body": b""})
+        status: int = (await asking.receive_output(timeout=60))["status"]
+        await asking.wait(timeout=60)
+        return status
+
+    burst = [asyncio.create_task(get("/accounts/login/")) for _ in range(10)]
+    try:
+        while active < 2:
+            await asyncio.sleep(0.01)
+        assert await get("/healthz") == 200
+        assert await get("/accounts/login/", (b"cookie", b"sessionid=none")) == 200
+    finally:
+        are_released.set()
+    assert await asyncio.gather(*burst) == [200] * 10
+    assert most == 2
 
 
 async def test_a_client_that_disconnects_before_its_request_begins_gets_no_answer() -> None:
