@@ -50,6 +50,7 @@ PERSONAL_DATA = {
     "VEHICLE_IDENTIFICATION_NUMBER": "Vehicle identification numbers",
 }
 EXTRA = "Extra charge, not included above."
+ONE_FOR_EACH_LANGUAGE = "When the language is detected: one for each language, separated by commas."
 
 OPTIONS = (
     Option("show_speaker_label", "Identify speakers", "flag"),
@@ -110,14 +111,14 @@ OPTIONS = (
         "vocabulary_names",
         "Vocabularies",
         "names",
-        help="When the language is detected: one for each language, separated by commas.",
+        help=ONE_FOR_EACH_LANGUAGE,
     ),
     Option("vocab_filter_name", "Vocabulary filter", "text", help="Its name in the AWS account."),
     Option(
         "vocab_filter_names",
         "Vocabulary filters",
         "names",
-        help="When the language is detected: one for each language, separated by commas.",
+        help=ONE_FOR_EACH_LANGUAGE,
     ),
     Option(
         "vocab_filter_method",

@@ -2,12 +2,15 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 
 import pytest
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.contrib.auth.models import User
+from django.db.models import Model
 from django.http import HttpResponse
+from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from streaming import publisher
@@ -38,51 +41,51 @@ class Listener:
         return message["job"], message["text"]
 
 
+Delete = Callable[[Client, str, Model], None]
+
+
+@pytest.fixture(params=["page", "action"])
+def delete(
+    request: pytest.FixtureRequest, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> Delete:
+    """Deletes a row in the admin: on the page for it, or by the action of the list at `address`."""
+
+    def delete(client: Client, address: str, row: Model) -> None:
+        with django_capture_on_commit_callbacks(execute=True):
+            if request.param == "page":
+                response = client.post(f"{address}{row.pk}/delete/", {"post": "yes"})
+            else:
+                response = act(client, address, "delete_selected", row, post="yes")
+        assert response.status_code == 302
+
+    return delete
+
+
 GONE = '{"type":"error","code":"not_found","message":"This job was deleted."}'
 
 
-@pytest.mark.parametrize("way", ["page", "action"])
 def test_deleting_a_job_in_the_admin_deletes_its_transcript_and_notifies_viewers(
-    alice: User,
-    bob: User,
-    client_of: ClientOf,
-    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
-    way: str,
+    alice: User, bob: User, client_of: ClientOf, delete: Delete
 ) -> None:
     client, upload = client_of(bob), make_upload(alice)
     job, other = make_job(upload, Status.RUNNING), make_job(upload)
     make_segments(job, ["Goes."])
     make_segments(other, ["Stays."])
     listener = Listener(job, other)
-    with django_capture_on_commit_callbacks(execute=True):
-        if way == "page":
-            response = client.post(f"{JOBS}{job.pk}/delete/", {"post": "yes"})
-        else:
-            response = act(client, JOBS, "delete_selected", job, post="yes")
-    assert response.status_code == 302
+    delete(client, JOBS, job)
     assert [*Job.objects.all()] == [other]
     assert [*Segment.objects.values_list("text", flat=True)] == ["Stays."]
     assert Upload.objects.get().file.storage.exists(upload.file.name)
     assert listener.next() == (job.pk.hex, GONE)
 
 
-@pytest.mark.parametrize("way", ["page", "action"])
 def test_deleting_a_recording_in_the_admin_deletes_its_file_and_jobs_and_notifies_viewers(
-    alice: User,
-    bob: User,
-    client_of: ClientOf,
-    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
-    way: str,
+    alice: User, bob: User, client_of: ClientOf, delete: Delete
 ) -> None:
     client, upload, other = client_of(bob), make_upload(alice), make_upload(alice)
     jobs = [make_job(upload, Status.RUNNING), make_job(upload), make_job(other)]
     listener = Listener(*jobs)
-    with django_capture_on_commit_callbacks(execute=True):
-        if way == "page":
-            response = client.post(f"{UPLOADS}{upload.pk}/delete/", {"post": "yes"})
-        else:
-            response = act(client, UPLOADS, "delete_selected", upload, post="yes")
-    assert response.status_code == 302
+    delete(client, UPLOADS, upload)
     assert [*Upload.objects.all()] == [other]
     assert [*Job.objects.all()] == [jobs[2]]
     storage = upload.file.storage
@@ -99,24 +102,12 @@ def test_staff_who_may_not_delete_jobs_can_not_delete_their_recording(alice: Use
     assert [*Upload.objects.all()] == [upload]
 
 
-@pytest.mark.parametrize("way", ["page", "action"])
-def test_deleting_an_account_deletes_its_files(
-    alice: User,
-    bob: User,
-    client_of: ClientOf,
-    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
-    way: str,
-) -> None:
+def test_deleting_an_account_deletes_its_files(alice: User, bob: User, client_of: ClientOf, delete: Delete) -> None:
     client = client_of(User.objects.create_superuser("root"))
     hers, his = make_upload(alice), make_upload(bob)
     job = make_job(hers, Status.RUNNING)
     listener = Listener(job)
-    with django_capture_on_commit_callbacks(execute=True):
-        if way == "page":
-            response = client.post(f"{PEOPLE}{alice.pk}/delete/", {"post": "yes"})
-        else:
-            response = act(client, PEOPLE, "delete_selected", alice, post="yes")
-    assert response.status_code == 302
+    delete(client, PEOPLE, alice)
     assert sorted(User.objects.values_list("username", flat=True)) == ["bob", "root"]
     assert [*Upload.objects.all()] == [his]
     storage = hers.file.storage

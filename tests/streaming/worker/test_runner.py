@@ -96,53 +96,57 @@ def messages_only(settings: Settings) -> None:
     settings.TRANSCRIBE_LEASE_SECONDS = LONG_LEASE_SECONDS
 
 
+@pytest.fixture
+async def gated_job(running: Running, spoken: Spoken, allow_words: AllowWords) -> Job:
+    """A queued job of thirty words. Its engine yields five words, which make one final, and waits for `allow_words`."""
+    job = await start(await in_thread(spoken)(30))
+    allow_words(5)
+    return job
+
+
+async def until_first_final(job: Job) -> None:
+    await until(job, lambda now: now.segment_count == 1)
+
+
 async def until_idle(worker: Runner) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while worker._tasks:
             await asyncio.sleep(0.01)
 
 
-async def test_cancel_stops_the_attempt_at_once(
-    messages_only: None, running: Running, spoken: Spoken, allow_words: AllowWords
-) -> None:
-    job = await start(await in_thread(spoken)(30))
-    allow_words(5)
+async def test_cancel_stops_the_attempt_at_once(messages_only: None, running: Running, gated_job: Job) -> None:
     async with running() as worker:
-        await until(job, lambda now: now.segment_count == 1)
-        await in_thread(lifecycle.cancel)(job)
+        await until_first_final(gated_job)
+        await in_thread(lifecycle.cancel)(gated_job)
         await until_idle(worker)
-        cancelled = await Job.objects.aget(pk=job.pk)
+        cancelled = await Job.objects.aget(pk=gated_job.pk)
     assert cancelled.status == Status.CANCELLED
-    assert await stored_words(job) == words(4)
+    assert await stored_words(gated_job) == words(4)
 
 
 async def test_retried_job_resumes_where_it_was_cancelled(
-    running: Running, spoken: Spoken, allow_words: AllowWords
+    running: Running, gated_job: Job, allow_words: AllowWords
 ) -> None:
-    job = await start(await in_thread(spoken)(30))
-    allow_words(5)
     async with running():
-        await until(job, lambda now: now.segment_count == 1)
-        await in_thread(lifecycle.cancel)(job)
-        await in_thread(lifecycle.retry)(await Job.objects.aget(pk=job.pk))
+        await until_first_final(gated_job)
+        await in_thread(lifecycle.cancel)(gated_job)
+        await in_thread(lifecycle.retry)(await Job.objects.aget(pk=gated_job.pk))
         allow_words(ALL)
-        await until_status(job, Status.COMPLETED)
-    assert await stored_words(job) == words(30)
+        await until_status(gated_job, Status.COMPLETED)
+    assert await stored_words(gated_job) == words(30)
 
 
 async def test_stopped_runner_hands_its_job_back_and_the_next_completes_it(
-    running: Running, spoken: Spoken, allow_words: AllowWords
+    running: Running, gated_job: Job, allow_words: AllowWords
 ) -> None:
-    job = await start(await in_thread(spoken)(30))
-    allow_words(5)
     async with running():
-        await until(job, lambda now: now.segment_count == 1)
-    handed_back = await Job.objects.aget(pk=job.pk)
+        await until_first_final(gated_job)
+    handed_back = await Job.objects.aget(pk=gated_job.pk)
     assert (handed_back.status, handed_back.worker) == (Status.QUEUED, "")
     allow_words(ALL)
     async with running():
-        await until_status(job, Status.COMPLETED)
-    assert await stored_words(job) == words(30)
+        await until_status(gated_job, Status.COMPLETED)
+    assert await stored_words(gated_job) == words(30)
 
 
 async def test_job_claimed_while_the_runner_stops_is_handed_back(
@@ -190,16 +194,12 @@ async def test_worker_runs_no_more_jobs_at_once_than_allowed(
     assert most == 1
 
 
-async def test_deleting_a_job_stops_its_attempt(
-    messages_only: None, running: Running, spoken: Spoken, allow_words: AllowWords
-) -> None:
-    job = await start(await in_thread(spoken)(30))
-    allow_words(5)
+async def test_deleting_a_job_stops_its_attempt(messages_only: None, running: Running, gated_job: Job) -> None:
     async with running() as worker:
-        await until(job, lambda now: now.segment_count == 1)
-        await in_thread(lifecycle.delete)(job)
+        await until_first_final(gated_job)
+        await in_thread(lifecycle.delete)(gated_job)
         await until_idle(worker)
-    assert not await Job.objects.filter(pk=job.pk).aexists()
+    assert not await Job.objects.filter(pk=gated_job.pk).aexists()
 
 
 async def test_worker_finds_a_job_without_a_message(

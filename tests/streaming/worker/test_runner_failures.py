@@ -1,7 +1,7 @@
 """Failures while a job runs: transient ones are retried, all others fail it with a sentence; no word is lost."""
 
 import math
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,33 @@ from streaming.db import in_thread
 from streaming.engines.base import EngineError, Request
 from streaming.engines.scripted import ScriptedEngine
 from streaming.jobs import lifecycle
-from streaming.models import Status
+from streaming.models import Job, Status
 from streaming.results import Result, Word
 from streaming.spool import Spool
 from streaming.worker import attempt as attempt_module
 from streaming.worker import retry, runner
 from tests.streaming.conftest import Running, words
 from tests.streaming.worker.test_runner import Spoken, start, stored_words, until_status
+
+RunEngine = Callable[[type[ScriptedEngine], int, Status], Awaitable[Job]]
+
+
+@pytest.fixture
+def run_engine(running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch) -> RunEngine:
+    """Runs a job of so many words with an engine until it has a status. Returns the job."""
+
+    async def run_engine(engine: type[ScriptedEngine], count: int, status: Status) -> Job:
+        monkeypatch.setattr(runner, "engine_class", lambda name: engine)
+        job = await start(await in_thread(spoken)(count))
+        async with running():
+            return await until_status(job, status)
+
+    return run_engine
+
+
+@pytest.fixture
+def retry_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.0)
 
 
 async def test_permanent_error_fails_the_job_and_keeps_the_finals(running: Running, spoken: Spoken) -> None:
@@ -46,22 +66,17 @@ class Stumbling(ScriptedEngine):
 
 
 async def test_transient_errors_lose_and_repeat_no_word(
-    running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+    run_engine: RunEngine, retry_at_once: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Stumbling, "starts", 0)
-    monkeypatch.setattr(runner, "engine_class", lambda name: Stumbling)
-    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.0)
-    job = await start(await in_thread(spoken)(40))
-    async with running():
-        await until_status(job, Status.COMPLETED)
+    job = await run_engine(Stumbling, 40, Status.COMPLETED)
     assert await stored_words(job) == words(40)
     assert Stumbling.starts == 12
 
 
 async def test_transient_error_that_persists_fails_the_job(
-    running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+    running: Running, spoken: Spoken, retry_at_once: None
 ) -> None:
-    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.0)
     job = await start(await in_thread(spoken)(20), fail_at=3.0, permanent=False, fail_message="No line.")
     async with running():
         failed = await until_status(job, Status.FAILED)
@@ -176,13 +191,8 @@ class Quoting(ScriptedEngine):
         yield
 
 
-async def test_error_message_with_unstorable_characters_still_fails_the_job(
-    running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runner, "engine_class", lambda name: Quoting)
-    job = await start(await in_thread(spoken)(8))
-    async with running():
-        failed = await until_status(job, Status.FAILED)
+async def test_error_message_with_unstorable_characters_still_fails_the_job(run_engine: RunEngine) -> None:
+    failed = await run_engine(Quoting, 8, Status.FAILED)
     assert (failed.failure_reason, failed.attempt) == ("It said \ufffd and \ufffd.", 1)
 
 
@@ -193,13 +203,8 @@ class Nonsense(ScriptedEngine):
         yield Result("word", 0.0, 1.0, is_partial=False, words=(Word("word", 0.0, 1.0, math.nan),))
 
 
-async def test_unstorable_result_fails_the_job_instead_of_being_retried(
-    running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runner, "engine_class", lambda name: Nonsense)
-    job = await start(await in_thread(spoken)(8))
-    async with running():
-        failed = await until_status(job, Status.FAILED)
+async def test_unstorable_result_fails_the_job_instead_of_being_retried(run_engine: RunEngine) -> None:
+    failed = await run_engine(Nonsense, 8, Status.FAILED)
     assert "Something went wrong." in failed.failure_reason
 
 
@@ -218,12 +223,8 @@ class Tiring(ScriptedEngine):
 
 
 async def test_progress_between_failures_resets_their_count(
-    running: Running, spoken: Spoken, monkeypatch: pytest.MonkeyPatch
+    run_engine: RunEngine, retry_at_once: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Tiring, "starts", 0)
-    monkeypatch.setattr(runner, "engine_class", lambda name: Tiring)
-    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.0)
-    job = await start(await in_thread(spoken)(8))
-    async with running():
-        await until_status(job, Status.COMPLETED)
+    job = await run_engine(Tiring, 8, Status.COMPLETED)
     assert await stored_words(job) == words(8)
