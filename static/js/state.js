@@ -89,9 +89,9 @@ function queuePosition({ place, length }) {
   return place === 1 ? "Next in the queue" : `${place} of ${length} in the queue`;
 }
 
-/* Return how much of a stopped job is saved; the template _kept.html writes the same. */
+/* Return how much of a stopped job is saved and whether to resume it; the template _kept.html writes the same. */
 function kept(segments, canRetry) {
-  if (!segments) return "Nothing was transcribed.";
+  if (!segments) return canRetry ? "Resume to try again." : ""; // below, the page says that nothing was transcribed
   const saved = segments === 1 ? "The first line is saved." : `The first ${count(segments, "line")} are saved.`;
   return canRetry ? `${saved} Resume to continue from there.` : saved;
 }

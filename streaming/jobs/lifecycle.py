@@ -32,10 +32,12 @@ MOST_WAITS_FOR_ROOM, MOST_WAITS_FOR_STORAGE = 2880, 120
 # crashes its worker would crash all workers, one after the other.
 MOST_LOSSES = 5
 DELETED = "This job was deleted."
+# Reasons of failures omit what is saved and whether to resume: pages add both (`_kept.html` and `state.js`).
 LOST = (
     f"The process that transcribed this recording stopped unexpectedly {MOST_LOSSES} times at the same place. "
-    "Resume to try again, or try another engine."
+    "Another engine may work."
 )
+TOO_LONG = "It has waited too long."
 
 
 class JobRefused(Exception):
@@ -266,7 +268,7 @@ def postpone(job_id: uuid.UUID, attempt: int, reason: str, *, is_for_room: bool 
     """
     count = Job.objects.filter(pk=job_id).values_list("postponed_count", flat=True).first() or 0
     if count >= (MOST_WAITS_FOR_ROOM if is_for_room else MOST_WAITS_FOR_STORAGE):
-        finish(job_id, attempt, Status.FAILED, f"{reason} It has waited too long. Resume to try again.")
+        finish(job_id, attempt, Status.FAILED, f"{reason} {TOO_LONG}")
         return
     pause = pause_seconds(count, FIRST_PAUSE_SECONDS)
     if not Job.objects.filter(pk=job_id).postpone(attempt, reason, pause, is_for_room=is_for_room):

@@ -159,8 +159,7 @@ class Attempt:
         except Exception:
             # A bug. The person gets a general sentence; the log has the traceback.
             logger.exception("The job failed on an unexpected error")
-            reason = "Something went wrong. Your transcript so far is saved; resume to continue."
-            await self._finish(Status.FAILED, reason, position=self.job.position)
+            await self._finish(Status.FAILED, "Something went wrong.", position=self.job.position)
         else:
             await self._finish(Status.COMPLETED, position=self.job.duration)
 

@@ -66,6 +66,24 @@ def test_a_long_failure_reason_does_not_enlarge_the_sticky_bar(new_page: NewPage
     assert after["height"] <= before["height"] + 1
 
 
+def test_a_failed_job_says_once_what_is_saved_and_whether_to_resume(
+    new_page: NewPage, visitor: Visitor, job: str
+) -> None:
+    page = new_page()
+    stage = Stage(page, job).open()
+    note = page.locator(".outcome [data-for=failed]")
+    stage.status(status="failed", failure_reason="Something went wrong.", can_retry=True)
+    expect(note).to_have_text("Something went wrong. The first 2 lines are saved. Resume to continue from there.")
+    stage.status(can_retry=False)
+    expect(note).to_have_text("Something went wrong. The first 2 lines are saved.")
+    stage = Stage(page, visitor.start(visitor.upload(recordings.tone(10.0)))).open()
+    stage.status(status="failed", failure_reason="Something went wrong.", can_retry=True)
+    expect(note).to_have_text("Something went wrong. Resume to try again.")
+    expect(page.get_by_text("Nothing was transcribed.")).to_have_count(1)
+    stage.status(can_retry=False)
+    expect(note).to_have_text("Something went wrong.")
+
+
 def test_a_link_to_a_line_moves_the_player_there(new_page: NewPage, job: str) -> None:
     page = new_page()
     page.goto(f"/jobs/{job}/#s2")

@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
 
+from streaming.jobs import lifecycle
 from streaming.models import Job, Segment, Status
 from tests.streaming.factories import make_job, make_segments, make_staff, make_upload
 from tests.streaming.pages import JSON, ClientOf, queries, said, state
@@ -62,6 +63,27 @@ def test_a_queued_job_page_shows_the_reason_of_its_wait_without_an_alert(alice: 
     assert '<p class="note bad" data-for="failed" hidden>' in content
     job = make_job(make_upload(alice), Status.QUEUED)
     assert "2 of 2 in the queue" in client_of(alice).get(job.get_absolute_url()).content.decode()
+
+
+@pytest.mark.parametrize("reason", ["Something went wrong.", lifecycle.LOST, lifecycle.TOO_LONG])
+@pytest.mark.parametrize(
+    ("segments", "is_final", "kept"),
+    [
+        (2, False, "The first 2 lines are saved. Resume to continue from there."),
+        (1, True, "The first line is saved."),
+        (0, False, "Resume to try again."),
+        (0, True, ""),
+    ],
+)
+def test_a_failed_job_page_says_once_what_is_saved_and_whether_to_resume(
+    alice: User, client_of: ClientOf, reason: str, segments: int, is_final: bool, kept: str
+) -> None:
+    job = make_job(make_upload(alice), Status.FAILED, failure_reason=reason, is_final=is_final)
+    make_segments(job, ["Well."] * segments)
+    content = client_of(alice).get(job.get_absolute_url()).content.decode()
+    (note,) = re.findall(r'<p class="note bad" data-for="failed">(.*?)</p>', content)
+    assert " ".join(re.sub("<.*?>", "", note).split()) == f"{reason} {kept}".strip()
+    assert content.count("Nothing was transcribed.") == 1, "below the transcript, hidden if there is one"
 
 
 def lines(content: bytes) -> list[str]:

@@ -133,7 +133,7 @@ async def test_job_that_waited_too_long_for_the_storage_fails_and_can_be_resumed
     mine = Job.objects.filter(pk=job.pk)
     await mine.aupdate(postponed_count=lifecycle.MOST_WAITS_FOR_STORAGE)
     async with running():
-        await until(mine.filter(status=Status.FAILED, failure_reason__endswith="Resume to try again."))
+        await until(mine.filter(status=Status.FAILED, failure_reason__endswith=lifecycle.TOO_LONG))
         bucket.gate.open()
         await sync_to_async(lifecycle.retry)(job)
         await until(mine.filter(status=Status.COMPLETED))

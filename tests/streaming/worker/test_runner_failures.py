@@ -92,7 +92,7 @@ async def test_unexpected_exception_fails_the_job_and_not_the_runner(
     async with running():
         failed = await until_status(broken, Status.FAILED)
         await until_status(sound, Status.COMPLETED)
-    assert "Something went wrong." in failed.failure_reason
+    assert failed.failure_reason == "Something went wrong."
 
 
 async def test_job_whose_file_is_missing_fails_with_a_sentence(running: Running, spoken: Spoken) -> None:
@@ -180,7 +180,7 @@ async def test_data_that_the_database_refuses_fails_the_job(
     job = await start(await in_thread(spoken)(8))
     async with running():
         failed = await until_status(job, Status.FAILED)
-    assert "Something went wrong." in failed.failure_reason
+    assert failed.failure_reason == "Something went wrong."
 
 
 class Quoting(ScriptedEngine):
@@ -205,7 +205,7 @@ class Nonsense(ScriptedEngine):
 
 async def test_unstorable_result_fails_the_job_instead_of_being_retried(run_engine: RunEngine) -> None:
     failed = await run_engine(Nonsense, 8, Status.FAILED)
-    assert "Something went wrong." in failed.failure_reason
+    assert failed.failure_reason == "Something went wrong."
 
 
 class Tiring(ScriptedEngine):
